@@ -1,0 +1,87 @@
+//! What one store transaction writes, in the order of the journal.
+
+use journal::{Chunk, Position};
+use telemetry::Micros;
+
+use crate::alert::AlertChanges;
+
+/// A series' dense number within this process; the store maps it to the database's id. Assigned from 0 without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesKey(pub u32);
+
+/// A series as the store must know it; comes with the first batch that uses its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSeries {
+    pub key: SeriesKey,
+    pub device: String,
+    pub metric: String,
+    pub unit: String,
+    /// A JSON object of strings, keys sorted.
+    pub labels: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampleRow {
+    pub series: SeriesKey,
+    /// Which record of the batch it came from: position − `Batch::start`.
+    pub record: u32,
+    pub time: Micros,
+    /// Finite.
+    pub value: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextRow {
+    pub series: SeriesKey,
+    pub record: u32,
+    pub time: Micros,
+    pub value: String,
+}
+
+/// A record that could not become samples, kept as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeadLetter {
+    /// position − `Batch::start`.
+    pub record: u32,
+    pub received_at: Micros,
+    pub client_id: String,
+    pub topic: String,
+    pub payload: Vec<u8>,
+    /// One of a bounded set of words, for counting: `not_json`, `bad_time`, …
+    pub reason: &'static str,
+    /// What exactly was wrong, for people.
+    pub detail: String,
+}
+
+/// Where a record ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Stored,
+    Filtered,
+    DeadLettered,
+}
+
+/// The rows of consecutive records, and whatever alert changes wait for the same commit.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Position of the first record.
+    pub start: Position,
+    /// One per record, so the batch ends at `start + outcomes.len()`.
+    pub outcomes: Vec<Outcome>,
+    /// In record order.
+    pub samples: Vec<SampleRow>,
+    /// In record order.
+    pub texts: Vec<TextRow>,
+    /// In record order.
+    pub dead_letters: Vec<DeadLetter>,
+    pub new_series: Vec<NewSeries>,
+    /// The records themselves, so that one the store refuses can be dead-lettered with its bytes.
+    pub chunks: Vec<Chunk>,
+    pub alerts: AlertChanges,
+}
+
+impl Batch {
+    pub fn end(&self) -> Position {
+        self.start.plus(self.outcomes.len() as u64)
+    }
+}

@@ -1,0 +1,182 @@
+//! One message as bytes, and batches of them.
+//!
+//! A record, little-endian:
+//!
+//! ```text
+//! u32 length of what follows
+//! i64 received_at (microseconds since 1970, UTC)
+//! u8  QoS
+//! u8  length of content type
+//! u16 length of client id
+//! u16 length of user
+//! u16 length of topic
+//!     content type, client id, user, topic (UTF-8), payload (the rest)
+//! ```
+//!
+//! The position is not stored: it is the frame's first position plus the record's index.
+
+use bytes::Bytes;
+
+use crate::Position;
+
+const FIXED_BYTES: usize = 8 + 1 + 1 + 2 + 2 + 2;
+
+/// A message as the gate received it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Microseconds since 1970, UTC: when the gate received it.
+    pub received_at: i64,
+    pub qos: u8,
+    /// MQTT 5 content type, or empty. At most 255 bytes are kept.
+    pub content_type: &'a str,
+    pub client_id: &'a str,
+    /// The authenticated user, or empty.
+    pub user: &'a str,
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+}
+
+/// Records on their way into the journal, encoded as they will lie on disk.
+#[derive(Debug, Default)]
+pub struct RecordBatch {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) count: u32,
+}
+
+impl RecordBatch {
+    pub fn new() -> RecordBatch {
+        RecordBatch::default()
+    }
+
+    /// Encodes one record. The lengths are bounded by MQTT itself (strings of at most 65,535 bytes).
+    pub fn push(&mut self, record: &Record<'_>) {
+        let content_type = match record.content_type.len() {
+            0..=255 => record.content_type,
+            _ => "",
+        };
+        let length = FIXED_BYTES
+            + content_type.len()
+            + record.client_id.len()
+            + record.user.len()
+            + record.topic.len()
+            + record.payload.len();
+        let out = &mut self.bytes;
+        out.reserve(4 + length);
+        out.extend_from_slice(&(length as u32).to_le_bytes());
+        out.extend_from_slice(&record.received_at.to_le_bytes());
+        out.extend_from_slice(&[record.qos, content_type.len() as u8]);
+        out.extend_from_slice(&(record.client_id.len() as u16).to_le_bytes());
+        out.extend_from_slice(&(record.user.len() as u16).to_le_bytes());
+        out.extend_from_slice(&(record.topic.len() as u16).to_le_bytes());
+        out.extend_from_slice(content_type.as_bytes());
+        out.extend_from_slice(record.client_id.as_bytes());
+        out.extend_from_slice(record.user.as_bytes());
+        out.extend_from_slice(record.topic.as_bytes());
+        out.extend_from_slice(record.payload);
+        self.count += 1;
+    }
+
+    pub fn len(&self) -> u32 {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Consecutive records as the journal holds them; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    first: Position,
+    count: u32,
+    bytes: Bytes,
+}
+
+impl Chunk {
+    /// `bytes` must hold exactly `count` records as `RecordBatch` encodes them.
+    pub fn new(first: Position, count: u32, bytes: Bytes) -> Chunk {
+        Chunk {
+            first,
+            count,
+            bytes,
+        }
+    }
+
+    pub fn first(&self) -> Position {
+        self.first
+    }
+
+    pub fn end(&self) -> Position {
+        self.first.plus(u64::from(self.count))
+    }
+
+    pub fn len(&self) -> u32 {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub fn records(&self) -> Records<'_> {
+        Records {
+            position: self.first,
+            rest: &self.bytes,
+        }
+    }
+}
+
+/// The records of a chunk with their positions.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    position: Position,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = (Position, Record<'a>);
+
+    /// Ends early at bytes that are not a record: a checksum has vouched for them before, so that is a defect of the writer.
+    fn next(&mut self) -> Option<Self::Item> {
+        let (length, rest) = self.rest.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let record = parse(rest.get(..length)?)?;
+        self.rest = &rest[length..];
+        let position = self.position;
+        self.position = position.plus(1);
+        Some((position, record))
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Record<'_>> {
+    let (fixed, rest) = bytes.split_first_chunk::<FIXED_BYTES>()?;
+    let received_at = i64::from_le_bytes(fixed[0..8].try_into().ok()?);
+    let u16_at = |at: usize| usize::from(u16::from_le_bytes([fixed[at], fixed[at + 1]]));
+    let (content_type, rest) = split_str(rest, usize::from(fixed[9]))?;
+    let (client_id, rest) = split_str(rest, u16_at(10))?;
+    let (user, rest) = split_str(rest, u16_at(12))?;
+    let (topic, payload) = split_str(rest, u16_at(14))?;
+    Some(Record {
+        received_at,
+        qos: fixed[8],
+        content_type,
+        client_id,
+        user,
+        topic,
+        payload,
+    })
+}
+
+fn split_str(bytes: &[u8], length: usize) -> Option<(&str, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(length)?;
+    Some((std::str::from_utf8(head).ok()?, rest))
+}

@@ -1,0 +1,1 @@
+//! Topic templates with named parts: `devices/{device}/telemetry`, `{site}/{line}/{device}/data`.
