@@ -1,5 +1,13 @@
 //! Alerts: rules, their state machine, the lane that feeds it and the topics it speaks on.
 
+pub mod id;
+pub mod outlet;
+pub mod pending;
+pub mod published;
+
+pub use outlet::{Outlet, OutletMessage};
+pub use pending::{AlertCheckpoint, Pending};
+
 use journal::Position;
 use telemetry::Micros;
 

@@ -1,0 +1,323 @@
+//! `published.log`: the ids of events that left before the database knew of them.
+//!
+//! Owns: that file. Never: stops the lane; without the file alerts still flow, only a crash may repeat some of them.
+//! Invariant: an id is in the file before its event is published, and until the transaction that holds it has succeeded.
+//!
+//! The file is a row of entries of 56 bytes, little-endian:
+//!
+//! ```text
+//! [u8; 16] id of the event
+//! [u8; 16] id of its cause (the same without the position)
+//! u64      position of the record that caused it
+//! i64      started_at, microseconds
+//! i64      updated_at, microseconds
+//! ```
+//!
+//! It is written without fsync: it has to outlive the process, not the machine. What is left of an entry at the end of the
+//! file is cut off.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use journal::Position;
+use telemetry::Micros;
+use tracing::{error, info};
+
+use super::id::EventId;
+
+/// Name of the file in the data folder.
+pub const FILE_NAME: &str = "published.log";
+
+const ENTRY_BYTES: usize = 56;
+
+/// The file is rewritten when it holds this many entries more than twice those still needed. Normally it never comes to that:
+/// whenever everything is committed the file is simply emptied.
+const REWRITE_SLACK: usize = 4096;
+
+/// One published event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    pub id: EventId,
+    pub cause: EventId,
+    pub position: Position,
+    pub started_at: Micros,
+    pub updated_at: Micros,
+}
+
+/// Published events whose transaction has not succeeded yet.
+#[derive(Debug)]
+pub struct PublishedLog {
+    path: Option<PathBuf>,
+    /// `None` without a path, and after a failure until everything is committed once more.
+    file: Option<File>,
+    entries: HashMap<EventId, Entry>,
+    /// Entries in the file, those that are no longer needed included.
+    written: usize,
+}
+
+impl PublishedLog {
+    /// Opens or creates the log in `folder` and returns what an earlier process left in it, in the order of publishing.
+    pub fn open(folder: &Path) -> (PublishedLog, Vec<Entry>) {
+        let mut log = PublishedLog::in_memory();
+        let path = folder.join(FILE_NAME);
+        let restored = match open_file(&path) {
+            Ok((file, entries)) => {
+                log.file = Some(file);
+                entries
+            }
+            Err(source) => {
+                report(&path, &source);
+                Vec::new()
+            }
+        };
+        log.path = Some(path);
+        log.written = restored.len();
+        log.entries = restored.iter().map(|entry| (entry.id, *entry)).collect();
+        (log, restored)
+    }
+
+    /// A log that a crash forgets.
+    pub fn in_memory() -> PublishedLog {
+        PublishedLog {
+            path: None,
+            file: None,
+            entries: HashMap::new(),
+            written: 0,
+        }
+    }
+
+    /// To be called before the events are published. After an error the entries are kept in memory only.
+    pub fn append(&mut self, entries: &[Entry]) {
+        self.entries
+            .extend(entries.iter().map(|entry| (entry.id, *entry)));
+        let Some(file) = &mut self.file else { return };
+        match file.write_all(&encode(entries.iter())) {
+            Ok(()) => self.written += entries.len(),
+            Err(source) => self.degrade(&source),
+        }
+    }
+
+    /// The events are in the database now, or will never be asked for again.
+    pub fn forget(&mut self, ids: impl IntoIterator<Item = EventId>) {
+        for id in ids {
+            self.entries.remove(&id);
+        }
+        if self.entries.is_empty() {
+            self.clear();
+        } else if self.written > 2 * self.entries.len() + REWRITE_SLACK {
+            self.rewrite();
+        }
+    }
+
+    /// Events that are published and not committed.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Nothing is needed any more: an empty file, and a new start for one that failed.
+    fn clear(&mut self) {
+        if let Some(file) = &self.file {
+            if self.written > 0 {
+                match file.set_len(0) {
+                    Ok(()) => self.written = 0,
+                    Err(source) => self.degrade(&source),
+                }
+            }
+        } else if let Some(path) = &self.path
+            && let Ok(file) = create(path)
+        {
+            info!(path = %path.display(), "published alerts are logged again");
+            self.file = Some(file);
+            self.written = 0;
+        }
+    }
+
+    fn rewrite(&mut self) {
+        let (Some(path), Some(_)) = (&self.path, &self.file) else {
+            return;
+        };
+        let replaced = replace(path, &encode(self.entries.values()));
+        match replaced {
+            Ok(file) => {
+                self.file = Some(file);
+                self.written = self.entries.len();
+            }
+            Err(source) => self.degrade(&source),
+        }
+    }
+
+    fn degrade(&mut self, source: &io::Error) {
+        if let Some(path) = &self.path {
+            report(path, source);
+        }
+        self.file = None;
+    }
+}
+
+fn report(path: &Path, source: &io::Error) {
+    error!(
+        path = %path.display(),
+        %source,
+        "cannot log published alerts; until this works again a crash may repeat the latest of them"
+    );
+}
+
+fn open_file(path: &Path) -> io::Result<(File, Vec<Entry>)> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(source) => return Err(source),
+    };
+    let entries: Vec<Entry> = bytes
+        .as_chunks::<ENTRY_BYTES>()
+        .0
+        .iter()
+        .map(decode)
+        .collect();
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    // Whatever follows must begin at the boundary of an entry.
+    file.set_len((entries.len() * ENTRY_BYTES) as u64)?;
+    Ok((file, entries))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.set_len(0)?;
+    Ok(file)
+}
+
+/// Writes a new file beside the old one and puts it in its place, so that no moment is without the entries.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let new = path.with_extension("log.new");
+    let mut file = create(&new)?;
+    file.write_all(bytes)?;
+    fs::rename(&new, path)?;
+    Ok(file)
+}
+
+fn encode<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in entries {
+        bytes.extend_from_slice(&entry.id.0);
+        bytes.extend_from_slice(&entry.cause.0);
+        bytes.extend_from_slice(&entry.position.0.to_le_bytes());
+        bytes.extend_from_slice(&entry.started_at.to_le_bytes());
+        bytes.extend_from_slice(&entry.updated_at.to_le_bytes());
+    }
+    bytes
+}
+
+fn decode(bytes: &[u8; ENTRY_BYTES]) -> Entry {
+    let half = |at: usize| std::array::from_fn(|i| bytes[at + i]);
+    let word = |at: usize| std::array::from_fn(|i| bytes[at + i]);
+    Entry {
+        id: EventId(half(0)),
+        cause: EventId(half(16)),
+        position: Position(u64::from_le_bytes(word(32))),
+        started_at: i64::from_le_bytes(word(40)),
+        updated_at: i64::from_le_bytes(word(48)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u8) -> Entry {
+        Entry {
+            id: EventId([number; 16]),
+            cause: EventId([number ^ 0xff; 16]),
+            position: Position(u64::from(number) << 40),
+            started_at: -1,
+            updated_at: i64::from(number),
+        }
+    }
+
+    fn reopen(folder: &Path) -> Vec<Entry> {
+        PublishedLog::open(folder).1
+    }
+
+    #[test]
+    fn an_appended_entry_is_there_for_the_next_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut log, restored) = PublishedLog::open(folder.path());
+        assert_eq!(restored, []);
+        log.append(&[entry(1), entry(2)]);
+        log.append(&[entry(3)]);
+        assert_eq!(reopen(folder.path()), [entry(1), entry(2), entry(3)]);
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_wherever_it_tore() {
+        for torn in 1..ENTRY_BYTES {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(FILE_NAME);
+            let bytes = encode([entry(1), entry(2)].iter());
+            fs::write(&path, &bytes[..bytes.len() - torn]).unwrap();
+            let (mut log, restored) = PublishedLog::open(folder.path());
+            assert_eq!(restored, [entry(1)], "torn by {torn}");
+            log.append(&[entry(3)]);
+            assert_eq!(
+                reopen(folder.path()),
+                [entry(1), entry(3)],
+                "torn by {torn}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_file_is_emptied_when_everything_is_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut log, _) = PublishedLog::open(folder.path());
+        log.append(&[entry(1), entry(2)]);
+        log.forget([entry(1).id]);
+        assert_eq!(log.len(), 1);
+        assert_eq!(reopen(folder.path()), [entry(1), entry(2)]);
+        log.forget([entry(2).id]);
+        assert!(log.is_empty());
+        assert_eq!(reopen(folder.path()), []);
+        log.append(&[entry(4)]);
+        assert_eq!(reopen(folder.path()), [entry(4)]);
+    }
+
+    #[test]
+    fn the_file_does_not_grow_when_it_is_never_quite_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut log, _) = PublishedLog::open(folder.path());
+        log.append(&[entry(1)]);
+        for number in 0..3 * REWRITE_SLACK as u64 {
+            let mut id = [2; 16];
+            id[..8].copy_from_slice(&number.to_le_bytes());
+            let entry = Entry {
+                id: EventId(id),
+                ..entry(2)
+            };
+            log.append(&[entry]);
+            log.forget([entry.id]);
+        }
+        let length = fs::metadata(folder.path().join(FILE_NAME)).unwrap().len();
+        assert!(length <= ((REWRITE_SLACK + 4) * ENTRY_BYTES) as u64);
+        assert!(reopen(folder.path()).contains(&entry(1)));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_does_not_stop_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("not-there");
+        let (mut log, restored) = PublishedLog::open(&gone);
+        assert_eq!(restored, []);
+        log.append(&[entry(1)]);
+        assert_eq!(log.len(), 1);
+        // Once the folder is back and nothing is outstanding, the log works again.
+        fs::create_dir(&gone).unwrap();
+        log.forget([entry(1).id]);
+        log.append(&[entry(2)]);
+        assert_eq!(reopen(&gone), [entry(2)]);
+    }
+}
