@@ -1,0 +1,242 @@
+//! The configuration file as text with places.
+//!
+//! Owns: reading it, and saying where in it a mistake stands. Never: knows a key. Invariant: every mistake of a file is
+//! found in one go: an entry that is wrong is reported, taken out, and the rest is read again.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::explain::{self, Explained};
+use crate::diagnostics::{Failure, Place, Problem, display};
+
+/// Mistakes reported at most for one file; more than a screen of them helps nobody.
+const PROBLEMS_MAX: usize = 20;
+
+/// A configuration file is written by hand; anything larger is the wrong file.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    file: PathBuf,
+    text: Arc<str>,
+}
+
+/// One step from the root of a document to an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    /// An element of an array of tables.
+    Element(usize),
+}
+
+impl Document {
+    pub(crate) fn new(file: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Document {
+        Document {
+            file: file.into(),
+            text: text.into(),
+        }
+    }
+
+    pub(crate) fn read(file: &Path) -> Result<Document, Failure> {
+        let unreadable = |error: std::io::Error| {
+            let message = format!("cannot read the configuration file `{}`", display(file));
+            Failure::from(Problem::new(message).cause(error.to_string()))
+        };
+        let length = std::fs::metadata(file).map_err(unreadable)?.len();
+        if length > FILE_BYTES_MAX {
+            let message = format!(
+                "the configuration file `{}` is larger than {} MB",
+                display(file),
+                FILE_BYTES_MAX / (1024 * 1024)
+            );
+            return Err(Failure::new(message));
+        }
+        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        Ok(Document::new(file, text))
+    }
+
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The folder that relative paths in the file start from.
+    pub(crate) fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The file's values, and everything that is wrong with them. Without values nothing could be read at all.
+    pub(crate) fn deserialize<T: DeserializeOwned>(&self) -> (Option<T>, Vec<Problem>) {
+        let mut problems = self.syntax_problems();
+        if !problems.is_empty() {
+            return (None, problems);
+        }
+        let mut table = self.table();
+        while problems.len() < PROBLEMS_MAX {
+            let error = match T::deserialize(toml::Deserializer::from(table.clone())) {
+                Ok(value) => {
+                    problems.sort_by_key(Problem::offset);
+                    return (Some(value), problems);
+                }
+                Err(error) => error,
+            };
+            let path = error.span().and_then(|span| find(table.get_ref(), &span));
+            let explained =
+                explain::serde_message(error.message(), path.as_deref().unwrap_or_default());
+            problems.push(self.problem(explained, error.span()));
+            if !path.is_some_and(|path| remove(table.get_mut(), &path)) {
+                break;
+            }
+        }
+        problems.sort_by_key(Problem::offset);
+        (None, problems)
+    }
+
+    /// The values as written, without a type.
+    pub(super) fn values(&self) -> toml::Table {
+        self.text.parse().unwrap_or_default()
+    }
+
+    /// Where the value of a dotted key (`journal.max_size`) stands, if it is in the file.
+    pub(crate) fn place_of(&self, key: &str) -> Option<Place> {
+        let root = self.table();
+        let mut table = root.get_ref();
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let (_, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+            if parts.peek().is_none() {
+                return Some(self.place(value.span(), String::new()));
+            }
+            table = value.get_ref().as_table()?;
+        }
+        None
+    }
+
+    pub(crate) fn place(&self, span: Range<usize>, label: String) -> Place {
+        Place {
+            file: self.file.clone(),
+            text: self.text.clone(),
+            span,
+            label,
+        }
+    }
+
+    fn problem(&self, explained: Explained, span: Option<Range<usize>>) -> Problem {
+        // A mistake without a place belongs to the whole file.
+        let place = self.place(span.unwrap_or(0..0), explained.label);
+        let problem = Problem::new(explained.message).at(place);
+        match explained.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+
+    fn syntax_problems(&self) -> Vec<Problem> {
+        let (_, errors) = DeTable::parse_recoverable(&self.text);
+        errors
+            .into_iter()
+            .take(PROBLEMS_MAX)
+            .map(|error| {
+                let (message, label) = explain::syntax_message(error.message());
+                let explained = Explained {
+                    message,
+                    label,
+                    hint: None,
+                };
+                self.problem(explained, error.span())
+            })
+            .collect()
+    }
+
+    fn table(&self) -> Spanned<DeTable<'_>> {
+        DeTable::parse_recoverable(&self.text).0
+    }
+}
+
+/// The entry whose key or value lies at `span`; otherwise the smallest one around it. The document itself has no span.
+fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
+    if span.is_empty() {
+        return None;
+    }
+    let mut best: Option<(usize, Vec<Step>)> = None;
+    visit_table(table, &mut Vec::new(), &mut |path, own: Range<usize>| {
+        if own.start > span.start || own.end < span.end {
+            return;
+        }
+        let excess = own.len() - span.len();
+        // Of equals the deeper one, which is visited later.
+        if best.as_ref().is_none_or(|(least, _)| excess <= *least) {
+            best = Some((excess, path.to_vec()));
+        }
+    });
+    best.map(|(_, path)| path)
+}
+
+type Visitor<'v> = dyn FnMut(&[Step], Range<usize>) + 'v;
+
+fn visit_table(table: &DeTable<'_>, path: &mut Vec<Step>, visit: &mut Visitor<'_>) {
+    for (key, value) in table.iter() {
+        path.push(Step::Key(key.get_ref().to_string()));
+        visit(path, key.span());
+        visit_value(value, path, visit);
+        path.pop();
+    }
+}
+
+fn visit_value(value: &Spanned<DeValue<'_>>, path: &mut Vec<Step>, visit: &mut Visitor<'_>) {
+    visit(path, value.span());
+    match value.get_ref() {
+        DeValue::Table(table) => visit_table(table, path, visit),
+        DeValue::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                path.push(Step::Element(index));
+                visit_value(element, path, visit);
+                path.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Takes an entry out; false when it is not there.
+fn remove(table: &mut DeTable<'_>, path: &[Step]) -> bool {
+    let Some((Step::Key(key), rest)) = path.split_first() else {
+        return false;
+    };
+    let Some(entry) = table.iter().find(|(name, _)| name.get_ref() == key) else {
+        return false;
+    };
+    let name = entry.0.clone();
+    if rest.is_empty() {
+        return table.remove(&name).is_some();
+    }
+    table
+        .get_mut(&name)
+        .is_some_and(|value| remove_inside(value, rest))
+}
+
+fn remove_inside(value: &mut Spanned<DeValue<'_>>, path: &[Step]) -> bool {
+    match (value.get_mut(), path) {
+        (DeValue::Table(table), _) => remove(table, path),
+        (DeValue::Array(elements), [Step::Element(index)]) => {
+            let mut kept = DeArray::new();
+            for (at, element) in elements.iter().enumerate() {
+                if at != *index {
+                    kept.push(element.clone());
+                }
+            }
+            let removed = kept.len() < elements.len();
+            *elements = kept;
+            removed
+        }
+        (DeValue::Array(elements), [Step::Element(index), rest @ ..]) => elements
+            .iter_mut()
+            .nth(*index)
+            .is_some_and(|element| remove_inside(element, rest)),
+        _ => false,
+    }
+}

@@ -1,0 +1,160 @@
+//! The configuration: from what the user wrote to what is true.
+//!
+//! Owns: where values come from (defaults < file < environment < flags) and how mistakes in them are told. Never: knows what
+//! a section means, which is its crate's business. Invariant: nobody behind this module sees a value that was not checked.
+
+pub(crate) mod document;
+mod explain;
+mod keys;
+mod overrides;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+pub(crate) use document::Document;
+pub(crate) use overrides::Override;
+pub(crate) use settings::Settings;
+
+use crate::diagnostics::{Failure, Problem};
+use settings::Origins;
+
+/// Read when no file is named and it lies in the working folder.
+pub(crate) const DEFAULT_FILE: &str = "millrace.toml";
+
+/// What the user wrote. Each section belongs to the crate that it configures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Folder for everything that Millrace keeps.
+    pub(crate) data: PathBuf,
+    /// What is logged: a level, or targets with levels.
+    pub(crate) log: String,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data: "millrace-data".into(),
+            log: crate::logging::DEFAULT_FILTER.into(),
+        }
+    }
+}
+
+/// Keys that hold paths: written in a file, they start from the file's folder.
+const PATH_KEYS: [&str; 1] = ["data"];
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    /// The file named by the user.
+    pub(crate) file: Option<PathBuf>,
+    /// Where `millrace.toml` is looked for when no file is named.
+    pub(crate) working_folder: PathBuf,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) flags: Vec<Override>,
+}
+
+impl Sources {
+    /// The environment and working folder of this process. Variables that are not Unicode cannot be ours.
+    pub(crate) fn of_process(file: Option<PathBuf>, flags: Vec<Override>) -> Sources {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Sources {
+            file,
+            working_folder: PathBuf::new(),
+            environment,
+            flags,
+        }
+    }
+
+    fn document(&self) -> Result<Option<Document>, Failure> {
+        if let Some(file) = &self.file {
+            return Document::read(file).map(Some).map_err(|failure| {
+                failure.hint("without `--config`, Millrace starts with defaults that need no file")
+            });
+        }
+        let default = self.working_folder.join(DEFAULT_FILE);
+        match default.is_file() {
+            true => Document::read(&default).map(Some),
+            false => Ok(None),
+        }
+    }
+}
+
+/// Reads, joins and checks the configuration; every mistake that can be found is in the failure.
+pub(crate) fn load(sources: &Sources) -> Result<Settings, Failure> {
+    let document = sources.document()?;
+    let (from_file, mut problems) = match &document {
+        Some(document) => read_values(document),
+        None => (Some(Table::new()), Vec::new()),
+    };
+    let (mut overrides, refused) = overrides::from_environment(sources.environment.clone());
+    problems.extend(refused);
+    overrides.extend(sources.flags.iter().cloned());
+
+    let Some(mut values) = from_file else {
+        return Err(failed(problems));
+    };
+    for found in &overrides {
+        found.apply(&mut values);
+    }
+    let config = Config::deserialize(Value::Table(values)).map_err(|error| {
+        Failure::new(format!("the configuration is wrong: {}", error.message()))
+    })?;
+    let origins = Origins {
+        document: document.as_ref(),
+        overrides: &overrides,
+    };
+    match settings::check(&config, &origins) {
+        Ok(settings) if problems.is_empty() => Ok(settings),
+        Ok(_) => Err(failed(problems)),
+        Err(more) => Err(failed(problems.into_iter().chain(more).collect())),
+    }
+}
+
+/// The file's values with its paths made independent of the working folder. After mistakes: only what is right.
+fn read_values(document: &Document) -> (Option<Table>, Vec<Problem>) {
+    let (config, problems) = document.deserialize::<Config>();
+    let values = match config {
+        None => None,
+        Some(_) if problems.is_empty() => Some(document.values()),
+        // What was taken out is gone from `config`, but not from the text.
+        Some(config) => Table::try_from(config).ok(),
+    };
+    let values = values.map(|mut values| {
+        for key in PATH_KEYS {
+            resolve_path(&mut values, key, document.folder());
+        }
+        values
+    });
+    (values, problems)
+}
+
+fn resolve_path(values: &mut Table, key: &str, folder: &Path) {
+    let mut parts: Vec<_> = key.split('.').collect();
+    let Some(last) = parts.pop() else { return };
+    let mut table = values;
+    for part in parts {
+        let Some(Value::Table(inner)) = table.get_mut(part) else {
+            return;
+        };
+        table = inner;
+    }
+    if let Some(Value::String(path)) = table.get_mut(last)
+        && !path.is_empty()
+    {
+        // An absolute path stays as it is.
+        *path = folder.join(&*path).display().to_string();
+    }
+}
+
+fn failed(problems: Vec<Problem>) -> Failure {
+    Failure::from_problems(problems)
+        .unwrap_or_else(|| Failure::new("the configuration cannot be used"))
+}

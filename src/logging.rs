@@ -1,0 +1,71 @@
+//! The log: what happens, for people, on stderr.
+//!
+//! Owns: the format and what is shown by default. Never: writes to stdout, which belongs to data. Invariant: rumqttd is
+//! silent unless it is named, because it opens a span at error level for every publish.
+
+use std::io;
+
+use anstream::ColorChoice;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// What is shown when nothing is asked for.
+pub(crate) const DEFAULT_FILTER: &str = "info";
+
+/// Comes before what the user asks for, so that the user has the last word on each target.
+/// tokio-postgres repeats the server's notices at info, such as each partition that exists already.
+const QUIET_FILTER: &str = "rumqttd=off,tokio_postgres=warn";
+
+/// A log filter that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("`{filter}` is not a log filter")]
+pub(crate) struct FilterError {
+    filter: String,
+    source: ParseError,
+}
+
+/// Checks a filter: a level (`debug`), targets with levels (`info,broker=trace`), or both.
+pub(crate) fn filter(filter: &str) -> Result<EnvFilter, FilterError> {
+    EnvFilter::builder()
+        .parse(format!("{QUIET_FILTER},{filter}"))
+        .map_err(|source| FilterError {
+            filter: filter.to_owned(),
+            source,
+        })
+}
+
+/// Starts logging to stderr. A second call in one process changes nothing.
+pub(crate) fn init(filter: EnvFilter) {
+    let colours = anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours)
+        .compact()
+        .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_router_is_silent_unless_it_is_named() {
+        let quiet = filter("debug").expect("valid").to_string();
+        assert!(
+            quiet.contains("rumqttd=off") && quiet.contains("debug"),
+            "{quiet}"
+        );
+        let asked = filter("info,rumqttd=trace").expect("valid").to_string();
+        assert!(
+            asked.contains("rumqttd=trace") && !asked.contains("rumqttd=off"),
+            "{asked}"
+        );
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_quoted() {
+        let error = filter("info,broker=loud").expect_err("no such level");
+        assert_eq!(error.to_string(), "`info,broker=loud` is not a log filter");
+    }
+}
