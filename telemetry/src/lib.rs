@@ -4,10 +4,16 @@
 //! same samples.
 
 pub mod decode;
+pub mod encode;
+pub mod time;
 pub mod topic;
+pub mod unit;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub type Micros = i64;
+
+/// Longest name of a device or a metric, after flattening. Names are columns of an index in every store.
+pub const NAME_BYTES_MAX: usize = 256;
 
 /// What a metric was at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]

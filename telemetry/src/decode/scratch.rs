@@ -1,0 +1,294 @@
+//! The decoder's memory: names and texts in one arena, entries as ranges of it.
+//!
+//! Owns: the bounds on names and values, and the time of a group of entries. Invariant: a failure is kept here in full
+//! while the JSON reader unwinds with an empty error of its own.
+
+use std::slice;
+
+use super::error::{DecodeError, quote};
+use super::{DEPTH_MAX, VALUES_MAX};
+use crate::{Entry, Micros, NAME_BYTES_MAX, Value};
+
+/// A rare large message does not keep its memory: scratch beyond this is given back with the next message.
+const RETAINED_BYTES_MAX: usize = 1 << 20;
+
+/// The metric of a bare value when the topic names none.
+const BARE_METRIC: &str = "value";
+
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Names and text values, one behind the other.
+    text: String,
+    /// The name under construction, from the topic's metric down to the current member.
+    path: String,
+    /// Bytes of `path` that are the topic's metric.
+    prefix_len: usize,
+    entries: Vec<RawEntry>,
+    depth: usize,
+    /// The first entry that waits for its object's time.
+    group_start: usize,
+    time: Option<TimeFound>,
+    failure: Option<DecodeError>,
+}
+
+#[derive(Debug, Clone)]
+struct RawEntry {
+    metric: Span,
+    time: Option<Micros>,
+    value: RawValue,
+}
+
+#[derive(Debug, Clone)]
+enum RawValue {
+    Number(f64),
+    Text(Span),
+}
+
+/// Bytes of the arena.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+#[derive(Debug)]
+struct TimeFound {
+    key: TimeKey,
+    time: Result<Micros, DecodeError>,
+}
+
+/// Names of the time member; the earlier wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TimeKey {
+    Ts,
+    Timestamp,
+    Time,
+}
+
+impl TimeKey {
+    pub(super) fn of(name: &str) -> Option<TimeKey> {
+        match name {
+            "ts" => Some(TimeKey::Ts),
+            "timestamp" => Some(TimeKey::Timestamp),
+            "time" => Some(TimeKey::Time),
+            _ => None,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            TimeKey::Ts => "ts",
+            TimeKey::Timestamp => "timestamp",
+            TimeKey::Time => "time",
+        }
+    }
+}
+
+impl Scratch {
+    pub(super) fn reset(&mut self, metric_from_topic: Option<&str>) -> Result<(), DecodeError> {
+        self.text.clear();
+        self.text.shrink_to(RETAINED_BYTES_MAX);
+        self.entries.clear();
+        self.entries
+            .shrink_to(RETAINED_BYTES_MAX / size_of::<RawEntry>());
+        self.path.clear();
+        self.prefix_len = 0;
+        self.depth = 0;
+        self.group_start = 0;
+        self.time = None;
+        self.failure = None;
+        if let Some(metric) = metric_from_topic {
+            self.enter(metric)?;
+            self.prefix_len = self.path.len();
+        }
+        Ok(())
+    }
+
+    pub(super) fn entries(&self) -> Entries<'_> {
+        Entries {
+            raw: self.entries.iter(),
+            text: &self.text,
+        }
+    }
+
+    pub(super) fn has_prefix(&self) -> bool {
+        self.prefix_len > 0
+    }
+
+    /// The name's length before a member is entered; give it to `leave` afterwards.
+    pub(super) fn path_len(&self) -> usize {
+        self.path.len()
+    }
+
+    pub(super) fn leave(&mut self, path_len: usize) {
+        self.path.truncate(path_len);
+    }
+
+    /// Appends a member's name to the name under construction.
+    pub(super) fn enter(&mut self, name: &str) -> Result<(), DecodeError> {
+        if name.is_empty() {
+            return Err(DecodeError::EmptyName);
+        }
+        if !self.path.is_empty() {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        if self.path.len() > NAME_BYTES_MAX {
+            return Err(DecodeError::NameTooLong {
+                name: quote(&self.path),
+            });
+        }
+        self.check_nul(name)
+    }
+
+    pub(super) fn enter_index(&mut self, index: usize) -> Result<(), DecodeError> {
+        // An index beyond the bound on values needs nulls before it; it is still written right.
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = index;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.enter(std::str::from_utf8(&digits[at..]).unwrap_or_default())
+    }
+
+    /// Begins the name of a value that stands alone, or as the element `index` of the outer array.
+    pub(super) fn enter_bare(&mut self, index: Option<usize>) -> Result<(), DecodeError> {
+        if !self.has_prefix() {
+            self.enter(BARE_METRIC)?;
+        }
+        match index {
+            Some(index) => self.enter_index(index),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn descend(&mut self) -> Result<(), DecodeError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(DecodeError::TooDeep);
+        }
+        Ok(())
+    }
+
+    pub(super) fn ascend(&mut self) {
+        self.depth -= 1;
+    }
+
+    pub(super) fn push_number(&mut self, number: f64) -> Result<(), DecodeError> {
+        self.push(RawValue::Number(number))
+    }
+
+    pub(super) fn push_text(&mut self, text: &str) -> Result<(), DecodeError> {
+        self.check_nul(text)?;
+        let value = RawValue::Text(self.keep(text));
+        self.push(value)
+    }
+
+    /// A whole payload that is a text without quotes.
+    pub(super) fn bare_text(&mut self, text: &str) -> Result<(), DecodeError> {
+        self.enter_bare(None)?;
+        self.push_text(text)
+    }
+
+    pub(super) fn begin_group(&mut self) {
+        self.group_start = self.entries.len();
+        self.time = None;
+    }
+
+    pub(super) fn found_time(&mut self, key: TimeKey, time: Result<Micros, DecodeError>) {
+        if self.time.as_ref().is_none_or(|found| key <= found.key) {
+            self.time = Some(TimeFound { key, time });
+        }
+    }
+
+    /// Gives the group's entries the time that was found among them.
+    pub(super) fn end_group(&mut self) -> Result<(), DecodeError> {
+        if let Some(found) = self.time.take() {
+            let time = found.time?;
+            for entry in &mut self.entries[self.group_start..] {
+                entry.time = Some(time);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn fail(&mut self, error: DecodeError) {
+        self.failure = Some(error);
+    }
+
+    pub(super) fn take_failure(&mut self) -> Option<DecodeError> {
+        self.failure.take()
+    }
+
+    fn push(&mut self, value: RawValue) -> Result<(), DecodeError> {
+        if self.entries.len() == VALUES_MAX {
+            return Err(DecodeError::TooManyValues);
+        }
+        let start = self.text.len();
+        self.text.push_str(&self.path);
+        let metric = Span {
+            start,
+            end: self.text.len(),
+        };
+        self.entries.push(RawEntry {
+            metric,
+            time: None,
+            value,
+        });
+        Ok(())
+    }
+
+    fn keep(&mut self, text: &str) -> Span {
+        let start = self.text.len();
+        self.text.push_str(text);
+        Span {
+            start,
+            end: self.text.len(),
+        }
+    }
+
+    fn check_nul(&self, text: &str) -> Result<(), DecodeError> {
+        if text.as_bytes().contains(&0) {
+            return Err(DecodeError::NulCharacter {
+                metric: quote(&self.path),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The entries of one message, in the payload's order.
+#[derive(Debug, Clone)]
+pub struct Entries<'a> {
+    raw: slice::Iter<'a, RawEntry>,
+    text: &'a str,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let raw = self.raw.next()?;
+        let text = self.text;
+        Some(Entry {
+            metric: &text[raw.metric.start..raw.metric.end],
+            time: raw.time,
+            value: match raw.value {
+                RawValue::Number(number) => Value::Number(number),
+                RawValue::Text(span) => Value::Text(&text[span.start..span.end]),
+            },
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.raw.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Entries<'_> {}
