@@ -16,19 +16,34 @@ pub(crate) const DEFAULT_FILTER: &str = "info";
 /// tokio-postgres repeats the server's notices at info, such as each partition that exists already.
 const QUIET_FILTER: &str = "rumqttd=off,tokio_postgres=warn";
 
+/// The levels, from nothing to everything.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// A log filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("`{filter}` is not a log filter")]
-pub(crate) struct FilterError {
-    filter: String,
-    source: ParseError,
+pub(crate) enum FilterError {
+    #[error("`{filter}` is not a log filter")]
+    Syntax { filter: String, source: ParseError },
+    #[error("`{word}` is not a log level")]
+    NotALevel { word: String },
 }
 
 /// Checks a filter: a level (`debug`), targets with levels (`info,broker=trace`), or both.
+///
+/// The parser would take any other word for a target, so that a typo in a level silenced everything.
 pub(crate) fn filter(filter: &str) -> Result<EnvFilter, FilterError> {
+    let words: Vec<_> = filter.split(',').map(str::trim).collect();
+    for word in words.iter().filter(|word| !word.is_empty()) {
+        let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        if !is_level && !word.contains(['=', '[']) {
+            return Err(FilterError::NotALevel {
+                word: word.to_string(),
+            });
+        }
+    }
     EnvFilter::builder()
-        .parse(format!("{QUIET_FILTER},{filter}"))
-        .map_err(|source| FilterError {
+        .parse(format!("{QUIET_FILTER},{}", words.join(",")))
+        .map_err(|source| FilterError::Syntax {
             filter: filter.to_owned(),
             source,
         })
@@ -65,7 +80,15 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_read_is_quoted() {
-        let error = filter("info,broker=loud").expect_err("no such level");
-        assert_eq!(error.to_string(), "`info,broker=loud` is not a log filter");
+        for (text, expected) in [
+            ("info,broker=loud", "`info,broker=loud` is not a log filter"),
+            ("debgu", "`debgu` is not a log level"),
+            ("info,broker", "`broker` is not a log level"),
+        ] {
+            assert_eq!(filter(text).expect_err(text).to_string(), expected);
+        }
+        for text in ["", "WARN", "off", " info , broker=trace", "[span]=debug"] {
+            assert!(filter(text).is_ok(), "{text}");
+        }
     }
 }

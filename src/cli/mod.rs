@@ -5,6 +5,8 @@
 
 mod options;
 mod output;
+#[cfg(test)]
+mod tests;
 mod up;
 mod version;
 

@@ -29,9 +29,9 @@ these flags; the later wins. Stop with Ctrl-C: what was accepted is written befo
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    file: ConfigFile,
+    pub(super) file: ConfigFile,
     #[command(flatten)]
-    overrides: Overrides,
+    pub(super) overrides: Overrides,
 }
 
 pub(crate) async fn run(args: Args) -> Outcome {

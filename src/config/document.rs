@@ -3,6 +3,9 @@
 //! Owns: reading it, and saying where in it a mistake stands. Never: knows a key. Invariant: every mistake of a file is
 //! found in one go: an entry that is wrong is reported, taken out, and the rest is read again.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +19,9 @@ use crate::diagnostics::{Failure, Place, Problem, display};
 
 /// Mistakes reported at most for one file; more than a screen of them helps nobody.
 const PROBLEMS_MAX: usize = 20;
+
+/// Each attempt finds one mistake, or takes out what is incomplete because of an earlier one.
+const ATTEMPTS_MAX: usize = 3 * PROBLEMS_MAX;
 
 /// A configuration file is written by hand; anything larger is the wrong file.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -76,24 +82,25 @@ impl Document {
             return (None, problems);
         }
         let mut table = self.table();
-        while problems.len() < PROBLEMS_MAX {
+        let mut removed: Vec<Removed> = Vec::new();
+        for _ in 0..ATTEMPTS_MAX {
             let error = match T::deserialize(toml::Deserializer::from(table.clone())) {
-                Ok(value) => {
-                    problems.sort_by_key(Problem::offset);
-                    return (Some(value), problems);
-                }
+                Ok(value) => return (Some(value), sorted(problems)),
                 Err(error) => error,
             };
             let path = error.span().and_then(|span| find(table.get_ref(), &span));
-            let explained =
-                explain::serde_message(error.message(), path.as_deref().unwrap_or_default());
-            problems.push(self.problem(explained, error.span()));
-            if !path.is_some_and(|path| remove(table.get_mut(), &path)) {
-                break;
+            if !removed.iter().any(|removed| removed.explains(&error)) {
+                let path = path.as_deref().unwrap_or_default();
+                let explained = explain::serde_message(error.message(), path);
+                problems.push(self.problem(explained, error.span()));
+            }
+            let root = table.span();
+            match path.and_then(|path| remove(table.get_mut(), root, &path)) {
+                Some(gone) if problems.len() < PROBLEMS_MAX => removed.push(gone),
+                _ => break,
             }
         }
-        problems.sort_by_key(Problem::offset);
-        (None, problems)
+        (None, sorted(problems))
     }
 
     /// The values as written, without a type.
@@ -137,19 +144,19 @@ impl Document {
 
     fn syntax_problems(&self) -> Vec<Problem> {
         let (_, errors) = DeTable::parse_recoverable(&self.text);
-        errors
-            .into_iter()
-            .take(PROBLEMS_MAX)
-            .map(|error| {
-                let (message, label) = explain::syntax_message(error.message());
-                let explained = Explained {
+        let problems = errors.into_iter().take(PROBLEMS_MAX).map(|error| {
+            let (message, label) = explain::syntax_message(error.message());
+            let hint = None;
+            self.problem(
+                Explained {
                     message,
                     label,
-                    hint: None,
-                };
-                self.problem(explained, error.span())
-            })
-            .collect()
+                    hint,
+                },
+                error.span(),
+            )
+        });
+        sorted(problems.collect())
     }
 
     fn table(&self) -> Spanned<DeTable<'_>> {
@@ -202,26 +209,43 @@ fn visit_value(value: &Spanned<DeValue<'_>>, path: &mut Vec<Step>, visit: &mut V
     }
 }
 
-/// Takes an entry out; false when it is not there.
-fn remove(table: &mut DeTable<'_>, path: &[Step]) -> bool {
-    let Some((Step::Key(key), rest)) = path.split_first() else {
-        return false;
-    };
-    let Some(entry) = table.iter().find(|(name, _)| name.get_ref() == key) else {
-        return false;
-    };
-    let name = entry.0.clone();
-    if rest.is_empty() {
-        return table.remove(&name).is_some();
-    }
-    table
-        .get_mut(&name)
-        .is_some_and(|value| remove_inside(value, rest))
+/// An entry that was taken out because it was wrong.
+struct Removed {
+    /// Where the section or element lies that it was in.
+    parent: Range<usize>,
+    /// Empty for an element of an array.
+    key: String,
 }
 
-fn remove_inside(value: &mut Spanned<DeValue<'_>>, path: &[Step]) -> bool {
+impl Removed {
+    /// Whether the error only says that this entry is missing now.
+    fn explains(&self, error: &toml::de::Error) -> bool {
+        let missing = error.message().strip_prefix("missing field ");
+        error.span().as_ref() == Some(&self.parent)
+            && missing.is_some_and(|name| name.trim_matches('`') == self.key)
+    }
+}
+
+/// Takes an entry out of the table that lies at `parent`.
+fn remove(table: &mut DeTable<'_>, parent: Range<usize>, path: &[Step]) -> Option<Removed> {
+    let (Step::Key(key), rest) = path.split_first()? else {
+        return None;
+    };
+    let name = table.keys().find(|name| name.get_ref() == key)?.clone();
+    if rest.is_empty() {
+        table.remove(&name)?;
+        return Some(Removed {
+            parent,
+            key: key.clone(),
+        });
+    }
+    remove_inside(table.get_mut(&name)?, rest)
+}
+
+fn remove_inside(value: &mut Spanned<DeValue<'_>>, path: &[Step]) -> Option<Removed> {
+    let parent = value.span();
     match (value.get_mut(), path) {
-        (DeValue::Table(table), _) => remove(table, path),
+        (DeValue::Table(table), _) => remove(table, parent, path),
         (DeValue::Array(elements), [Step::Element(index)]) => {
             let mut kept = DeArray::new();
             for (at, element) in elements.iter().enumerate() {
@@ -229,14 +253,21 @@ fn remove_inside(value: &mut Spanned<DeValue<'_>>, path: &[Step]) -> bool {
                     kept.push(element.clone());
                 }
             }
-            let removed = kept.len() < elements.len();
             *elements = kept;
-            removed
+            Some(Removed {
+                parent,
+                key: String::new(),
+            })
         }
-        (DeValue::Array(elements), [Step::Element(index), rest @ ..]) => elements
-            .iter_mut()
-            .nth(*index)
-            .is_some_and(|element| remove_inside(element, rest)),
-        _ => false,
+        (DeValue::Array(elements), [Step::Element(index), rest @ ..]) => {
+            remove_inside(elements.get_mut(*index)?, rest)
+        }
+        _ => None,
     }
+}
+
+/// In the order of the file.
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(Problem::offset);
+    problems
 }

@@ -129,6 +129,11 @@ fn wrong_value(what: &str, key: &str, found: &str, expected: &str) -> Explained 
             "a size",
             Some(r#"write a number and a unit, such as "256MB" or "64KB""#),
         ),
+        "u8" | "u16" | "u32" | "u64" | "usize" => ("a whole number, not negative", None),
+        "i8" | "i16" | "i32" | "i64" | "isize" => ("a whole number", None),
+        "f32" | "f64" => ("a number", None),
+        "path string" => ("a path", None),
+        "a boolean" => ("true or false", None),
         // The names of our own types mean nothing to the reader.
         _ if expected.starts_with("struct ") => ("a section", None),
         _ => (expected, None),

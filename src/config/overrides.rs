@@ -121,6 +121,10 @@ fn refused(variable: &Override, message: &str) -> Problem {
     if let Some(rest) = message.strip_prefix("unknown field ") {
         return unknown(variable, rest);
     }
+    // A key was taken for a section.
+    if message.starts_with("invalid type: map") {
+        return unknown(variable, "");
+    }
     let key = variable
         .key
         .split('.')

@@ -48,15 +48,17 @@ impl Origins<'_> {
 /// Checks all sections; every problem is reported, not only the first.
 pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, Vec<Problem>> {
     let mut problems = Vec::new();
+    let mut found = |problem| problems.push(problem);
+
+    if config.data.as_os_str().is_empty() {
+        found(origins.problem("data", "`data` is empty".into(), None));
+    }
     let log = logging::filter(&config.log).map_err(|error| {
         let hint = "write a level such as \"debug\", or targets such as \"info,broker=trace\"";
-        problems.push(origins.problem("log", error.to_string(), Some(hint.into())));
+        found(origins.problem("log", format!("`log`: {error}"), Some(hint.into())));
     });
-    if config.data.as_os_str().is_empty() {
-        problems.push(origins.problem("data", "`data` is empty".into(), None));
-    }
-    match log {
-        Ok(log) if problems.is_empty() => Ok(Settings {
+    match (log, ()) {
+        (Ok(log), ()) if problems.is_empty() => Ok(Settings {
             file: origins.document.map(|document| document.file().to_owned()),
             data: config.data.clone(),
             log,

@@ -1,8 +1,232 @@
+use std::collections::BTreeSet;
+
+use expect_test::{Expect, expect};
+
 use super::*;
+use crate::diagnostics::tests::plain;
+
+/// A working folder with a configuration file, and what else may say something.
+struct Case {
+    folder: tempfile::TempDir,
+    sources: Sources,
+}
+
+impl Case {
+    fn new(file: &str) -> Case {
+        let folder = tempfile::tempdir().expect("temp folder");
+        std::fs::write(folder.path().join(DEFAULT_FILE), file).expect("written");
+        let sources = Sources {
+            working_folder: folder.path().into(),
+            ..Sources::default()
+        };
+        Case { folder, sources }
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Case {
+        self.sources.environment.push((name.into(), value.into()));
+        self
+    }
+
+    fn flag(mut self, flag: &str, key: &str, value: &str) -> Case {
+        self.sources.flags.push(Override::flag(flag, key, value));
+        self
+    }
+
+    fn settings(&self) -> Settings {
+        load(&self.sources).unwrap_or_else(|failure| panic!("{}", plain(&failure)))
+    }
+
+    fn check(&self, expected: Expect) {
+        let failure = load(&self.sources).err().expect("something is wrong");
+        let folder = format!("{}/", self.folder.path().display());
+        expected.assert_eq(&plain(&failure).replace(&folder, ""));
+    }
+}
 
 #[test]
 fn defaults_need_no_file() {
     let settings = load(&Sources::default()).expect("defaults are right");
     assert_eq!(settings.data, Path::new("millrace-data"));
     assert_eq!(settings.file, None);
+}
+
+#[test]
+fn the_file_in_the_working_folder_is_read() {
+    let case = Case::new("data = '/srv/m'\n");
+    let settings = case.settings();
+    assert_eq!(settings.data, Path::new("/srv/m"));
+    assert_eq!(settings.file, Some(case.folder.path().join(DEFAULT_FILE)));
+}
+
+#[test]
+fn a_named_file_replaces_the_one_in_the_working_folder() {
+    let mut case = Case::new("data = '/srv/wrong'\n");
+    let named = case.folder.path().join("other.toml");
+    std::fs::write(&named, "data = '/srv/right'\n").expect("written");
+    case.sources.file = Some(named);
+    assert_eq!(case.settings().data, Path::new("/srv/right"));
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_an_error() {
+    let mut case = Case::new("");
+    case.sources.file = Some(case.folder.path().join("other.toml"));
+    case.check(expect![[r#"
+        error: cannot read the configuration file `other.toml`
+          caused by: No such file or directory (os error 2)
+          hint: without `--config`, Millrace starts with defaults that need no file
+    "#]]);
+}
+
+#[test]
+fn a_later_source_wins() {
+    let case = Case::new("data = '/file'\n");
+    assert_eq!(case.settings().data, Path::new("/file"));
+    let case = case.variable("MILLRACE_DATA", "/environment");
+    assert_eq!(case.settings().data, Path::new("/environment"));
+    let case = case.flag("--data", "data", "/flag");
+    assert_eq!(case.settings().data, Path::new("/flag"));
+}
+
+#[test]
+fn a_path_starts_where_it_was_written() {
+    let case = Case::new("data = 'd'\n");
+    assert_eq!(case.settings().data, case.folder.path().join("d"));
+    // The environment and flags are written in a shell, so their paths start from its folder.
+    let case = case.variable("MILLRACE_DATA", "e");
+    assert_eq!(case.settings().data, Path::new("e"));
+}
+
+#[test]
+fn mistakes_of_all_sources_are_told_at_once() {
+    Case::new("dta = 'x'\nlog = 'loud'\n[journl]\n")
+        .variable("MILLRACE_DATAA", "x")
+        .check(expect![[r#"
+            error: unknown key `dta`
+             --> millrace.toml:1:1
+              |
+            1 | dta = 'x'
+              | ^^^ not a known key
+              hint: did you mean `data`?
+
+            error: unknown key `journl`
+             --> millrace.toml:3:2
+              |
+            3 | [journl]
+              |  ^^^^^^ not a known key
+              hint: known keys: data, log
+
+            error: environment variable `MILLRACE_DATAA` names no key of the configuration
+              hint: did you mean `MILLRACE_DATA`?
+
+            error: `log`: `loud` is not a log level
+             --> millrace.toml:2:7
+              |
+            2 | log = 'loud'
+              |       ^^^^^^
+              hint: write a level such as "debug", or targets such as "info,broker=trace"
+        "#]]);
+}
+
+#[test]
+fn a_wrong_value_is_shown_with_who_set_it() {
+    let case = Case::new("log = 'info,a=b=c'\n");
+    case.check(expect![[r#"
+        error: `log`: `info,a=b=c` is not a log filter
+         --> millrace.toml:1:7
+          |
+        1 | log = 'info,a=b=c'
+          |       ^^^^^^^^^^^^
+          hint: write a level such as "debug", or targets such as "info,broker=trace"
+    "#]]);
+    let case = case.variable("MILLRACE_LOG", "a=b=c");
+    case.check(expect![[r#"
+        error: `log`: `a=b=c` is not a log filter (set by `MILLRACE_LOG`)
+          hint: write a level such as "debug", or targets such as "info,broker=trace"
+    "#]]);
+    case.flag("--log", "log", "x=y=z").check(expect![[r#"
+        error: `log`: `x=y=z` is not a log filter (set by `--log`)
+          hint: write a level such as "debug", or targets such as "info,broker=trace"
+    "#]]);
+}
+
+#[test]
+fn variables_that_are_not_keys_are_left_alone() {
+    let case = Case::new("")
+        .variable("MILLRACE_CONFIG", "elsewhere.toml")
+        .variable("MILLRACE_TEST_HOOK", "1")
+        .variable("OTHER", "1");
+    assert_eq!(case.settings().data, Path::new("millrace-data"));
+}
+
+#[test]
+fn a_section_in_a_variable_must_be_known() {
+    Case::new("")
+        .variable("MILLRACE_DATA__PATH", "x")
+        .check(expect![[r#"
+        error: environment variable `MILLRACE_DATA__PATH` names no key of the configuration
+          hint: keys are written `MILLRACE_SECTION__KEY`, with two underscores
+    "#]]);
+    Case::new("")
+        .variable("MILLRACE_NOWHERE__KEY", "x")
+        .check(expect![[r#"
+        error: environment variable `MILLRACE_NOWHERE__KEY` names no key of the configuration
+          hint: keys are written `MILLRACE_SECTION__KEY`, with two underscores
+    "#]]);
+}
+
+/// The shipped file explains every key, each as it is by default; keys that are off by default stand in comments.
+#[test]
+fn the_shipped_file_is_the_defaults() {
+    let text = include_str!("../../config/millrace.toml");
+    let document = Document::new("config/millrace.toml", text);
+    let (config, problems) = document.deserialize::<Config>();
+    let shown = Failure::from_problems(problems).map_or(String::new(), |found| plain(&found));
+    assert_eq!(shown, "");
+    assert_eq!(config, Some(Config::default()));
+}
+
+#[test]
+fn the_shipped_file_names_every_key() {
+    let text = include_str!("../../config/millrace.toml");
+    let mut section = String::new();
+    let mut named = BTreeSet::new();
+    for line in text.lines() {
+        let line = line.trim_start_matches("# ").trim();
+        if let Some(header) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.split(']').next())
+        {
+            section = header.trim_start_matches('[').to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && !key.contains(' ')
+        {
+            named.insert(if section.is_empty() {
+                key.into()
+            } else {
+                format!("{section}.{key}")
+            });
+        }
+    }
+    let sections = keys::sections();
+    let mut known = BTreeSet::new();
+    for (section, keys) in sections {
+        for key in keys {
+            let name = if section.is_empty() {
+                key.clone()
+            } else {
+                format!("{section}.{key}")
+            };
+            if !sections.contains_key(&name) {
+                known.insert(name);
+            }
+        }
+    }
+    let missing: Vec<_> = known.difference(&named).collect();
+    let invented: Vec<_> = named.difference(&known).collect();
+    assert!(missing.is_empty(), "not in the shipped file: {missing:?}");
+    assert!(
+        invented.is_empty(),
+        "in the shipped file, but not keys: {invented:?}"
+    );
 }
