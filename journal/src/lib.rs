@@ -4,11 +4,24 @@
 //! reads. Invariant: a position that `durable()` has reported survives power loss, and records are read back exactly as
 //! they were appended, in order, without gaps.
 
+mod catalog;
+pub mod config;
+pub mod disk;
+mod error;
+mod format;
+pub mod inspect;
+pub mod local;
 mod position;
 mod record;
+mod recovery;
+mod walk;
 
+pub use config::{Config, ConfigError, Settings};
+pub use error::{Damage, DamageKind, FrameFault, OpenError};
+pub use local::{LocalJournal, OpenReport};
 pub use position::Position;
 pub use record::{Chunk, Record, RecordBatch, Records};
+pub use recovery::TornTail;
 
 use std::task::Waker;
 use std::time::Duration;

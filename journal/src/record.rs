@@ -21,6 +21,12 @@ use crate::Position;
 
 const FIXED_BYTES: usize = 8 + 1 + 1 + 2 + 2 + 2;
 
+/// Batches up to this size are copied into an exact allocation when they enter the journal, and keep their buffer: cheaper
+/// than giving the buffer away and allocating another, and no unused capacity is held in memory with them.
+const COPY_BYTES_MAX: usize = 4 << 10;
+/// A buffer given away is replaced by one of the same size up to here; larger ones are not worth holding in advance.
+const SPARE_BYTES_MAX: usize = 64 << 10;
+
 /// A message as the gate received it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -87,6 +93,50 @@ impl RecordBatch {
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
+
+    /// Takes the bytes out; follow it with `settle` or `restore`.
+    pub(crate) fn detach(&mut self) -> Detached {
+        let length = self.bytes.len();
+        if length <= COPY_BYTES_MAX || length < self.bytes.capacity() / 2 {
+            return Detached {
+                bytes: Bytes::copy_from_slice(&self.bytes),
+                memory: length,
+                copied: true,
+            };
+        }
+        let memory = self.bytes.capacity();
+        Detached {
+            bytes: Bytes::from(std::mem::take(&mut self.bytes)),
+            memory,
+            copied: false,
+        }
+    }
+
+    /// The journal has accepted the bytes: the batch becomes empty, ready for the next records.
+    pub(crate) fn settle(&mut self, copied: bool, length: usize) {
+        self.count = 0;
+        if copied {
+            self.bytes.clear();
+        } else if length <= SPARE_BYTES_MAX {
+            self.bytes = Vec::with_capacity(length);
+        }
+    }
+
+    /// The journal has refused: the batch is what it was.
+    pub(crate) fn restore(&mut self, detached: Detached) {
+        if !detached.copied {
+            self.bytes = detached.bytes.into();
+        }
+    }
+}
+
+/// The bytes of a batch on their way into the journal.
+pub(crate) struct Detached {
+    pub(crate) bytes: Bytes,
+    /// Bytes of memory they hold.
+    pub(crate) memory: usize,
+    /// The batch still has its own buffer.
+    pub(crate) copied: bool,
 }
 
 /// Consecutive records as the journal holds them; cheap to clone.
@@ -133,6 +183,23 @@ impl Chunk {
             rest: &self.bytes,
         }
     }
+
+    /// The records from `position` on, without copying them; the whole chunk when it begins there or later.
+    pub(crate) fn starting_at(self, position: Position) -> Chunk {
+        let skip = position.since(self.first).min(u64::from(self.count)) as u32;
+        let mut offset = 0;
+        for _ in 0..skip {
+            let Some(length) = self.bytes[offset..].first_chunk::<4>() else {
+                break;
+            };
+            offset = (offset + 4 + u32::from_le_bytes(*length) as usize).min(self.bytes.len());
+        }
+        Chunk {
+            first: self.first.plus(u64::from(skip)),
+            count: self.count - skip,
+            bytes: self.bytes.slice(offset..),
+        }
+    }
 }
 
 /// The records of a chunk with their positions.
@@ -140,6 +207,13 @@ impl Chunk {
 pub struct Records<'a> {
     position: Position,
     rest: &'a [u8],
+}
+
+impl Records<'_> {
+    /// Whether every byte has been read as part of a record.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.rest.is_empty()
+    }
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -180,3 +254,7 @@ fn split_str(bytes: &[u8], length: usize) -> Option<(&str, &[u8])> {
     let (head, rest) = bytes.split_at_checked(length)?;
     Some((std::str::from_utf8(head).ok()?, rest))
 }
+
+#[cfg(test)]
+#[path = "record/tests.rs"]
+mod tests;
