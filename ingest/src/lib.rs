@@ -5,4 +5,12 @@
 
 pub mod alert;
 pub mod batch;
+pub mod config;
+pub mod filter;
+pub mod prepare;
+pub mod registry;
+pub mod rows;
+pub mod series;
 pub mod store;
+
+pub use config::{Config, ConfigError};

@@ -270,20 +270,31 @@ pub struct Entries<'a> {
     text: &'a str,
 }
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = Entry<'a>;
+impl<'a> Entries<'a> {
+    /// The entry `index` of those that have not been iterated over.
+    pub fn get(&self, index: usize) -> Option<Entry<'a>> {
+        self.raw.as_slice().get(index).map(|raw| self.entry(raw))
+    }
 
-    fn next(&mut self) -> Option<Entry<'a>> {
-        let raw = self.raw.next()?;
+    fn entry(&self, raw: &RawEntry) -> Entry<'a> {
         let text = self.text;
-        Some(Entry {
+        Entry {
             metric: &text[raw.metric.start..raw.metric.end],
             time: raw.time,
             value: match raw.value {
                 RawValue::Number(number) => Value::Number(number),
                 RawValue::Text(span) => Value::Text(&text[span.start..span.end]),
             },
-        })
+        }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let raw = self.raw.next()?;
+        Some(self.entry(raw))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
