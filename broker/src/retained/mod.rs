@@ -1,0 +1,174 @@
+//! Retained messages: the last one of each topic, in memory for whoever subscribes and in a log for the next start.
+//!
+//! Owns: the store's bounds, expiry, and the file `retained.log`. Never: makes a caller wait for the disk; a thread writes what
+//! has changed since it last looked. Invariants: memory and file agree once the thread has caught up; what was written
+//! survives the process, and what was synced survives power loss.
+//!
+//! Retained messages can be built again by those who published them, so a damaged log never stops the broker: what was
+//! readable before the damage is kept, the damaged file is moved aside, and the log says so.
+
+mod disk;
+mod load;
+mod record;
+mod store;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::warn;
+
+use self::disk::{Disk, RealDisk};
+use self::store::Store;
+use self::writer::Writer;
+use crate::gate::now_micros;
+use crate::lock::{read, write};
+use crate::message::Message;
+
+/// The log's name in the data folder.
+const FILE_NAME: &str = "retained.log";
+
+/// What the store holds at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) messages: usize,
+    /// Topics, payloads, properties, and a fixed cost for each message.
+    pub(crate) bytes: usize,
+}
+
+/// Why a message is not retained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Full {
+    #[error("`{0}` retained messages are kept already")]
+    Messages(usize),
+    #[error("`{0}` bytes of retained messages are kept already")]
+    Bytes(usize),
+    /// More topics changed than may be kept, and the disk has taken none of the changes.
+    #[error("`{0}` changes of retained messages wait for the disk")]
+    Unwritten(usize),
+}
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write `{}`", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("`{}` has format `{found}`, this version reads `{known}`", path.display())]
+    Format {
+        path: PathBuf,
+        found: u32,
+        known: u32,
+    },
+}
+
+/// The store and the thread behind it; shared by all connections.
+pub(crate) struct Retained {
+    shared: Arc<writer::Shared>,
+    writer: Writer,
+}
+
+impl Retained {
+    /// Reads the log in the folder `data` (an empty one when there is none) and rewrites it without what is obsolete.
+    /// Messages beyond the limits are loaded all the same: limits refuse what is new.
+    pub(crate) fn open(data: &Path, limits: Limits) -> Result<Retained, OpenError> {
+        Retained::open_on(Box::new(RealDisk), data, limits, now_micros())
+    }
+
+    fn open_on(
+        disk: Box<dyn Disk>,
+        data: &Path,
+        limits: Limits,
+        now: i64,
+    ) -> Result<Retained, OpenError> {
+        let path = data.join(FILE_NAME);
+        let mut store = Store::new(limits);
+        let loaded = load::load(&path, &mut store)?;
+        store.purge(now);
+        let write_error = |source| OpenError::Write {
+            path: path.clone(),
+            source,
+        };
+        match loaded.end {
+            load::End::Clean => {}
+            load::End::Torn { bytes } => {
+                warn!(bytes, file = %path.display(), "cut a torn tail off the retained messages");
+            }
+            load::End::Damaged { at } => {
+                let aside = path.with_extension("log.damaged");
+                disk.keep_aside(&path, &aside).map_err(write_error)?;
+                warn!(
+                    at,
+                    kept = store.len(),
+                    file = %aside.display(),
+                    "retained messages are damaged: kept those before the damage, moved the file aside"
+                );
+            }
+        }
+        let reusable_bytes = loaded.reusable_bytes(&store);
+        let shared = Arc::new(writer::Shared::new(store));
+        let writer =
+            Writer::start(disk, path.clone(), &shared, reusable_bytes).map_err(write_error)?;
+        Ok(Retained {
+            shared,
+            writer,
+        })
+    }
+
+    /// Keeps the message as its topic's retained one; an empty payload clears it [MQTT-3.3.1-6], [MQTT-3.3.1-7]. When it is
+    /// refused, the topic keeps the message it had.
+    ///
+    /// The payload is kept as it is, so it must not be a small part of a large buffer.
+    pub(crate) fn put(&self, message: &Message) -> Result<(), Full> {
+        let wake = {
+            let mut store = write(&self.shared.store);
+            let idle = store.is_written();
+            if message.payload.is_empty() {
+                store.clear(&message.topic);
+            } else {
+                store.put(store::copy(message), now_micros())?;
+            }
+            idle && !store.is_written()
+        };
+        if wake {
+            self.writer.wake();
+        }
+        Ok(())
+    }
+
+    /// Shows `visit` the messages of all topics that match, in the order of their topics. A shared subscription gets none of them
+    /// (section 4.8.2); the caller knows.
+    ///
+    /// The store is not locked while `visit` runs. A message that is put or cleared meanwhile may be seen or not.
+    pub(crate) fn matching(&self, filter: &str, visit: &mut dyn FnMut(&Arc<Message>)) {
+        self.matching_at(filter, now_micros(), visit);
+    }
+
+    fn matching_at(&self, filter: &str, now: i64, visit: &mut dyn FnMut(&Arc<Message>)) {
+        let mut page = Vec::new();
+        let mut scan = store::Scan::new(filter);
+        while !scan.is_done() {
+            read(&self.shared.store).page(&mut scan, now, &mut page);
+            for message in page.drain(..) {
+                visit(&message);
+            }
+        }
+    }
+
+    /// Waits until everything that was put before is synced; an error when the disk fails meanwhile.
+    fn flush(&self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
+    /// Writes what is left and ends the thread. Later changes are kept in memory only.
+    pub(crate) fn close(&self) {
+        // The thread has logged why.
+        let _ = self.flush();
+        self.writer.stop();
+    }
+}

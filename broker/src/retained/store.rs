@@ -1,0 +1,295 @@
+//! The retained messages in memory, ordered by topic.
+//!
+//! Owns: bounds, expiry, and which topics the log does not know yet. Never: waits. Invariant: `bytes` and `record_bytes` are
+//! the sums over the messages held.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, btree_set};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::record;
+use super::{Full, Limits};
+use crate::message::Message;
+use crate::topic;
+
+/// What a message costs in memory beside its bytes: the shared message, its places in the trees, allocations' slack.
+const MESSAGE_OVERHEAD_BYTES: usize = 200;
+/// Messages looked at under one lock: some ten microseconds, in which nobody can put.
+const PAGE_MESSAGES: usize = 512;
+
+pub(super) struct Store {
+    limits: Limits,
+    messages: BTreeSet<ByTopic>,
+    /// What counts against `Limits::bytes`.
+    bytes: usize,
+    /// What the messages take in a log without anything obsolete.
+    record_bytes: u64,
+    /// When messages expire, soonest first; only of those that do.
+    expiring: BTreeSet<(i64, Arc<str>)>,
+    /// Topics whose last change is not written yet.
+    unwritten: BTreeSet<Arc<str>>,
+    /// Changes so far.
+    changes: u64,
+}
+
+/// One topic's state on its way to the log; `None`: it has no message any more.
+pub(super) type Unwritten = (Arc<str>, Option<Arc<Message>>);
+
+/// Where a search through the topics stands.
+pub(super) struct Scan<'a> {
+    /// `None`: all topics, also those that begin with `$`.
+    filter: Option<&'a str>,
+    /// What the topics still to be looked at begin with.
+    prefix: &'a str,
+    /// `a/#` matches `a` too, which does not begin with `a/`.
+    parent: Option<&'a str>,
+    after: Option<Arc<Message>>,
+    done: bool,
+}
+
+impl Store {
+    pub(super) fn new(limits: Limits) -> Store {
+        Store {
+            limits,
+            messages: BTreeSet::new(),
+            bytes: 0,
+            record_bytes: 0,
+            expiring: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
+            changes: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(super) fn record_bytes(&self) -> u64 {
+        self.record_bytes
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.unwritten.is_empty()
+    }
+
+    /// `now` in microseconds since 1970: what has expired makes room.
+    pub(super) fn put(&mut self, message: Arc<Message>, now: i64) -> Result<(), Full> {
+        if self.check_room(&message).is_err() {
+            self.purge(now);
+            self.check_room(&message)?;
+        }
+        self.changed(&message.topic);
+        self.insert(message);
+        Ok(())
+    }
+
+    pub(super) fn clear(&mut self, topic: &Arc<str>) {
+        if self.remove(topic) {
+            self.changed(topic);
+        }
+    }
+
+    /// What the log says at start: without bounds, and written already.
+    pub(super) fn load(&mut self, change: record::Change) {
+        match change {
+            record::Change::Set(message) => self.insert(Arc::new(message)),
+            record::Change::Clear(topic) => drop(self.remove(&topic)),
+        }
+    }
+
+    /// Removes what has expired. The log need not be told: its record says when it expires.
+    pub(super) fn purge(&mut self, now: i64) {
+        while let Some((at, _)) = self.expiring.first()
+            && *at <= now
+            && let Some((_, topic)) = self.expiring.pop_first()
+        {
+            self.remove(&topic);
+        }
+    }
+
+    pub(super) fn has_expiring(&self) -> bool {
+        !self.expiring.is_empty()
+    }
+
+    /// Takes at most `count` topics of which the log does not know the last change, with their state.
+    pub(super) fn take_unwritten(&mut self, count: usize) -> Vec<Unwritten> {
+        let mut taken = Vec::with_capacity(count.min(self.unwritten.len()));
+        while taken.len() < count
+            && let Some(topic) = self.unwritten.pop_first()
+        {
+            let message = self.get(&topic).cloned();
+            taken.push((topic, message));
+        }
+        taken
+    }
+
+    pub(super) fn forget_unwritten(&mut self) {
+        self.unwritten.clear();
+    }
+
+    /// The next messages of a scan, those that expired before `now` left out.
+    pub(super) fn page(&self, scan: &mut Scan<'_>, now: i64, page: &mut Vec<Arc<Message>>) {
+        let is_due = |message: &Message| expires_at(message).is_none_or(|at| at > now);
+        if let Some(message) = scan.parent.take().and_then(|parent| self.get(parent)) {
+            page.extend(is_due(message).then(|| Arc::clone(message)));
+        }
+        for (looked_at, ByTopic(message)) in self.from(scan).enumerate() {
+            if !message.topic.starts_with(scan.prefix) {
+                break;
+            }
+            let is_wanted = scan
+                .filter
+                .is_none_or(|filter| topic::matches(filter, &message.topic));
+            if is_wanted && is_due(message) {
+                page.push(Arc::clone(message));
+            }
+            if looked_at + 1 == PAGE_MESSAGES {
+                scan.after = Some(Arc::clone(message));
+                return;
+            }
+        }
+        scan.done = true;
+    }
+
+    fn from(&self, scan: &Scan<'_>) -> btree_set::Range<'_, ByTopic> {
+        let start = match &scan.after {
+            Some(message) => Bound::Excluded(&*message.topic),
+            None => Bound::Included(scan.prefix),
+        };
+        self.messages.range::<str, _>((start, Bound::Unbounded))
+    }
+
+    fn get(&self, topic: &str) -> Option<&Arc<Message>> {
+        self.messages.get(topic).map(|ByTopic(message)| message)
+    }
+
+    fn check_room(&self, message: &Message) -> Result<(), Full> {
+        let old = self.get(&message.topic);
+        if old.is_none() && self.messages.len() >= self.limits.messages {
+            return Err(Full::Messages(self.messages.len()));
+        }
+        let without_old = self.bytes - old.map_or(0, |message| cost(message));
+        if without_old + cost(message) > self.limits.bytes {
+            return Err(Full::Bytes(self.bytes));
+        }
+        // Only a disk that has stopped lets it come so far: cleared topics would pile up.
+        let unwritten = self.unwritten.len();
+        if unwritten >= self.limits.messages && !self.unwritten.contains(&message.topic) {
+            return Err(Full::Unwritten(unwritten));
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, topic: &Arc<str>) {
+        self.changes += 1;
+        self.unwritten.insert(Arc::clone(topic));
+    }
+
+    fn insert(&mut self, message: Arc<Message>) {
+        self.remove(&message.topic);
+        self.bytes += cost(&message);
+        self.record_bytes += record::set_len(&message);
+        if let Some(at) = expires_at(&message) {
+            self.expiring.insert((at, Arc::clone(&message.topic)));
+        }
+        self.messages.insert(ByTopic(message));
+    }
+
+    fn remove(&mut self, topic: &str) -> bool {
+        let Some(ByTopic(message)) = self.messages.take(topic) else {
+            return false;
+        };
+        self.bytes -= cost(&message);
+        self.record_bytes -= record::set_len(&message);
+        if let Some(at) = expires_at(&message) {
+            self.expiring.remove(&(at, Arc::clone(&message.topic)));
+        }
+        true
+    }
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(filter: &'a str) -> Scan<'a> {
+        let parent = filter
+            .strip_suffix("/#")
+            .filter(|parent| !topic::is_wildcard(parent));
+        Scan {
+            filter: Some(filter),
+            prefix: match parent {
+                // With the slash: `a1` and all its kin need not be looked at.
+                Some(_) => &filter[..filter.len() - 1],
+                None => topic::literal_prefix(filter),
+            },
+            parent,
+            after: None,
+            done: false,
+        }
+    }
+
+    pub(super) fn everything() -> Scan<'static> {
+        Scan {
+            filter: None,
+            prefix: "",
+            parent: None,
+            after: None,
+            done: false,
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
+/// A copy of the message's frame; its bytes are shared.
+pub(super) fn copy(message: &Message) -> Arc<Message> {
+    Arc::new(Message {
+        retain: true,
+        ..message.clone()
+    })
+}
+
+/// Microseconds since 1970.
+fn expires_at(message: &Message) -> Option<i64> {
+    let micros = i64::from(message.expiry_seconds?) * 1_000_000;
+    Some(message.received_at.saturating_add(micros))
+}
+
+fn cost(message: &Message) -> usize {
+    MESSAGE_OVERHEAD_BYTES + message.topic.len() + message.payload.len() + message.properties.len()
+}
+
+/// A message in the order of its topic.
+struct ByTopic(Arc<Message>);
+
+impl Borrow<str> for ByTopic {
+    fn borrow(&self) -> &str {
+        &self.0.topic
+    }
+}
+
+impl PartialEq for ByTopic {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.topic == other.0.topic
+    }
+}
+
+impl Eq for ByTopic {}
+
+impl PartialOrd for ByTopic {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByTopic {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.topic.cmp(&other.0.topic)
+    }
+}
