@@ -1,1 +1,31 @@
-//! broker
+//! The gate, and rumqttd's router behind it.
+//!
+//! Owns: every MQTT session, from the socket to the acknowledgement. Never: decodes telemetry or touches a database. Invariant:
+//! a QoS 1 publish on a telemetry topic is acknowledged only after the journal holds it durably.
+
+mod access;
+mod broker;
+mod client;
+mod config;
+mod connection;
+mod fanout;
+mod gate;
+mod handshake;
+mod listener;
+mod lock;
+mod message;
+pub mod packet;
+mod publisher;
+mod registry;
+mod retained;
+mod router;
+mod session;
+mod stats;
+mod subscriptions;
+pub mod topic;
+
+pub use broker::{Broker, StartError};
+pub use config::{Config, ConfigError, Settings};
+pub use gate::IsTelemetry;
+pub use publisher::Publisher;
+pub use stats::{Counter, Stats};

@@ -114,10 +114,7 @@ impl Retained {
         let shared = Arc::new(writer::Shared::new(store));
         let writer =
             Writer::start(disk, path.clone(), &shared, reusable_bytes).map_err(write_error)?;
-        Ok(Retained {
-            shared,
-            writer,
-        })
+        Ok(Retained { shared, writer })
     }
 
     /// Keeps the message as its topic's retained one; an empty payload clears it [MQTT-3.3.1-6], [MQTT-3.3.1-7]. When it is

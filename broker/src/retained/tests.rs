@@ -27,12 +27,34 @@ fn a_filter_gets_what_matches_in_the_order_of_topics() {
     let folder = folder();
     let retained = open(&folder);
     for topic in [
-        "a", "a/b", "a/b/c", "a-b/c", "a/b-c", "ab", "b/c", "/", "$SYS/up", "\u{1f321}/x",
+        "a",
+        "a/b",
+        "a/b/c",
+        "a-b/c",
+        "a/b-c",
+        "ab",
+        "b/c",
+        "/",
+        "$SYS/up",
+        "\u{1f321}/x",
     ] {
         retained.put(&message(topic, b"1")).unwrap();
     }
     let cases: [(&str, &[&str]); 10] = [
-        ("#", &["/", "a", "a-b/c", "a/b", "a/b-c", "a/b/c", "ab", "b/c", "\u{1f321}/x"]),
+        (
+            "#",
+            &[
+                "/",
+                "a",
+                "a-b/c",
+                "a/b",
+                "a/b-c",
+                "a/b/c",
+                "ab",
+                "b/c",
+                "\u{1f321}/x",
+            ],
+        ),
         ("a/#", &["a", "a/b", "a/b-c", "a/b/c"]),
         ("a/b/#", &["a/b", "a/b/c"]),
         ("a/+", &["a/b", "a/b-c"]),
@@ -55,8 +77,12 @@ fn scans_go_on_over_many_pages() {
     // Around the boundaries of pages of 512.
     for count in [511, 512, 513, 1024, 1500] {
         for index in topics(&retained, "many/+/x").len()..count {
-            retained.put(&message(&format!("many/{index:05}/x"), b"1")).unwrap();
-            retained.put(&message(&format!("many/{index:05}/y"), b"1")).unwrap();
+            retained
+                .put(&message(&format!("many/{index:05}/x"), b"1"))
+                .unwrap();
+            retained
+                .put(&message(&format!("many/{index:05}/y"), b"1"))
+                .unwrap();
         }
         assert_eq!(topics(&retained, "many/+/x").len(), count);
         assert_eq!(topics(&retained, "many/#").len(), 2 * count);
@@ -99,7 +125,10 @@ fn everything_about_a_message_comes_back_after_a_restart() {
     retained.put(&message("gone", b"")).unwrap();
     drop(retained);
     let retained = open(&folder);
-    assert_eq!(contents(&retained), contents_of(&[("old", b"2"), (&full.topic, &full.payload)]));
+    assert_eq!(
+        contents(&retained),
+        contents_of(&[("old", b"2"), (&full.topic, &full.payload)])
+    );
     let found = all(&retained, "alerts/#");
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].qos, full.qos);
@@ -128,7 +157,11 @@ fn what_was_flushed_survives_a_kill() {
             };
         }
         retained.flush().unwrap();
-        fs::copy(folder.path().join(FILE_NAME), after_kill.path().join(FILE_NAME)).unwrap();
+        fs::copy(
+            folder.path().join(FILE_NAME),
+            after_kill.path().join(FILE_NAME),
+        )
+        .unwrap();
         let recovered = open(&after_kill);
         assert_eq!(contents(&recovered), expected);
         recovered.close();
@@ -161,7 +194,10 @@ fn expired_messages_are_not_shown_not_loaded_and_make_room() {
     assert_eq!(seen, 1);
     // Two are kept, but one of them has expired.
     retained.put(&message("third", b"1")).unwrap();
-    assert_eq!(retained.put(&message("fourth", b"1")), Err(Full::Messages(2)));
+    assert_eq!(
+        retained.put(&message("fourth", b"1")),
+        Err(Full::Messages(2))
+    );
     drop(retained);
 
     let later = now + 20 * SECOND;
@@ -187,10 +223,20 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     let retained = Retained::open(folder.path(), limits).unwrap();
     retained.put(&message("a", &[1; 500])).unwrap();
     retained.put(&message("b", &[1; 500])).unwrap();
-    assert_eq!(retained.put(&message("c", &[1; 600])), Err(Full::Bytes(1402)));
-    assert_eq!(retained.put(&message("b", &[2; 1200])), Err(Full::Bytes(1402)));
+    assert_eq!(
+        retained.put(&message("c", &[1; 600])),
+        Err(Full::Bytes(1402))
+    );
+    assert_eq!(
+        retained.put(&message("b", &[2; 1200])),
+        Err(Full::Bytes(1402))
+    );
     assert_eq!(topics(&retained, "#"), ["a", "b"]);
-    assert_eq!(contents(&retained)["b"], [1; 500], "the topic keeps what it had");
+    assert_eq!(
+        contents(&retained)["b"],
+        [1; 500],
+        "the topic keeps what it had"
+    );
     // Replacing with what fits is no addition.
     retained.put(&message("b", &[3; 600])).unwrap();
     retained.put(&message("c", &[1; 10])).unwrap();
@@ -218,20 +264,29 @@ fn the_log_is_rewritten_before_it_is_mostly_garbage() {
     retained.put(&message("still", &[9; 1000])).unwrap();
     let mut longest = 0;
     for round in 0..100u8 {
-        retained.put(&message("often", &vec![round; 64 << 10])).unwrap();
+        retained
+            .put(&message("often", &vec![round; 64 << 10]))
+            .unwrap();
         retained.flush().unwrap();
         longest = longest.max(fs::metadata(&path).unwrap().len());
     }
     // 6.4 MB were written; allowed are 1 MB of garbage, what is live, and the change that exceeds it.
     assert!(longest > 1 << 20, "`{longest}` bytes: nothing gathered");
-    assert!(longest < (1 << 20) + 3 * (64 << 10), "`{longest}` bytes: not rewritten");
+    assert!(
+        longest < (1 << 20) + 3 * (64 << 10),
+        "`{longest}` bytes: not rewritten"
+    );
     let expected = contents_of(&[("often", &[99; 64 << 10]), ("still", &[9; 1000])]);
     assert_eq!(contents(&retained), expected);
     drop(retained);
     let retained = open(&folder);
     assert_eq!(contents(&retained), expected);
     let live = 12 + 2 * 32 + 5 + 5 + 1000 + (64 << 10);
-    assert_eq!(fs::metadata(&path).unwrap().len(), live, "rewritten at start");
+    assert_eq!(
+        fs::metadata(&path).unwrap().len(),
+        live,
+        "rewritten at start"
+    );
     assert!(!path.with_extension("log.new").exists());
 }
 
@@ -247,8 +302,15 @@ fn a_log_torn_at_any_byte_of_its_last_record_loses_that_record_only() {
         assert_eq!(topics(&retained, "#"), ["a", "b"], "cut at `{cut}`");
         retained.put(&message("e", b"5")).unwrap();
         drop(retained);
-        assert_eq!(topics(&open(&folder), "#"), ["a", "b", "e"], "cut at `{cut}`");
-        assert!(!folder.path().join("retained.log.damaged").exists(), "cut at `{cut}`");
+        assert_eq!(
+            topics(&open(&folder), "#"),
+            ["a", "b", "e"],
+            "cut at `{cut}`"
+        );
+        assert!(
+            !folder.path().join("retained.log.damaged").exists(),
+            "cut at `{cut}`"
+        );
     }
 }
 
@@ -273,20 +335,44 @@ fn a_damaged_log_is_moved_aside_and_what_came_before_is_kept() {
 
 #[test]
 fn a_file_that_is_no_log_is_moved_aside_and_a_newer_format_refused() {
-    for content in [&b"x"[..], b"", b"MRETAIN", b"not a log, but long enough to be one"] {
+    for content in [
+        &b"x"[..],
+        b"",
+        b"MRETAIN",
+        b"not a log, but long enough to be one",
+    ] {
         let folder = folder();
         let path = folder.path().join(FILE_NAME);
         fs::write(&path, content).unwrap();
         assert_eq!(topics(&open(&folder), "#"), [""; 0]);
-        assert_eq!(fs::read(path.with_extension("log.damaged")).unwrap(), content);
+        assert_eq!(
+            fs::read(path.with_extension("log.damaged")).unwrap(),
+            content
+        );
     }
     let folder = folder();
     let path = folder.path().join(FILE_NAME);
     fs::write(&path, b"MRETAIN\n\x02\0\0\0").unwrap();
     let error = Retained::open(folder.path(), ROOMY).err().unwrap();
-    assert!(matches!(error, OpenError::Format { found: 2, known: 1, .. }), "{error}");
-    assert_eq!(fs::read(&path).unwrap(), b"MRETAIN\n\x02\0\0\0", "untouched");
-    let error = Retained::open(&folder.path().join("missing"), ROOMY).err().unwrap();
+    assert!(
+        matches!(
+            error,
+            OpenError::Format {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        b"MRETAIN\n\x02\0\0\0",
+        "untouched"
+    );
+    let error = Retained::open(&folder.path().join("missing"), ROOMY)
+        .err()
+        .unwrap();
     assert!(matches!(error, OpenError::Write { .. }), "{error}");
 }
 
@@ -323,8 +409,12 @@ fn many_threads_may_put_at_once() {
             let retained = &retained;
             scope.spawn(move || {
                 for index in 0..500 {
-                    retained.put(&message(&format!("own/{thread}"), &[thread; 3])).unwrap();
-                    retained.put(&message(&format!("shared/{}", index % 7), &[thread])).unwrap();
+                    retained
+                        .put(&message(&format!("own/{thread}"), &[thread; 3]))
+                        .unwrap();
+                    retained
+                        .put(&message(&format!("shared/{}", index % 7), &[thread]))
+                        .unwrap();
                 }
             });
         }
@@ -357,9 +447,15 @@ fn any_failed_call_to_the_disk_is_made_good() {
         let retained = opened.unwrap();
         let mut failures = 0;
         for round in 0..30u8 {
-            retained.put(&message("often", &vec![round; 100 << 10])).unwrap();
-            retained.put(&message(&format!("d/{round}"), &[round])).unwrap();
-            retained.put(&message(&format!("d/{}", round / 2), b"")).unwrap();
+            retained
+                .put(&message("often", &vec![round; 100 << 10]))
+                .unwrap();
+            retained
+                .put(&message(&format!("d/{round}"), &[round]))
+                .unwrap();
+            retained
+                .put(&message(&format!("d/{}", round / 2), b""))
+                .unwrap();
             if retained.flush().is_err() {
                 failures += 1;
                 retained.flush().unwrap();
@@ -368,8 +464,16 @@ fn any_failed_call_to_the_disk_is_made_good() {
         assert!(failures <= 1);
         let in_memory = contents(&retained);
         let on_disk = self::folder();
-        fs::copy(folder.path().join(FILE_NAME), on_disk.path().join(FILE_NAME)).unwrap();
-        assert_eq!(contents(&open(&on_disk)), in_memory, "call `{failing}` failed");
+        fs::copy(
+            folder.path().join(FILE_NAME),
+            on_disk.path().join(FILE_NAME),
+        )
+        .unwrap();
+        assert_eq!(
+            contents(&open(&on_disk)),
+            in_memory,
+            "call `{failing}` failed"
+        );
         retained.close();
         let calls = faults.lock().unwrap().calls;
         if calls < failing {
@@ -396,7 +500,10 @@ fn a_disk_that_is_full_for_a_while_costs_nothing_but_the_wait() {
     };
     let retained = Retained::open_on(disk, folder.path(), limits, NOW).unwrap();
     retained.put(&message("a", b"1")).unwrap();
-    assert_eq!(retained.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(
+        retained.flush().unwrap_err().kind(),
+        io::ErrorKind::StorageFull
+    );
     assert_eq!(topics(&retained, "#"), ["a"]);
     assert!(!folder.path().join(FILE_NAME).exists());
     // What waits for the disk is bounded as well.
@@ -537,7 +644,10 @@ fn all(retained: &Retained, filter: &str) -> Vec<Arc<Message>> {
 }
 
 fn topics(retained: &Retained, filter: &str) -> Vec<String> {
-    all(retained, filter).iter().map(|message| message.topic.to_string()).collect()
+    all(retained, filter)
+        .iter()
+        .map(|message| message.topic.to_string())
+        .collect()
 }
 
 fn contents(retained: &Retained) -> BTreeMap<String, Vec<u8>> {
@@ -548,5 +658,8 @@ fn contents(retained: &Retained) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn contents_of(messages: &[(&str, &[u8])]) -> BTreeMap<String, Vec<u8>> {
-    messages.iter().map(|(topic, payload)| (topic.to_string(), payload.to_vec())).collect()
+    messages
+        .iter()
+        .map(|(topic, payload)| (topic.to_string(), payload.to_vec()))
+        .collect()
 }

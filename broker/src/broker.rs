@@ -1,0 +1,105 @@
+//! The broker as the rest of Millrace sees it: started, asked, stopped.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::Journal;
+use tracing::{info, warn};
+
+use crate::config::Settings;
+use crate::gate::{Gate, IsTelemetry};
+use crate::listener;
+use crate::packet::ReasonCode;
+use crate::publisher::Publisher;
+use crate::stats::Stats;
+use crate::{retained, router};
+
+/// How often silent clients are looked for; keep-alive counts whole seconds.
+const KEEP_ALIVE_TICK: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on `{address}`")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot open the retained messages")]
+    Retained(#[from] retained::OpenError),
+    #[error("cannot start the router")]
+    Router(#[from] router::StartError),
+}
+
+/// A running broker.
+pub struct Broker {
+    gate: Arc<Gate>,
+    address: SocketAddr,
+}
+
+impl Broker {
+    /// Binds the listener and serves it. Retained messages are kept in `data`.
+    pub async fn start(
+        settings: Settings,
+        data: &Path,
+        journal: Arc<dyn Journal>,
+        is_telemetry: IsTelemetry,
+    ) -> Result<Broker, StartError> {
+        let address = settings.listen;
+        let listen = |source| StartError::Listen { address, source };
+        let listener = listener::bind(address).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+
+        let gate = Gate::assemble(settings, data, journal, is_telemetry)?;
+        gate.tasks
+            .spawn(listener::accept(Arc::clone(&gate), listener));
+        gate.tasks.spawn(watch_keep_alive(Arc::clone(&gate)));
+        Ok(Broker { gate, address })
+    }
+
+    /// Where the listener listens; tells the port when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(Arc::clone(&self.gate))
+    }
+
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.gate.stats
+    }
+
+    /// Stops accepting, lets every connection send what it owes (acknowledgements of what the journal holds) and say goodbye,
+    /// and closes the retained store. What is not done by the deadline is cut off.
+    pub async fn shutdown(self, deadline: Duration) {
+        let gate = self.gate;
+        gate.stop.cancel();
+        gate.registry.close_all(ReasonCode::ServerShuttingDown);
+        gate.tasks.close();
+        if tokio::time::timeout(deadline, gate.tasks.wait())
+            .await
+            .is_err()
+        {
+            warn!(
+                connections = gate.stats.connections.get(),
+                "cut off at the deadline"
+            );
+        }
+        gate.router.shutdown().await;
+        gate.retained.close();
+        info!("broker stopped");
+    }
+}
+
+async fn watch_keep_alive(gate: Arc<Gate>) {
+    let mut tick = tokio::time::interval(KEEP_ALIVE_TICK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => gate.registry.close_overdue(gate.seconds()),
+            () = gate.stop.cancelled() => return,
+        }
+    }
+}

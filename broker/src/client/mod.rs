@@ -1,0 +1,269 @@
+//! One connected client, without its socket: bytes in, bytes out.
+//!
+//! Owns: what MQTT remembers of a connection (aliases, packet ids, acknowledgements that wait for the disk, its will).
+//! Never: does I/O, so that a test can drive it with bytes. Invariants: acknowledgements leave in the order of their publishes,
+//! and that of a journalled publish never before the journal calls it durable.
+
+mod egress;
+mod ingress;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use foldhash::HashMap;
+use journal::{AppendError, Position, RecordBatch};
+
+use crate::gate::Gate;
+use crate::message::Message;
+use crate::packet::{DecodeError, ReasonCode, Version, encode};
+use crate::session::Session;
+use crate::subscriptions::FilterEntry;
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The client said DISCONNECT; `will`: and asked for its will to be published.
+    Disconnected {
+        will: bool,
+    },
+    /// The socket was closed without a word.
+    Closed,
+    Io(io::Error),
+    /// Bytes that are not MQTT, or a packet that is not allowed.
+    Malformed(DecodeError),
+    /// The gate ends it, for a reason MQTT 5 has a code for.
+    Refused(ReasonCode),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Disconnected { .. } => f.write_str("disconnected by the client"),
+            End::Closed => f.write_str("closed by the client without a disconnect"),
+            End::Io(error) => write!(f, "lost: {error}"),
+            End::Malformed(error) => write!(f, "malformed: {error}"),
+            End::Refused(reason) => write!(f, "ended: {}", reason.name()),
+        }
+    }
+}
+
+impl From<DecodeError> for End {
+    fn from(error: DecodeError) -> End {
+        End::Malformed(error)
+    }
+}
+
+/// What a client's CONNECT set for the life of the connection.
+pub(crate) struct Terms {
+    /// Bytes of the largest packet the client takes; `None`: no limit.
+    pub(crate) max_packet_bytes: Option<u32>,
+    /// QoS 1 messages that may wait for the client's acknowledgement.
+    pub(crate) inflight_max: u16,
+    pub(crate) will: Option<Box<Message>>,
+}
+
+/// An acknowledgement on its way to the client.
+struct Ack {
+    packet_id: u16,
+    reason: ReasonCode,
+    /// It leaves when everything before this position is durable.
+    position: Position,
+}
+
+/// Of an acknowledgement whose records have no position yet.
+const UNPLACED: Position = Position(u64::MAX);
+
+/// What could not go on at once and is tried again before anything more is received.
+#[derive(Default)]
+struct Parked {
+    /// Telemetry the journal could not take.
+    batch: Option<RecordBatch>,
+    /// QoS 1 messages the router could not take.
+    messages: VecDeque<Arc<Message>>,
+}
+
+pub(crate) struct Client {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) session: Arc<Session>,
+    terms: Terms,
+    subscriptions: HashMap<Box<str>, Arc<FilterEntry>>,
+    /// Topics by alias − 1, once the client uses aliases.
+    aliases: Vec<Option<Box<str>>>,
+    /// In the order of their publishes.
+    acks: VecDeque<Ack>,
+    /// Packet ids of deliveries the client has not acknowledged yet; clients acknowledge in order, so the front is the usual hit.
+    inflight: VecDeque<u16>,
+    last_packet_id: u16,
+    parked: Option<Box<Parked>>,
+    closing: Option<ReasonCode>,
+}
+
+impl Client {
+    pub(crate) fn new(gate: Arc<Gate>, session: Arc<Session>, terms: Terms) -> Client {
+        Client {
+            gate,
+            session,
+            terms,
+            subscriptions: HashMap::default(),
+            aliases: Vec::new(),
+            acks: VecDeque::new(),
+            inflight: VecDeque::new(),
+            last_packet_id: 0,
+            parked: None,
+            closing: None,
+        }
+    }
+
+    /// Whether bytes from the client may be handled now; false while the journal or the router holds it back.
+    pub(crate) fn may_receive(&self) -> bool {
+        self.parked.is_none()
+            && self.closing.is_none()
+            && self.acks.len() < usize::from(self.gate.settings.receive_maximum)
+    }
+
+    /// Sees whether the connection must end, and tries again what was parked.
+    pub(crate) fn resume(&mut self, waker: &Waker) -> Result<(), End> {
+        if self.closing.is_none() {
+            self.closing = self
+                .session
+                .with_outbound(waker, |outbound| outbound.close_requested());
+        }
+        match self.closing {
+            // What was received is acknowledged before the farewell; nothing more is received meanwhile.
+            Some(ReasonCode::ServerShuttingDown) if self.acks_can_leave() => {}
+            Some(reason) => return Err(End::Refused(reason)),
+            None => {}
+        }
+        if self.parked.is_some() {
+            self.retry_parked(waker);
+        }
+        Ok(())
+    }
+
+    fn acks_can_leave(&self) -> bool {
+        self.parked.is_none() && !self.acks.is_empty()
+    }
+
+    fn retry_parked(&mut self, waker: &Waker) {
+        let Some(mut parked) = self.parked.take() else {
+            return;
+        };
+        while let Some(message) = parked.messages.front() {
+            let mut context = Context::from_waker(waker);
+            if self.gate.poll_publish(message, &mut context).is_pending() {
+                break;
+            }
+            parked.messages.pop_front();
+        }
+        if let Some(batch) = parked.batch.take() {
+            parked.batch = self.append(batch, waker);
+        }
+        if parked.batch.is_some() || !parked.messages.is_empty() {
+            self.parked = Some(parked);
+        } else {
+            self.session.heard(self.gate.seconds());
+        }
+    }
+
+    /// Hands the batch to the journal and gives its acknowledgements their position. What the journal cannot take comes back
+    /// when the client must wait for it.
+    fn append(&mut self, mut batch: RecordBatch, waker: &Waker) -> Option<RecordBatch> {
+        let records = u64::from(batch.len());
+        let result = match self.gate.journal.append(&mut batch, waker) {
+            Err(AppendError::Full | AppendError::Busy) => {
+                // Registered before the second try: space that is released in between must not be missed.
+                self.gate.journal.wake_when_writable(waker);
+                self.gate.journal.append(&mut batch, waker)
+            }
+            result => result,
+        };
+        match result {
+            Ok(end) => {
+                self.gate.stats.journalled.add(records);
+                self.unplaced_acks().for_each(|ack| ack.position = end);
+                None
+            }
+            Err(AppendError::Full) => self.journal_full(batch),
+            Err(AppendError::Busy) => Some(batch),
+            // The process is about to stop; nothing of this is acknowledged, so the client sends it again.
+            Err(AppendError::Poisoned(_)) => {
+                self.closing = Some(ReasonCode::ServerUnavailable);
+                None
+            }
+        }
+    }
+
+    /// MQTT 5 can be told and goes on; a QoS 0 publish is dropped as its level allows; a 3.1.1 client at QoS 1 must wait.
+    fn journal_full(&mut self, batch: RecordBatch) -> Option<RecordBatch> {
+        let waiting = self.unplaced_acks().count() as u64;
+        if self.session.version == Version::V311 && waiting > 0 {
+            return Some(batch);
+        }
+        for ack in self.unplaced_acks() {
+            ack.position = Position::ZERO;
+            ack.reason = ReasonCode::QuotaExceeded;
+        }
+        self.gate.stats.refused_journal_full.add(waiting);
+        self.gate
+            .stats
+            .dropped_journal_full
+            .add(u64::from(batch.len()) - waiting);
+        None
+    }
+
+    fn unplaced_acks(&mut self) -> impl Iterator<Item = &mut Ack> {
+        // All of one read: they form the tail, mixed with acknowledgements that need no record.
+        let first = self.acks.iter().position(|ack| ack.position == UNPLACED);
+        let from = first.unwrap_or(self.acks.len());
+        self.acks
+            .range_mut(from..)
+            .filter(|ack| ack.position == UNPLACED)
+    }
+
+    /// The last word to the client, and its will if it has not said goodbye.
+    pub(crate) fn finish(&mut self, end: &End, out: &mut Vec<u8>) {
+        let reason = match end {
+            End::Malformed(error) => Some(error.reason),
+            End::Refused(reason) => Some(*reason),
+            End::Disconnected { .. } | End::Closed | End::Io(_) => None,
+        };
+        if matches!(end, End::Malformed(_)) {
+            self.gate.stats.protocol_errors.add(1);
+        }
+        if let Some(reason) = reason {
+            let text = match end {
+                End::Malformed(error) => Some(error.to_string()),
+                _ => None,
+            };
+            let (version, size_max) = (self.session.version, self.terms.max_packet_bytes);
+            encode::disconnect(out, version, reason, text.as_deref(), size_max);
+        }
+        if matches!(end, End::Disconnected { will: false }) {
+            self.terms.will = None;
+        }
+    }
+}
+
+/// Also what a panic in the connection's task leaves by: nothing of a client stays behind.
+impl Drop for Client {
+    fn drop(&mut self) {
+        for entry in self.subscriptions.values() {
+            self.gate
+                .subscriptions
+                .unsubscribe(&self.gate.router, entry, self.session.number);
+        }
+        self.gate
+            .stats
+            .subscriptions
+            .subtract(self.subscriptions.len() as u64);
+        self.gate.registry.leave(&self.session);
+        if let Some(will) = self.terms.will.take() {
+            self.publish_will(*will);
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! A client driven with bytes, against a journal whose disk is in the test's hand.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::Duration;
+
+use journal::{
+    AppendError, Journal, Poisoned, Position, ReadError, Reader, RecordBatch, State, Status,
+};
+
+use super::{Client, End, Terms};
+use crate::gate::Gate;
+use crate::lock::lock;
+use crate::packet::client::{self, ServerPacket};
+use crate::packet::{
+    Frame, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version, encode, frame,
+};
+use crate::session::{QueueLimits, Session};
+
+/// Takes records and calls them durable when told to.
+#[derive(Default)]
+struct HandJournal {
+    end: AtomicU64,
+    durable: AtomicU64,
+    refuse: Mutex<Option<AppendError>>,
+}
+
+impl HandJournal {
+    fn sync(&self) {
+        self.durable
+            .store(self.end.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn refuse(&self, error: Option<AppendError>) {
+        *lock(&self.refuse) = error;
+    }
+}
+
+impl Journal for HandJournal {
+    fn identity(&self) -> uuid::Uuid {
+        uuid::Uuid::nil()
+    }
+
+    fn append(&self, batch: &mut RecordBatch, _waker: &Waker) -> Result<Position, AppendError> {
+        if let Some(error) = *lock(&self.refuse) {
+            return Err(error);
+        }
+        let count = u64::from(std::mem::take(batch).len());
+        Ok(Position(
+            self.end.fetch_add(count, Ordering::Relaxed) + count,
+        ))
+    }
+
+    fn durable(&self) -> Position {
+        Position(self.durable.load(Ordering::Relaxed))
+    }
+
+    fn end(&self) -> Position {
+        Position(self.end.load(Ordering::Relaxed))
+    }
+
+    fn start(&self) -> Position {
+        Position::ZERO
+    }
+
+    fn wake_when_writable(&self, _waker: &Waker) {}
+
+    fn wait_durable(&self, _position: Position, _timeout: Duration) -> Result<bool, Poisoned> {
+        unreachable!("the gate never blocks")
+    }
+
+    fn release(&self, _up_to: Position) {}
+
+    fn reader(&self, _from: Position) -> Result<Box<dyn Reader>, ReadError> {
+        unreachable!("the gate never reads")
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            state: State::Open,
+            start: Position::ZERO,
+            durable: self.durable(),
+            end: self.end(),
+            size_bytes: 0,
+            size_bytes_max: 0,
+        }
+    }
+}
+
+/// A gate with clients that have no sockets.
+struct Bench {
+    gate: Arc<Gate>,
+    journal: Arc<HandJournal>,
+    _data: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let data = tempfile::tempdir().expect("a folder");
+        let journal = Arc::new(HandJournal::default());
+        let settings = crate::Config {
+            receive_maximum: 8,
+            ..crate::Config::default()
+        }
+        .validate()
+        .expect("good settings");
+        let gate = Gate::assemble(
+            settings,
+            data.path(),
+            Arc::clone(&journal) as Arc<dyn Journal>,
+            Arc::new(|topic: &str| topic.starts_with("devices/")),
+        );
+        Bench {
+            gate: gate.expect("a gate"),
+            journal,
+            _data: data,
+        }
+    }
+
+    fn client(&self, version: Version) -> Line {
+        let number = self.gate.next_session_number();
+        let limits = QueueLimits {
+            messages: 100,
+            bytes: 100_000,
+        };
+        let session = Arc::new(Session::new(
+            number,
+            &format!("c{number}"),
+            version,
+            0,
+            limits,
+        ));
+        self.gate.registry.enter(&session);
+        let terms = Terms {
+            max_packet_bytes: None,
+            inflight_max: 2,
+            will: None,
+        };
+        Line {
+            client: Client::new(Arc::clone(&self.gate), session, terms),
+            version,
+        }
+    }
+}
+
+/// A client with the words to drive it.
+struct Line {
+    client: Client,
+    version: Version,
+}
+
+impl Line {
+    /// The packets that leave in answer to these bytes, in short.
+    fn says(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut out = Vec::new();
+        let handled = self
+            .client
+            .receive(bytes, &mut out, Waker::noop())
+            .expect("accepted");
+        assert_eq!(handled, bytes.len(), "everything is handled");
+        self.flush(out)
+    }
+
+    fn is_refused(&mut self, bytes: &[u8]) -> End {
+        self.client
+            .receive(bytes, &mut Vec::new(), Waker::noop())
+            .expect_err("refused")
+    }
+
+    fn waits(&mut self) -> Vec<String> {
+        self.flush(Vec::new())
+    }
+
+    fn flush(&mut self, mut out: Vec<u8>) -> Vec<String> {
+        self.client.resume(Waker::noop()).expect("goes on");
+        self.client.send(&mut out, Waker::noop()).expect("goes on");
+        describe(self.version, &out)
+    }
+
+    fn publishes(&mut self, topic: &str, packet_id: u16) -> Vec<String> {
+        let bytes = publish(self.version, topic, packet_id);
+        self.says(&bytes)
+    }
+
+    fn subscribes(&mut self, filter: &str, qos: Qos) -> Vec<String> {
+        let mut bytes = Vec::new();
+        client::subscribe(
+            &mut bytes,
+            self.version,
+            9,
+            None,
+            &[subscription(filter, qos)],
+        );
+        self.says(&bytes)
+    }
+}
+
+fn subscription(filter: &str, qos: Qos) -> Subscription<'_> {
+    Subscription {
+        filter,
+        qos,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    }
+}
+
+/// QoS 1, or 0 with a packet id of 0; the payload is `x`.
+fn publish(version: Version, topic: &str, packet_id: u16) -> Vec<u8> {
+    publish_with(
+        version,
+        topic,
+        packet_id,
+        encode::Publish {
+            payload: b"x",
+            ..Default::default()
+        },
+    )
+}
+
+fn publish_with(
+    version: Version,
+    topic: &str,
+    packet_id: u16,
+    rest: encode::Publish<'_>,
+) -> Vec<u8> {
+    let qos = if packet_id == 0 {
+        Qos::AtMostOnce
+    } else {
+        Qos::AtLeastOnce
+    };
+    let mut bytes = Vec::new();
+    encode::publish(
+        &mut bytes,
+        version,
+        &encode::Publish {
+            topic,
+            qos,
+            packet_id,
+            ..rest
+        },
+    );
+    bytes
+}
+
+fn describe(version: Version, mut bytes: &[u8]) -> Vec<String> {
+    let mut packets = Vec::new();
+    while let Frame::Complete {
+        first_byte,
+        body,
+        length,
+    } = frame(bytes, usize::MAX).expect("well formed")
+    {
+        let packet = client::decode(version, first_byte, &bytes[body]).expect("well formed");
+        packets.push(match packet {
+            ServerPacket::PubAck(ack) if ack.reason == ReasonCode::Success => {
+                format!("puback {}", ack.packet_id)
+            }
+            ServerPacket::PubAck(ack) => format!("puback {} {}", ack.packet_id, ack.reason.name()),
+            ServerPacket::SubAck(reasons) => format!("suback {:x?}", reasons.codes),
+            ServerPacket::Publish(publish) => describe_publish(&publish),
+            other => format!("{other:?}"),
+        });
+        bytes = &bytes[length..];
+    }
+    packets
+}
+
+fn describe_publish(publish: &Publish<'_>) -> String {
+    let retain = if publish.retain { " retained" } else { "" };
+    let qos = publish.qos as u8;
+    let payload = String::from_utf8_lossy(publish.payload);
+    format!("publish {} {payload} qos {qos}{retain}", publish.topic)
+}
+
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
+
+#[tokio::test]
+async fn telemetry_is_acknowledged_when_it_is_durable_and_not_before() {
+    let bench = Bench::new();
+    for version in [Version::V311, Version::V5] {
+        let mut device = bench.client(version);
+        assert_eq!(device.publishes("devices/a/telemetry", 1), nothing());
+        assert_eq!(device.waits(), nothing());
+        bench.journal.sync();
+        assert_eq!(device.waits(), ["puback 1"]);
+    }
+}
+
+#[tokio::test]
+async fn acknowledgements_keep_the_order_of_their_publishes() {
+    let bench = Bench::new();
+    let mut device = bench.client(Version::V311);
+    let mut bytes = publish(Version::V311, "devices/a/telemetry", 1);
+    bytes.extend(publish(Version::V311, "other", 2));
+    bytes.extend(publish(Version::V311, "devices/a/telemetry", 3));
+    assert_eq!(
+        device.says(&bytes),
+        nothing(),
+        "2 needs no disk, but waits for 1"
+    );
+    bench.journal.sync();
+    assert_eq!(device.waits(), ["puback 1", "puback 2", "puback 3"]);
+}
+
+#[tokio::test]
+async fn a_full_journal_refuses_mqtt_5_and_holds_3_1_1_back() {
+    let bench = Bench::new();
+    let (mut new, mut old) = (bench.client(Version::V5), bench.client(Version::V311));
+    bench.journal.refuse(Some(AppendError::Full));
+    assert_eq!(
+        new.publishes("devices/a/telemetry", 1),
+        ["puback 1 quota exceeded"]
+    );
+    assert_eq!(old.publishes("devices/a/telemetry", 1), nothing());
+    assert!(!old.client.may_receive(), "nothing more is read from it");
+    assert!(new.client.may_receive());
+
+    bench.journal.refuse(None);
+    assert_eq!(old.waits(), nothing());
+    bench.journal.sync();
+    assert_eq!(old.waits(), ["puback 1"]);
+    assert!(old.client.may_receive());
+    let stats = &bench.gate.stats;
+    assert_eq!(
+        (stats.refused_journal_full.get(), stats.journalled.get()),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn qos_0_telemetry_is_counted_and_dropped_when_the_journal_is_full() {
+    let bench = Bench::new();
+    bench.journal.refuse(Some(AppendError::Full));
+    for version in [Version::V311, Version::V5] {
+        let mut device = bench.client(version);
+        assert_eq!(device.publishes("devices/a/telemetry", 0), nothing());
+        assert!(device.client.may_receive());
+    }
+    assert_eq!(bench.gate.stats.dropped_journal_full.get(), 2);
+}
+
+#[tokio::test]
+async fn a_busy_journal_is_waited_for_by_both_versions() {
+    let bench = Bench::new();
+    for version in [Version::V311, Version::V5] {
+        let mut device = bench.client(version);
+        bench.journal.refuse(Some(AppendError::Busy));
+        assert_eq!(device.publishes("devices/a/telemetry", 1), nothing());
+        assert!(!device.client.may_receive());
+        bench.journal.refuse(None);
+        assert_eq!(device.waits(), nothing());
+        bench.journal.sync();
+        assert_eq!(device.waits(), ["puback 1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_client_with_too_many_publishes_in_flight_is_not_read_further() {
+    let bench = Bench::new();
+    let mut device = bench.client(Version::V311);
+    let bytes: Vec<u8> = (1..=9)
+        .flat_map(|id| publish(Version::V311, "devices/a/telemetry", id))
+        .collect();
+    let one = bytes.len() / 9;
+    let handled = device
+        .client
+        .receive(&bytes, &mut Vec::new(), Waker::noop())
+        .expect("accepted");
+    assert_eq!(handled, 8 * one, "`receive_maximum` is 8");
+    bench.journal.sync();
+    assert_eq!(device.waits().len(), 8);
+    assert_eq!(device.says(&bytes[handled..]), nothing());
+}
+
+#[tokio::test]
+async fn a_denied_publish_is_told_to_mqtt_5_and_ends_3_1_1() {
+    let bench = Bench::new();
+    let mut new = bench.client(Version::V5);
+    assert_eq!(
+        new.publishes("alerts/critical/a/hot", 1),
+        ["puback 1 not authorized"]
+    );
+    let mut old = bench.client(Version::V311);
+    let end = old.is_refused(&publish(Version::V311, "alerts/critical/a/hot", 1));
+    assert!(
+        matches!(end, End::Refused(ReasonCode::NotAuthorized)),
+        "{end}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_is_refused_honestly() {
+    let bench = Bench::new();
+    for version in [Version::V311, Version::V5] {
+        let mut bytes = publish(version, "a", 1);
+        bytes[0] = 0x34;
+        let end = bench.client(version).is_refused(&bytes);
+        assert!(
+            matches!(end, End::Refused(ReasonCode::QosNotSupported)),
+            "{end}"
+        );
+    }
+    let (mut new, mut old) = (bench.client(Version::V5), bench.client(Version::V311));
+    assert_eq!(new.subscribes("a", Qos::ExactlyOnce), ["suback [1]"]);
+    assert_eq!(old.subscribes("a", Qos::ExactlyOnce), ["suback [1]"]);
+    assert_eq!(
+        new.subscribes("$share/g/a", Qos::AtMostOnce),
+        ["suback [9e]"]
+    );
+    assert_eq!(
+        old.subscribes("$share/g/a", Qos::AtMostOnce),
+        ["suback [80]"]
+    );
+    assert_eq!(new.subscribes("a/#/b", Qos::AtMostOnce), ["suback [8f]"]);
+}
+
+#[tokio::test]
+async fn a_subscriber_gets_the_lower_qos_and_its_own_version() {
+    let bench = Bench::new();
+    let (mut new, mut old) = (bench.client(Version::V5), bench.client(Version::V311));
+    new.subscribes("room/a", Qos::AtLeastOnce);
+    old.subscribes("room/a", Qos::AtMostOnce);
+    let mut publisher = bench.client(Version::V5);
+    let properties = [0x26, 0, 1, b'k', 0, 1, b'v'];
+    let rest = encode::Publish {
+        payload: b"x",
+        properties: &properties,
+        ..Default::default()
+    };
+    publisher.says(&publish_with(Version::V5, "room/a", 1, rest));
+    assert_eq!(new.waits(), ["publish room/a x qos 1"]);
+    assert_eq!(old.waits(), ["publish room/a x qos 0"]);
+}
+
+#[tokio::test]
+async fn deliveries_wait_for_the_in_flight_window() {
+    let bench = Bench::new();
+    let mut console = bench.client(Version::V311);
+    console.subscribes("room/a", Qos::AtLeastOnce);
+    let mut publisher = bench.client(Version::V311);
+    (1..=3).for_each(|id| drop(publisher.publishes("room/a", id)));
+    assert_eq!(console.waits().len(), 2, "`inflight_max` is 2");
+    let mut ack = Vec::new();
+    encode::puback(&mut ack, Version::V311, 1, ReasonCode::Success);
+    assert_eq!(console.says(&ack), ["publish room/a x qos 1"]);
+}
+
+#[tokio::test]
+async fn retained_messages_come_with_the_subscription_and_go_with_an_empty_payload() {
+    let bench = Bench::new();
+    let mut publisher = bench.client(Version::V311);
+    let retained = |payload| encode::Publish {
+        payload,
+        retain: true,
+        ..Default::default()
+    };
+    publisher.says(&publish_with(Version::V311, "room/a", 0, retained(b"on")));
+    let mut console = bench.client(Version::V311);
+    let expected = ["suback [0]", "publish room/a on qos 0 retained"];
+    assert_eq!(console.subscribes("room/+", Qos::AtMostOnce), expected);
+    publisher.says(&publish_with(Version::V311, "room/a", 0, retained(b"")));
+    let mut late = bench.client(Version::V311);
+    assert_eq!(late.subscribes("room/+", Qos::AtMostOnce), ["suback [0]"]);
+}
+
+#[tokio::test]
+async fn topic_aliases_are_learned_and_unknown_ones_end_the_connection() {
+    let bench = Bench::new();
+    let mut console = bench.client(Version::V5);
+    console.subscribes("room/a", Qos::AtMostOnce);
+    let mut publisher = bench.client(Version::V5);
+    let with_alias = |topic, alias| {
+        let rest = encode::Publish {
+            payload: b"x",
+            topic_alias: Some(alias),
+            ..Default::default()
+        };
+        publish_with(Version::V5, topic, 0, rest)
+    };
+    publisher.says(&with_alias("room/a", 3));
+    publisher.says(&with_alias("", 3));
+    assert_eq!(
+        console.waits(),
+        ["publish room/a x qos 0", "publish room/a x qos 0"]
+    );
+    let end = publisher.is_refused(&with_alias("", 4));
+    assert!(
+        matches!(end, End::Refused(ReasonCode::ProtocolError)),
+        "{end}"
+    );
+    let end = bench
+        .client(Version::V5)
+        .is_refused(&with_alias("room/a", 33));
+    assert!(
+        matches!(end, End::Refused(ReasonCode::TopicAliasInvalid)),
+        "{end}"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_consumer_costs_no_more_than_its_queue() {
+    let bench = Bench::new();
+    let mut console = bench.client(Version::V311);
+    console.subscribes("room/a", Qos::AtMostOnce);
+    let mut publisher = bench.client(Version::V311);
+    (0..150).for_each(|_| drop(publisher.publishes("room/a", 0)));
+    assert_eq!(bench.gate.stats.dropped_slow_consumer.get(), 50);
+    assert_eq!(console.waits().len(), 100);
+}
+
+#[tokio::test]
+async fn a_newcomer_takes_the_client_id_over() {
+    let bench = Bench::new();
+    let mut first = bench.client(Version::V5);
+    let limits = QueueLimits {
+        messages: 1,
+        bytes: 1,
+    };
+    let id = first.client.session.client_id.clone();
+    let newcomer = Arc::new(Session::new(99, &id, Version::V5, 0, limits));
+    bench.gate.registry.enter(&newcomer);
+    let end = first.client.resume(Waker::noop()).expect_err("ends");
+    assert!(
+        matches!(end, End::Refused(ReasonCode::SessionTakenOver)),
+        "{end}"
+    );
+    let mut farewell = Vec::new();
+    first.client.finish(&end, &mut farewell);
+    assert_eq!(farewell, [0xE0, 1, 0x8E]);
+    drop(first);
+    bench
+        .gate
+        .registry
+        .close_all(ReasonCode::ServerShuttingDown);
+    let closed = newcomer.with_outbound(Waker::noop(), |outbound| outbound.close_requested());
+    assert_eq!(
+        closed,
+        Some(ReasonCode::ServerShuttingDown),
+        "the newcomer is still registered"
+    );
+}
+
+#[tokio::test]
+async fn nothing_stays_of_a_client_that_is_gone() {
+    let bench = Bench::new();
+    let mut console = bench.client(Version::V5);
+    console.subscribes("room/+", Qos::AtMostOnce);
+    console.subscribes("room/a", Qos::AtMostOnce);
+    assert!(!bench.gate.subscriptions.targets("room/a").is_empty());
+    assert_eq!(bench.gate.stats.subscriptions.get(), 2);
+    drop(console);
+    assert!(bench.gate.subscriptions.targets("room/a").is_empty());
+    assert_eq!(bench.gate.stats.subscriptions.get(), 0);
+}

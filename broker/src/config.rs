@@ -1,0 +1,212 @@
+//! The `[broker]` section: what the user wrote, and what is true after it was checked.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+/// `[broker]` as written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address and port of the MQTT listener; both protocol versions are spoken on it.
+    pub listen: String,
+    /// Must be true to listen beyond loopback while there are no users.
+    pub allow_anonymous: bool,
+    /// Connections at one time; further ones are refused.
+    pub max_connections: usize,
+    /// How long a client may take from TCP connect to a complete CONNECT.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// The largest MQTT packet a client may send.
+    pub max_packet_size: ByteSize,
+    /// QoS 1 publishes of one client that may wait for their acknowledgement.
+    pub receive_maximum: u16,
+    /// Topic aliases a client may use (MQTT 5).
+    pub topic_alias_maximum: u16,
+    /// QoS 1 messages to one client that may wait for its acknowledgement.
+    pub max_inflight: u16,
+    /// Messages that may queue for one client before further ones are dropped (and counted).
+    pub max_queued_messages: usize,
+    /// Bytes that may queue for one client before further messages are dropped (and counted).
+    pub max_queued_bytes: ByteSize,
+    /// Subscriptions of one client.
+    pub max_subscriptions: usize,
+    /// Retained messages kept.
+    pub max_retained_messages: usize,
+    /// Bytes of retained messages kept (topics and payloads).
+    pub max_retained_bytes: ByteSize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: "127.0.0.1:1883".into(),
+            allow_anonymous: false,
+            max_connections: 100_000,
+            connect_timeout: Duration::from_secs(10),
+            max_packet_size: ByteSize::mb(1),
+            receive_maximum: 1_024,
+            topic_alias_maximum: 32,
+            max_inflight: 100,
+            max_queued_messages: 10_000,
+            max_queued_bytes: ByteSize::mb(16),
+            max_subscriptions: 1_000,
+            max_retained_messages: 1_000_000,
+            max_retained_bytes: ByteSize::mb(256),
+        }
+    }
+}
+
+/// A value of the section that cannot be used; `key` is its name in the file.
+#[derive(Debug, thiserror::Error)]
+#[error("`broker.{key}` {problem}")]
+pub struct ConfigError {
+    pub key: &'static str,
+    pub problem: String,
+    pub hint: Option<String>,
+}
+
+/// The section, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub max_connections: usize,
+    pub connect_timeout: Duration,
+    pub max_packet_bytes: usize,
+    pub receive_maximum: u16,
+    pub topic_alias_maximum: u16,
+    pub max_inflight: u16,
+    pub max_queued_messages: usize,
+    pub max_queued_bytes: usize,
+    pub max_subscriptions: usize,
+    pub max_retained_messages: usize,
+    pub max_retained_bytes: usize,
+}
+
+/// The smallest useful packet limit; below it not even a CONNECT with a will fits.
+const MAX_PACKET_BYTES_MIN: u64 = 1_024;
+/// MQTT cannot express a larger packet.
+const MAX_PACKET_BYTES_MAX: u64 = 268_435_460;
+
+impl Config {
+    /// Checks every value; the first problem is reported.
+    pub fn validate(&self) -> Result<Settings, ConfigError> {
+        let listen = resolve(&self.listen)?;
+        if !listen.ip().is_loopback() && !self.allow_anonymous {
+            return Err(ConfigError {
+                key: "listen",
+                problem: format!(
+                    "`{listen}` is reachable from other machines, and there are no users"
+                ),
+                hint: Some(
+                    "listen on 127.0.0.1, or set `broker.allow_anonymous = true` to let anyone \
+                     who can reach this port publish and subscribe"
+                        .into(),
+                ),
+            });
+        }
+        let max_packet = self.max_packet_size.as_u64();
+        if !(MAX_PACKET_BYTES_MIN..=MAX_PACKET_BYTES_MAX).contains(&max_packet) {
+            return Err(out_of_range("max_packet_size", "1KB", "256MB"));
+        }
+        if self.receive_maximum == 0 {
+            return Err(out_of_range("receive_maximum", "1", "65535"));
+        }
+        if self.max_inflight == 0 {
+            return Err(out_of_range("max_inflight", "1", "65535"));
+        }
+        if self.connect_timeout.is_zero() {
+            return Err(out_of_range("connect_timeout", "1ms", "any longer time"));
+        }
+        Ok(Settings {
+            listen,
+            max_connections: self.max_connections,
+            connect_timeout: self.connect_timeout,
+            max_packet_bytes: max_packet as usize,
+            receive_maximum: self.receive_maximum,
+            topic_alias_maximum: self.topic_alias_maximum,
+            max_inflight: self.max_inflight,
+            max_queued_messages: self.max_queued_messages,
+            max_queued_bytes: self.max_queued_bytes.as_u64() as usize,
+            max_subscriptions: self.max_subscriptions,
+            max_retained_messages: self.max_retained_messages,
+            max_retained_bytes: self.max_retained_bytes.as_u64() as usize,
+        })
+    }
+}
+
+fn out_of_range(key: &'static str, low: &str, high: &str) -> ConfigError {
+    ConfigError {
+        key,
+        problem: format!("must lie between {low} and {high}"),
+        hint: None,
+    }
+}
+
+fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {
+    let unusable = |problem: String| ConfigError {
+        key: "listen",
+        problem,
+        hint: Some("write an address and a port, such as \"127.0.0.1:1883\"".into()),
+    };
+    listen
+        .to_socket_addrs()
+        .map_err(|error| unusable(format!("`{listen}` is not an address and port: {error}")))?
+        .next()
+        .ok_or_else(|| unusable(format!("`{listen}` names no address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_needs_no_permission_and_the_rest_does() {
+        assert!(Config::default().validate().is_ok());
+        let open = Config {
+            listen: "0.0.0.0:1883".into(),
+            ..Config::default()
+        };
+        let error = open.validate().expect_err("beyond loopback");
+        assert!(
+            error
+                .to_string()
+                .contains("`broker.listen` `0.0.0.0:1883` is reachable"),
+            "{error}"
+        );
+        assert!(
+            Config {
+                allow_anonymous: true,
+                ..open
+            }
+            .validate()
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn an_unusable_value_is_named() {
+        let config = Config {
+            max_packet_size: ByteSize(10),
+            ..Config::default()
+        };
+        let error = config.validate().expect_err("too small");
+        assert_eq!(
+            error.to_string(),
+            "`broker.max_packet_size` must lie between 1KB and 256MB"
+        );
+        let config = Config {
+            listen: "nowhere".into(),
+            ..Config::default()
+        };
+        assert!(
+            config
+                .validate()
+                .expect_err("no port")
+                .to_string()
+                .contains("`nowhere`")
+        );
+    }
+}

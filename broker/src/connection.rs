@@ -1,0 +1,235 @@
+//! One connection's task: handshake, then bytes in and bytes out until it ends.
+//!
+//! Owns: the stream, an incomplete packet, unsent bytes. Never: understands a packet; that is `Client`'s. Invariant: while
+//! the connection waits it holds no buffer, unless a packet is incomplete or the peer does not read.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tracing::debug;
+
+use crate::client::{Client, End};
+use crate::gate::Gate;
+use crate::handshake;
+
+/// Bytes read in one system call at most.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Rounds of sending and reading in one poll before other tasks get their turn.
+const ROUNDS_PER_POLL: usize = 8;
+/// Unsent bytes above which nothing more is read from or prepared for this client.
+pub(crate) const UNSENT_BYTES_MAX: usize = 256 * 1024;
+/// How long the last bytes (a DISCONNECT with its reason) may take to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Shared by all connections of a thread; borrowed only inside one poll.
+    static INPUT: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+    static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Serves one accepted stream to its end.
+pub(crate) async fn serve<S>(gate: Arc<Gate>, mut stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    // Boxed, since it needs more room than the connection's idle life, which lasts longer.
+    let accepted = Box::pin(handshake::run(&gate, &mut stream, peer)).await;
+    let Some((client, inbound)) = accepted else {
+        gate.stats.connections_refused.add(1);
+        return;
+    };
+    let mut connection = Connection {
+        stream,
+        client,
+        inbound,
+        unsent: Vec::new(),
+    };
+    let end = (&mut connection).await;
+    debug!(client = &*connection.client.session.client_id, %peer, %end, "connection ended");
+    Box::pin(connection.farewell(end)).await;
+}
+
+struct Connection<S> {
+    stream: S,
+    client: Client,
+    /// Received bytes that are not handled yet: an incomplete packet, or packets that wait until the client may go on.
+    inbound: Vec<u8>,
+    /// Bytes the socket did not take yet.
+    unsent: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
+        let this = &mut *self;
+        OUTPUT.with_borrow_mut(|output| {
+            output.clear();
+            let polled = INPUT.with_borrow_mut(|input| this.drive(context, input, output));
+            // Whatever ends the connection, answers that are ready still leave (in `farewell`).
+            this.unsent.extend_from_slice(output);
+            if output.capacity() > 2 * UNSENT_BYTES_MAX {
+                *output = Vec::new();
+            }
+            polled
+        })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn drive(
+        &mut self,
+        context: &mut Context<'_>,
+        input: &mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Poll<End> {
+        for _ in 0..ROUNDS_PER_POLL {
+            if let Err(end) = self.client.resume(context.waker()) {
+                return Poll::Ready(end);
+            }
+            if self.client.may_receive()
+                && !self.inbound.is_empty()
+                && let Err(end) = self.receive_waiting(context, output)
+            {
+                return Poll::Ready(end);
+            }
+            let mut more = false;
+            if self.unsent.len() + output.len() <= UNSENT_BYTES_MAX {
+                match self.client.send(output, context.waker()) {
+                    Ok(waits) => more = waits,
+                    Err(end) => return Poll::Ready(end),
+                }
+            }
+            match self.flush(context, output) {
+                Poll::Ready(Ok(())) if more => continue,
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Io(error)),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+            if !self.client.may_receive() || self.unsent.len() > UNSENT_BYTES_MAX {
+                return Poll::Pending;
+            }
+            match ready!(self.read(context, input)) {
+                Ok(0) => return Poll::Ready(End::Closed),
+                Ok(length) => {
+                    if let Err(end) = self.receive(context, &input[..length], output) {
+                        return Poll::Ready(end);
+                    }
+                }
+                Err(error) => return Poll::Ready(End::Io(error)),
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn read(&mut self, context: &mut Context<'_>, input: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(input);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Handles fresh bytes where they lie; only what is left over is copied.
+    fn receive(
+        &mut self,
+        context: &mut Context<'_>,
+        fresh: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        self.client.session.heard(self.client.gate.seconds());
+        self.client
+            .gate
+            .stats
+            .received_bytes
+            .add(fresh.len() as u64);
+        if !self.inbound.is_empty() {
+            self.inbound.extend_from_slice(fresh);
+            return self.receive_waiting(context, output);
+        }
+        let handled = self.client.receive(fresh, output, context.waker())?;
+        self.inbound.extend_from_slice(&fresh[handled..]);
+        Ok(())
+    }
+
+    fn receive_waiting(
+        &mut self,
+        context: &mut Context<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        let handled = self
+            .client
+            .receive(&self.inbound, output, context.waker())?;
+        if handled == self.inbound.len() {
+            self.inbound = Vec::new();
+        } else {
+            self.inbound.drain(..handled);
+        }
+        Ok(())
+    }
+
+    /// Writes what it can; the rest moves from `output` to `unsent`. Pending: the socket is full.
+    fn flush(&mut self, context: &mut Context<'_>, output: &mut Vec<u8>) -> Poll<io::Result<()>> {
+        if !self.unsent.is_empty() {
+            self.unsent.append(output);
+            let written = ready!(write_all(&mut self.stream, context, &mut &self.unsent[..]))?;
+            match written == self.unsent.len() {
+                true => self.unsent = Vec::new(),
+                false => drop(self.unsent.drain(..written)),
+            }
+        } else if !output.is_empty() {
+            let mut rest = &output[..];
+            let written = match write_all(&mut self.stream, context, &mut rest) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => 0,
+            };
+            self.unsent.extend_from_slice(&output[written..]);
+            output.clear();
+        }
+        match self.unsent.is_empty() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Lets the last answers and, where the version has one, a DISCONNECT leave, then closes.
+    async fn farewell(self, end: End) {
+        let Connection {
+            mut stream,
+            mut client,
+            mut unsent,
+            ..
+        } = self;
+        client.finish(&end, &mut unsent);
+        drop(client);
+        let _ = tokio::time::timeout(FAREWELL, async {
+            stream.write_all(&unsent).await?;
+            stream.shutdown().await
+        })
+        .await;
+    }
+}
+
+/// Writes until everything is written or the socket is full; the number of bytes written. Pending only when it is none.
+fn write_all<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    context: &mut Context<'_>,
+    rest: &mut &[u8],
+) -> Poll<io::Result<usize>> {
+    let total = rest.len();
+    while !rest.is_empty() {
+        match Pin::new(&mut *stream).poll_write(context, rest) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(written)) => *rest = &rest[written..],
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending if rest.len() == total => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok(total - rest.len()))
+}

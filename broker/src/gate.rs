@@ -1,0 +1,160 @@
+//! What all connections share, and the paths a message takes from here.
+//!
+//! Owns: the settings, the counters, the session registry, the table of subscriptions, the retained store, the handles of
+//! journal and router. Never: reads or writes a socket.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use journal::Journal;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::StartError;
+use crate::config::Settings;
+use crate::fanout::{self, Fanout};
+use crate::message::Message;
+use crate::packet::Qos;
+use crate::registry::Registry;
+use crate::retained::{self, Retained};
+use crate::router::{self, Busy, Router};
+use crate::stats::Stats;
+use crate::subscriptions::{Subscriptions, Targets};
+
+/// Tells whether a topic carries telemetry, which goes into the journal; ingest's topic templates decide.
+pub type IsTelemetry = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+pub(crate) struct Gate {
+    pub(crate) settings: Settings,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) is_telemetry: IsTelemetry,
+    pub(crate) registry: Registry,
+    pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) retained: Retained,
+    pub(crate) router: Router,
+    /// Cancelled when nothing new is to be accepted.
+    pub(crate) stop: CancellationToken,
+    /// Every connection's task.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) runtime: Handle,
+    pub(crate) sessions_created: AtomicU64,
+    pub(crate) started: Instant,
+}
+
+/// The publisher number of messages that Millrace itself publishes; sessions count from 1.
+pub(crate) const OWN_PUBLISHER: u64 = 0;
+
+impl Gate {
+    /// Opens the retained store in `data` and starts the router; must be called inside a runtime.
+    pub(crate) fn assemble(
+        settings: Settings,
+        data: &Path,
+        journal: Arc<dyn Journal>,
+        is_telemetry: IsTelemetry,
+    ) -> Result<Arc<Gate>, StartError> {
+        let stats = Arc::new(Stats::default());
+        let subscriptions = Arc::new(Subscriptions::default());
+        let fanout = Fanout {
+            subscriptions: Arc::clone(&subscriptions),
+            stats: Arc::clone(&stats),
+        };
+        let retained_limits = retained::Limits {
+            messages: settings.max_retained_messages,
+            bytes: settings.max_retained_bytes,
+        };
+        Ok(Arc::new(Gate {
+            retained: Retained::open(data, retained_limits)?,
+            router: Router::start(router::Settings::default(), Arc::new(fanout))?,
+            settings,
+            stats,
+            journal,
+            is_telemetry,
+            registry: Registry::default(),
+            subscriptions,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            sessions_created: AtomicU64::new(0),
+            started: Instant::now(),
+        }))
+    }
+
+    pub(crate) fn next_session_number(&self) -> u64 {
+        self.sessions_created.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Whole seconds since the gate started: the clock of keep-alive.
+    pub(crate) fn seconds(&self) -> u32 {
+        self.started.elapsed().as_secs() as u32
+    }
+
+    /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers have it, the router could
+    /// not take it for the wildcard ones; try `Router::publish` again when it is ready.
+    pub(crate) fn fan_out(&self, targets: &Targets, message: &Arc<Message>) -> Result<(), Busy> {
+        if let Some(entry) = &targets.exact {
+            fanout::to_members(entry, message, &self.stats);
+        }
+        match targets.wildcard {
+            true => self.router.publish(message),
+            false => Ok(()),
+        }
+    }
+
+    /// Retains and fans out a message that no connection waits for. Its QoS 0 copies are dropped while the router is busy; a
+    /// QoS 1 message is handed over by a task that waits for its turn.
+    pub(crate) fn publish_own(self: &Arc<Self>, message: Message) {
+        let message = Arc::new(message);
+        if message.retain {
+            self.retain(&message);
+        }
+        let targets = self.subscriptions.targets(&message.topic);
+        if self.fan_out(&targets, &message).is_ok() {
+            return;
+        }
+        if message.qos == Qos::AtMostOnce {
+            self.stats.dropped_router_busy.add(1);
+        } else {
+            let gate = Arc::clone(self);
+            let waiting = async move {
+                std::future::poll_fn(|context| gate.poll_publish(&message, context)).await;
+            };
+            self.tasks.spawn_on(waiting, &self.runtime);
+        }
+    }
+
+    /// Gives the message to the router, or wakes the context's task when that may succeed.
+    pub(crate) fn poll_publish(
+        &self,
+        message: &Arc<Message>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        match self.router.publish(message) {
+            Ok(()) => Poll::Ready(()),
+            Err(Busy) => {
+                self.router.wake_when_ready(context.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Keeps the message as its topic's retained one; an empty payload clears it.
+    pub(crate) fn retain(&self, message: &Message) {
+        if self.retained.put(message).is_err() {
+            self.stats.dropped_retained_full.add(1);
+        }
+    }
+}
+
+/// Microseconds since 1970, UTC.
+pub(crate) fn now_micros() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_micros() as i64,
+        // A clock before 1970: telemetry's own bounds deal with it.
+        Err(_) => 0,
+    }
+}

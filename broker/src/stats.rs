@@ -1,0 +1,60 @@
+//! Counters of everything that enters, leaves or is dropped, with a bounded set of reasons.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows, or (for gauges) is moved up and down by its owner.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The gate's account since it started. Messages, unless the name says otherwise.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Clients connected now.
+    pub connections: Counter,
+    /// CONNECTs accepted since start.
+    pub connections_accepted: Counter,
+    /// Connections ended before CONNACK, or refused by it.
+    pub connections_refused: Counter,
+    /// Connections the gate ended because of what the client sent.
+    pub protocol_errors: Counter,
+    /// PUBLISH packets received.
+    pub received: Counter,
+    /// Bytes read from sockets.
+    pub received_bytes: Counter,
+    /// Received publishes that went into the journal.
+    pub journalled: Counter,
+    /// QoS 0 telemetry dropped because the journal was full.
+    pub dropped_journal_full: Counter,
+    /// MQTT 5 QoS 1 telemetry refused with 0x97 because the journal was full; the client knows.
+    pub refused_journal_full: Counter,
+    /// Publishes denied by the access rules.
+    pub denied: Counter,
+    /// PUBLISH packets sent to clients.
+    pub delivered: Counter,
+    /// Copies dropped because the subscriber's queue was full.
+    pub dropped_slow_consumer: Counter,
+    /// Copies dropped because they exceed the subscriber's maximum packet size.
+    pub dropped_too_large: Counter,
+    /// Copies dropped because their message expired in the queue.
+    pub dropped_expired: Counter,
+    /// QoS 0 publishes not fanned out because the router was behind.
+    pub dropped_router_busy: Counter,
+    /// Messages not retained because the retained store is at its limit.
+    pub dropped_retained_full: Counter,
+    /// Live subscriptions.
+    pub subscriptions: Counter,
+}
