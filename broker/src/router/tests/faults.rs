@@ -44,7 +44,8 @@ async fn a_router_that_dies_in_silence_is_replaced() {
     assert_serves_newcomer(&router, &recorder, 2);
     router.shutdown().await;
     assert_eq!(recorder.got(FilterId(1)), [0, 1, 2, 3, 4]);
-    assert!(router.stats().failures >= 5);
+    // The third in a row without a confirmed message has the router bypassed for a while.
+    assert!(router.stats().failures >= 3, "{:?}", router.stats());
 }
 
 #[tokio::test]
@@ -88,6 +89,8 @@ async fn a_router_that_always_dies_is_bypassed() {
     for n in 0..70 {
         publish(&router, &message(topics[n as usize % topics.len()], n));
     }
+    // Before the shutdown, which does not try a router again.
+    recorder.wait_for(FilterId(1), 20);
     router.shutdown().await;
     for (id, filter) in (0..).zip(filters) {
         let expected: Vec<u64> = (0..70)

@@ -127,13 +127,16 @@ impl std::task::Wake for Unpark {
     }
 }
 
+/// Topic and number of what the newcomer gets.
+const NEWCOMER: (&str, u64) = ("newcomer/x", 4_711);
+
 /// Everybody who subscribes now is served.
 fn assert_serves_newcomer(router: &Router, recorder: &Recorder, id: u64) {
     let id = FilterId(id);
     router.subscribe(id, "newcomer/+");
-    publish(router, &message("newcomer/x", 4_711));
+    publish(router, &message(NEWCOMER.0, NEWCOMER.1));
     recorder.wait_for(id, 1);
-    assert_eq!(recorder.got(id), [4_711]);
+    assert_eq!(recorder.got(id), [NEWCOMER.1]);
 }
 
 /// The same numbers for the same seed, everywhere (splitmix64).
