@@ -1,22 +1,52 @@
 //! The database behind one trait: PostgreSQL or SQLite, with the same behaviour.
+//!
+//! Owns: the tables and what is committed to them. Never: decides when to try again, reads the journal. Invariant: a position is
+//! only ever moved by the transaction that holds what it stands for, and only from where that batch began.
+
+mod civil;
+pub mod config;
+pub mod postgres;
+mod series;
+pub mod sqlite;
 
 use journal::Position;
 use uuid::Uuid;
 
 use crate::alert::AlertStateRow;
-use crate::batch::Batch;
+use crate::batch::{Batch, Outcome};
 
-/// Where rows go. Used from one thread that may block; implementations connect when first used and again after a loss.
+pub use config::{Config, ConfigError, Settings, Target};
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;
+
+/// Where rows go. Used from one thread that may block (and is not inside a tokio runtime); implementations connect when first
+/// used and again after a loss.
 pub trait Store: Send {
     /// Connects if needed, brings the schema up to date and reads what was committed for this journal.
     fn load(&mut self, journal: Uuid) -> Result<Checkpoint, StoreError>;
 
     /// Writes the batch and its positions in one transaction. All or nothing, except that after `Unavailable` the outcome is
     /// unknown: `load` tells what was committed.
+    ///
+    /// The batch must begin at the committed position; one without records carries alert changes alone. A definition in
+    /// `new_series` is remembered until a commit that needs it has succeeded, so it need not be given again.
     fn commit(&mut self, journal: Uuid, batch: &Batch) -> Result<(), StoreError>;
 
-    /// For messages to people: `postgres://host/db` without the password, or the file.
+    /// For messages to people: `postgres://user@host/db` without the password, or the file.
     fn describe(&self) -> String;
+}
+
+/// The store of checked settings. Nothing is connected or opened yet: `load` does that.
+pub fn open(settings: &Settings) -> Result<Box<dyn Store>, StoreError> {
+    let statement_timeout = settings.statement_timeout;
+    Ok(match &settings.target {
+        Target::Sqlite(path) => Box::new(SqliteStore::new(path, statement_timeout)),
+        Target::Postgres(config) => Box::new(PostgresStore::new(
+            config,
+            settings.connect_timeout,
+            statement_timeout,
+        )?),
+    })
 }
 
 /// What the database knows of one journal.
@@ -36,6 +66,21 @@ pub struct Totals {
     pub stored: u64,
     pub filtered: u64,
     pub dead_lettered: u64,
+}
+
+impl Totals {
+    /// Counts where the records of a batch ended.
+    pub fn of(outcomes: &[Outcome]) -> Totals {
+        let mut totals = Totals::default();
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Stored => totals.stored += 1,
+                Outcome::Filtered => totals.filtered += 1,
+                Outcome::DeadLettered => totals.dead_lettered += 1,
+            }
+        }
+        totals
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,165 @@
+//! One batch, one transaction.
+
+use journal::Position;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use telemetry::Micros;
+use uuid::Uuid;
+
+use super::error::Failure;
+use super::{alerts, series};
+use crate::batch::Batch;
+use crate::store::Totals;
+use crate::store::civil::{TIME_END, TIME_MIN};
+use crate::store::series::SeriesIds;
+
+/// Moves the position, if it is where the batch begins: two writers can never both succeed.
+const ADVANCE: &str = "UPDATE ingest_position
+     SET rows_position = ?3, alerts_position = coalesce(?4, alerts_position),
+         stored = stored + ?5, filtered = filtered + ?6, dead_lettered = dead_lettered + ?7,
+         updated_at = CURRENT_TIMESTAMP
+     WHERE journal = ?1 AND partition = 0 AND rows_position = ?2";
+
+const TAKE_IDS: &str = "UPDATE sample_ids SET given = given + ?1 RETURNING given";
+
+const INSERT_SAMPLE: &str =
+    "INSERT INTO samples_recent (id, series_id, time, value) VALUES (?1, ?2, ?3, ?4)";
+
+/// The smallest and largest id tell how many rows there are, because ids are given out without gaps.
+const RECENT: &str = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM samples_recent";
+
+const SORT: &str = "INSERT INTO samples_sorted (series_id, time, id, value)
+     SELECT series_id, time, id, value FROM samples_recent ORDER BY series_id, time, id";
+
+const INSERT_TEXT: &str = "INSERT INTO readings_text (time, series_id, value) VALUES (?1, ?2, ?3)";
+
+const INSERT_DEAD_LETTER: &str = "INSERT INTO dead_letters
+         (journal, position, received_at, client_id, topic, payload, reason, detail)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+/// Rows that gather in `samples_recent`. More of them make sorting cheaper for each, and a query has to look through them all:
+/// these take a few milliseconds, and a tenth of a second to sort.
+const RECENT_ROWS_MAX: i64 = 100_000;
+
+pub(super) fn commit(
+    connection: &mut Connection,
+    journal: Uuid,
+    batch: &Batch,
+    ids: &mut SeriesIds,
+) -> Result<(), Failure> {
+    check_times(batch)?;
+    let journal = journal.to_string();
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    advance(&transaction, &journal, batch)?;
+    series::resolve(&transaction, batch, ids)?;
+    insert_samples(&transaction, batch, ids)?;
+    insert_texts(&transaction, batch, ids)?;
+    insert_dead_letters(&transaction, &journal, batch)?;
+    alerts::write(&transaction, &journal, &batch.alerts)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// SQLite would take any integer; what people and PostgreSQL cannot write down is refused here as well.
+fn check_times(batch: &Batch) -> Result<(), Failure> {
+    let samples = batch.samples.iter().map(|sample| sample.time);
+    let texts = batch.texts.iter().map(|text| text.time);
+    let bad = samples
+        .chain(texts)
+        .find(|time| !(TIME_MIN..TIME_END).contains(time));
+    bad.map_or(Ok(()), |time: Micros| Err(Failure::Time(time)))
+}
+
+fn advance(transaction: &Transaction<'_>, journal: &str, batch: &Batch) -> Result<(), Failure> {
+    let totals = Totals::of(&batch.outcomes);
+    let moved = transaction.prepare_cached(ADVANCE)?.execute(params![
+        journal,
+        signed(batch.start),
+        signed(batch.end()),
+        batch.alerts.position.map(signed),
+        totals.stored as i64,
+        totals.filtered as i64,
+        totals.dead_lettered as i64,
+    ])?;
+    match moved {
+        1 => Ok(()),
+        _ => Err(Failure::Position {
+            journal: journal.to_owned(),
+            start: batch.start,
+        }),
+    }
+}
+
+fn insert_samples(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    ids: &SeriesIds,
+) -> Result<(), Failure> {
+    if batch.samples.is_empty() {
+        return Ok(());
+    }
+    let count = batch.samples.len() as i64;
+    let given: i64 = transaction
+        .prepare_cached(TAKE_IDS)?
+        .query_row([count], |row| row.get(0))?;
+    let mut insert = transaction.prepare_cached(INSERT_SAMPLE)?;
+    for (id, sample) in (given - count + 1..).zip(&batch.samples) {
+        let series = ids
+            .get(sample.series)
+            .ok_or(Failure::Undefined(sample.series))?;
+        insert.execute(params![id, series, sample.time, sample.value])?;
+    }
+    let recent: i64 = transaction
+        .prepare_cached(RECENT)?
+        .query_row([], |row| row.get(0))?;
+    if recent >= RECENT_ROWS_MAX {
+        transaction.prepare_cached(SORT)?.execute([])?;
+        transaction
+            .prepare_cached("DELETE FROM samples_recent")?
+            .execute([])?;
+    }
+    Ok(())
+}
+
+fn insert_texts(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    ids: &SeriesIds,
+) -> Result<(), Failure> {
+    for text in &batch.texts {
+        let series = ids
+            .get(text.series)
+            .ok_or(Failure::Undefined(text.series))?;
+        transaction
+            .prepare_cached(INSERT_TEXT)?
+            .execute(params![text.time, series, text.value])?;
+    }
+    Ok(())
+}
+
+fn insert_dead_letters(
+    transaction: &Transaction<'_>,
+    journal: &str,
+    batch: &Batch,
+) -> Result<(), Failure> {
+    for letter in &batch.dead_letters {
+        transaction
+            .prepare_cached(INSERT_DEAD_LETTER)?
+            .execute(params![
+                journal,
+                signed(batch.start.plus(u64::from(letter.record))),
+                // A dead letter is the last resort, so nothing in it may be refused or unreadable.
+                letter.received_at.clamp(TIME_MIN, TIME_END - 1),
+                letter.client_id,
+                letter.topic,
+                letter.payload,
+                letter.reason,
+                letter.detail,
+            ])?;
+    }
+    Ok(())
+}
+
+/// SQLite has no unsigned numbers; 2^63 records take longer than anyone will wait.
+fn signed(position: Position) -> i64 {
+    position.0 as i64
+}

@@ -1,0 +1,142 @@
+//! What went wrong with the file, and what it means for the writer.
+//!
+//! The rule: only a refusal of the data itself is `Rejected`, only what a person must change is `Fatal`, and everything else is
+//! `Unavailable`, because trying again after `load` is always safe.
+
+use std::path::Path;
+
+use journal::Position;
+use rusqlite::ErrorCode;
+use telemetry::Micros;
+
+use crate::batch::SeriesKey;
+use crate::store::StoreError;
+
+/// Why a load or a commit did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+    #[error("not open; the outcome of the last commit must be loaded first")]
+    NotLoaded,
+    #[error("the position of journal `{journal}` is not {start}")]
+    Position { journal: String, start: Position },
+    #[error("the position went back from {known} to {found}")]
+    WentBack { found: Position, known: Position },
+    #[error("the time {0} lies outside the years 1 to 9999")]
+    Time(Micros),
+    #[error("series {0:?} was used before it was defined")]
+    Undefined(SeriesKey),
+    #[error("the schema has version {found}, this program knows {known}")]
+    NewerSchema { found: i64, known: i64 },
+    #[error("the file system allows journal mode `{0}` only")]
+    NoWriteAheadLog(String),
+}
+
+impl Failure {
+    pub(super) fn classify(self, path: &Path) -> StoreError {
+        let file = path.display();
+        match self {
+            Failure::Database(error) => database(error, path),
+            Failure::NotLoaded => unavailable(path, self),
+            Failure::Time(_) => StoreError::Rejected {
+                source: Box::new(self),
+            },
+            Failure::Position { .. } => fatal(
+                format!("somebody else moved the position in `{file}`"),
+                "let one process alone use a data folder, and never a copy of it beside the original; then restart",
+                self,
+            ),
+            Failure::WentBack { .. } => fatal(
+                format!("`{file}` was put back to an earlier state"),
+                "restart: what the journal still holds is then stored again",
+                self,
+            ),
+            Failure::Undefined(_) => fatal(
+                "a batch cannot be stored".to_owned(),
+                "this is a defect of Millrace: please report it",
+                self,
+            ),
+            Failure::NewerSchema { found, known } => fatal(
+                format!(
+                    "`{file}` was written by a newer Millrace (schema {found}, this one knows {known})"
+                ),
+                "use that newer version, or another data folder",
+                self,
+            ),
+            Failure::NoWriteAheadLog(_) => fatal(
+                format!("`{file}` lies on a file system that cannot hold it"),
+                "put the data folder on a local disk: network file systems lack shared memory",
+                self,
+            ),
+        }
+    }
+}
+
+fn database(error: rusqlite::Error, path: &Path) -> StoreError {
+    let file = path.display();
+    let error = match error {
+        // Shown, it would recite the whole statement.
+        rusqlite::Error::SqlInputError { error, msg, .. } => {
+            rusqlite::Error::SqliteFailure(error, Some(msg))
+        }
+        other => other,
+    };
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
+            StoreError::Rejected {
+                source: Box::new(error),
+            }
+        }
+        Some(ErrorCode::CannotOpen) => fatal(
+            format!("cannot open `{file}`"),
+            "create its folder, and let this user write there",
+            error,
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => fatal(
+            format!("`{file}` cannot be written"),
+            "let this user write the file and its folder",
+            error,
+        ),
+        Some(ErrorCode::NotADatabase) => fatal(
+            format!("`{file}` is not a database"),
+            "move it away, or set `store.url` to another file",
+            error,
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => fatal(
+            format!("`{file}` is damaged"),
+            "restore a copy, or move the file away together with its `-wal` and `-shm` files",
+            error,
+        ),
+        // A table is missing or another than ours.
+        Some(ErrorCode::Unknown) => fatal(
+            format!("the tables in `{file}` are not those of this Millrace"),
+            "set `store.url` to another file",
+            error,
+        ),
+        // Busy, locked, disk full, an I/O error, out of memory.
+        _ => unavailable(path, error),
+    }
+}
+
+fn unavailable(
+    path: &Path,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    StoreError::Unavailable {
+        store: path.display().to_string(),
+        source: source.into(),
+    }
+}
+
+fn fatal(
+    message: String,
+    hint: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    StoreError::Fatal {
+        message,
+        hint: hint.to_owned(),
+        source: Some(source.into()),
+    }
+}

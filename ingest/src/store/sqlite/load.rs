@@ -1,0 +1,53 @@
+//! What the file knows of a journal.
+
+use journal::Position;
+use rusqlite::{Connection, Row};
+use uuid::Uuid;
+
+use super::error::Failure;
+use crate::alert::AlertStateRow;
+use crate::store::{Checkpoint, Totals};
+
+/// Makes the journal's row when there is none: from then on a commit only ever updates it.
+const CREATE: &str = "INSERT INTO ingest_position (journal) VALUES (?1) ON CONFLICT DO NOTHING";
+
+const POSITION: &str = "SELECT rows_position, alerts_position, stored, filtered, dead_lettered
+     FROM ingest_position WHERE journal = ?1 AND partition = 0";
+
+const ALERTS: &str = "SELECT rule, device, metric, state FROM alerts
+     WHERE journal = ?1 ORDER BY rule, device, metric";
+
+pub(super) fn checkpoint(connection: &Connection, journal: Uuid) -> Result<Checkpoint, Failure> {
+    let journal = journal.to_string();
+    connection.execute(CREATE, [&journal])?;
+    let mut checkpoint = connection.query_row(POSITION, [&journal], position)?;
+    let mut alerts = connection.prepare(ALERTS)?;
+    checkpoint.alert_states = alerts
+        .query_map([&journal], alert_state)?
+        .collect::<Result<_, _>>()?;
+    Ok(checkpoint)
+}
+
+fn position(row: &Row<'_>) -> rusqlite::Result<Checkpoint> {
+    // Never negative: they only grow from 0.
+    let count = |column: usize| row.get::<_, i64>(column).map(|count| count.max(0) as u64);
+    Ok(Checkpoint {
+        rows: Position(count(0)?),
+        alerts: Position(count(1)?),
+        totals: Totals {
+            stored: count(2)?,
+            filtered: count(3)?,
+            dead_lettered: count(4)?,
+        },
+        alert_states: Vec::new(),
+    })
+}
+
+fn alert_state(row: &Row<'_>) -> rusqlite::Result<AlertStateRow> {
+    Ok(AlertStateRow {
+        rule: row.get(0)?,
+        device: row.get(1)?,
+        metric: row.get(2)?,
+        state: row.get(3)?,
+    })
+}
