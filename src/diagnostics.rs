@@ -67,10 +67,6 @@ impl Failure {
         self
     }
 
-    pub(crate) fn problems(&self) -> &[Problem] {
-        &self.problems
-    }
-
     /// Shows it on stderr and says how the process ends.
     pub(crate) fn report(&self) -> ExitCode {
         anstream::eprint!("{}", self.render());
@@ -156,6 +152,14 @@ impl Problem {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Whether both are about the same place, so that the later one may only follow from the earlier.
+    pub(crate) fn overlaps(&self, other: &Problem) -> bool {
+        let (Some(one), Some(other)) = (&self.place, &other.place) else {
+            return false;
+        };
+        one.file == other.file && one.span.start < other.span.end && other.span.start < one.span.end
     }
 
     /// Further causes, outermost first.

@@ -3,6 +3,8 @@
 //! Owns: names, help texts, and what each command does with its flags. Never: does the work itself. Invariant: stdout is for
 //! data, stderr for everything else; a wrong command line exits with 2, a failure with 1.
 
+mod check;
+mod journal;
 mod options;
 mod output;
 #[cfg(test)]
@@ -49,6 +51,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Args),
+    Check(check::Args),
+    Journal(journal::Args),
     Version(version::Args),
 }
 
@@ -60,6 +64,8 @@ pub(crate) fn parse() -> Cli {
 pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Up(args) => wait_for(up::run(args)),
+        Command::Check(args) => check::run(&args),
+        Command::Journal(args) => journal::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }

@@ -10,12 +10,20 @@ use crate::diagnostics::Failure;
 
 /// Writes text as it is; colours are left out where nobody sees them.
 pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    text_while_read(text).map(|_| ())
+}
+
+/// The same for output in pieces: false when the reader has gone, and there is no use in going on.
+pub(crate) fn text_while_read(text: &str) -> Result<bool, Failure> {
     let mut stdout = anstream::stdout().lock();
-    reader_may_leave(
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush()),
-    )
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(format!("cannot write to stdout: {error}"))),
+    }
 }
 
 /// Writes one value as indented JSON and a newline.
@@ -25,11 +33,10 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     text(&out)
 }
 
-fn reader_may_leave(written: io::Result<()>) -> Result<(), Failure> {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(()),
+/// `1 rule`, `2 rules`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
     }
 }

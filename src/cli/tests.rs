@@ -12,10 +12,23 @@ fn help_is_as_it_was() {
     check(&mut cli.clone(), expect_file!["snapshots/millrace.txt"]);
     let snapshots = [
         ("up", expect_file!["snapshots/up.txt"]),
+        ("check", expect_file!["snapshots/check.txt"]),
+        ("journal", expect_file!["snapshots/journal.txt"]),
+        (
+            "journal inspect",
+            expect_file!["snapshots/journal-inspect.txt"],
+        ),
+        (
+            "journal verify",
+            expect_file!["snapshots/journal-verify.txt"],
+        ),
         ("version", expect_file!["snapshots/version.txt"]),
     ];
     for (name, expected) in snapshots {
-        check(cli.find_subcommand_mut(name).expect(name), expected);
+        let command = name.split(' ').fold(&mut cli, |command, part| {
+            command.find_subcommand_mut(part).expect(name)
+        });
+        check(command, expected);
     }
 }
 

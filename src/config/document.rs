@@ -108,19 +108,36 @@ impl Document {
         self.text.parse().unwrap_or_default()
     }
 
-    /// Where the value of a dotted key (`journal.max_size`) stands, if it is in the file.
+    /// Where the value of a dotted key (`journal.max_size`, `filter.rule.0.range`) stands, if it is in the file.
     pub(crate) fn place_of(&self, key: &str) -> Option<Place> {
         let root = self.table();
-        let mut table = root.get_ref();
-        let mut parts = key.split('.').peekable();
-        while let Some(part) = parts.next() {
-            let (_, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
-            if parts.peek().is_none() {
-                return Some(self.place(value.span(), String::new()));
-            }
-            table = value.get_ref().as_table()?;
+        let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+        let mut value = get(root.get_ref(), first)?;
+        for part in rest.split('.').filter(|part| !part.is_empty()) {
+            value = match value.get_ref() {
+                DeValue::Table(table) => get(table, part)?,
+                DeValue::Array(elements) => elements.get(part.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
         }
-        None
+        Some(self.place(value.span(), String::new()))
+    }
+
+    /// The same, or where the nearest section or element around it stands.
+    pub(crate) fn nearest_place_of(&self, key: &str) -> Option<Place> {
+        let around = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
+        around.into_iter().find_map(|key| self.place_of(key))
+    }
+
+    /// A whole line, counted from 0.
+    pub(crate) fn line(&self, index: usize) -> Option<Place> {
+        let mut start = 0;
+        let mut lines = self.text.split_inclusive('\n');
+        for line in lines.by_ref().take(index) {
+            start += line.len();
+        }
+        let line = lines.next()?.trim_end();
+        Some(self.place(start..start + line.len(), String::new()))
     }
 
     pub(crate) fn place(&self, span: Range<usize>, label: String) -> Place {
@@ -162,6 +179,13 @@ impl Document {
     fn table(&self) -> Spanned<DeTable<'_>> {
         DeTable::parse_recoverable(&self.text).0
     }
+}
+
+fn get<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<'i>>> {
+    table
+        .iter()
+        .find(|(name, _)| name.get_ref() == key)
+        .map(|(_, value)| value)
 }
 
 /// The entry whose key or value lies at `span`; otherwise the smallest one around it. The document itself has no span.

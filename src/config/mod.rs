@@ -6,6 +6,7 @@
 pub(crate) mod document;
 mod explain;
 mod keys;
+mod origins;
 mod overrides;
 mod settings;
 #[cfg(test)]
@@ -21,7 +22,7 @@ pub(crate) use overrides::Override;
 pub(crate) use settings::Settings;
 
 use crate::diagnostics::{Failure, Problem};
-use settings::Origins;
+use origins::Origins;
 
 /// Read when no file is named and it lies in the working folder.
 pub(crate) const DEFAULT_FILE: &str = "millrace.toml";
@@ -34,6 +35,11 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// What is logged: a level, or targets with levels.
     pub(crate) log: String,
+    pub(crate) broker: broker::Config,
+    pub(crate) journal: journal::Config,
+    pub(crate) store: ingest::store::Config,
+    pub(crate) ingest: ingest::Config,
+    pub(crate) alerts: ingest::alert::Config,
 }
 
 impl Default for Config {
@@ -41,12 +47,17 @@ impl Default for Config {
         Config {
             data: "millrace-data".into(),
             log: crate::logging::DEFAULT_FILTER.into(),
+            broker: broker::Config::default(),
+            journal: journal::Config::default(),
+            store: ingest::store::Config::default(),
+            ingest: ingest::Config::default(),
+            alerts: ingest::alert::Config::default(),
         }
     }
 }
 
 /// Keys that hold paths: written in a file, they start from the file's folder.
-const PATH_KEYS: [&str; 1] = ["data"];
+const PATH_KEYS: [&str; 3] = ["data", "ingest.devices", "alerts.rules"];
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, Default)]
@@ -114,7 +125,10 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Failure> {
     match settings::check(&config, &origins) {
         Ok(settings) if problems.is_empty() => Ok(settings),
         Ok(_) => Err(failed(problems)),
-        Err(more) => Err(failed(problems.into_iter().chain(more).collect())),
+        Err(mut more) => {
+            more.retain(|found| !problems.iter().any(|earlier| earlier.overlaps(found)));
+            Err(failed(problems.into_iter().chain(more).collect()))
+        }
     }
 }
 

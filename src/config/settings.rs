@@ -1,68 +1,143 @@
 //! What is true: the configuration after every section was checked.
 //!
 //! Owns: the sum of the sections' settings. Never: checks a value itself that a crate can check. Invariant: a `Settings`
-//! exists only when every section was found good.
+//! exists only when every section was found good, the files that it names included.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use ingest::alert::Rules;
+use ingest::prepare::Meaning;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, Document, Override};
+use super::Config;
+use super::origins::Origins;
 use crate::diagnostics::Problem;
 use crate::logging;
 
 /// Everything a start needs.
-#[derive(Debug)]
 pub(crate) struct Settings {
     /// The file that was read, for messages.
     pub(crate) file: Option<PathBuf>,
     /// Folder for everything that Millrace keeps.
     pub(crate) data: PathBuf,
     pub(crate) log: EnvFilter,
+    pub(crate) broker: broker::Settings,
+    pub(crate) journal: journal::Settings,
+    pub(crate) store: ingest::store::Settings,
+    /// What records mean: topics, devices, filters.
+    pub(crate) meaning: Meaning,
+    pub(crate) rows: ingest::rows::Settings,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) alerts: ingest::alert::Config,
+    /// The device registry's file, for messages.
+    pub(crate) devices: Option<PathBuf>,
 }
 
-/// Who set a key, so that a wrong value is shown where it was written.
-pub(super) struct Origins<'a> {
-    pub(super) document: Option<&'a Document>,
-    /// In the order they were laid over each other.
-    pub(super) overrides: &'a [Override],
-}
-
-impl Origins<'_> {
-    /// A wrong value of a key, with the flag, the variable or the line that it comes from.
-    fn problem(&self, key: &str, message: String, hint: Option<String>) -> Problem {
-        let problem = match self.overrides.iter().rev().find(|found| found.key == key) {
-            Some(found) => Problem::new(format!("{message} (set by `{}`)", found.origin)),
-            None => match self.document.and_then(|document| document.place_of(key)) {
-                Some(place) => Problem::new(message).at(place),
-                None => Problem::new(message),
-            },
-        };
-        match hint {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
+impl Settings {
+    /// Where the journal's segments lie.
+    pub(crate) fn journal_folder(&self) -> PathBuf {
+        self.data.join("journal")
     }
 }
 
 /// Checks all sections; every problem is reported, not only the first.
 pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut found = |problem| problems.push(problem);
-
-    if config.data.as_os_str().is_empty() {
-        found(origins.problem("data", "`data` is empty".into(), None));
-    }
-    let log = logging::filter(&config.log).map_err(|error| {
-        let hint = "write a level such as \"debug\", or targets such as \"info,broker=trace\"";
-        found(origins.problem("log", format!("`log`: {error}"), Some(hint.into())));
-    });
-    match (log, ()) {
-        (Ok(log), ()) if problems.is_empty() => Ok(Settings {
+    let data = keep(&mut problems, data(config, origins));
+    let log = keep(&mut problems, log(config, origins));
+    let broker = keep(&mut problems, broker(config, origins));
+    let journal = keep(&mut problems, journal(config, origins));
+    let store = keep(&mut problems, store(config, origins));
+    let meaning = keep(&mut problems, meaning(config, origins));
+    let rows = keep(&mut problems, rows(config, origins));
+    let rules = keep(&mut problems, rules(config, origins));
+    let settings = || {
+        Some(Settings {
             file: origins.document.map(|document| document.file().to_owned()),
-            data: config.data.clone(),
-            log,
-        }),
-        _ => Err(problems),
+            data: data?,
+            log: log?,
+            broker: broker?,
+            journal: journal?,
+            store: store?,
+            meaning: meaning?,
+            rows: rows?,
+            rules: Arc::new(rules?),
+            alerts: config.alerts.clone(),
+            devices: config.ingest.devices.clone(),
+        })
+    };
+    settings().ok_or(problems)
+}
+
+type Checked<T> = Result<T, Vec<Problem>>;
+
+fn keep<T>(problems: &mut Vec<Problem>, checked: Checked<T>) -> Option<T> {
+    checked.map_err(|found| problems.extend(found)).ok()
+}
+
+fn data(config: &Config, origins: &Origins<'_>) -> Checked<PathBuf> {
+    match config.data.as_os_str().is_empty() {
+        true => Err(vec![origins.problem("data", "`data` is empty", None)]),
+        false => Ok(config.data.clone()),
+    }
+}
+
+fn log(config: &Config, origins: &Origins<'_>) -> Checked<EnvFilter> {
+    logging::filter(&config.log).map_err(|error| {
+        let hint = "write a level such as \"debug\", or targets such as \"info,broker=trace\"";
+        vec![origins.problem("log", format!("`log`: {error}"), Some(hint.into()))]
+    })
+}
+
+fn broker(config: &Config, origins: &Origins<'_>) -> Checked<broker::Settings> {
+    config.broker.validate().map_err(|error| {
+        let key = format!("broker.{}", error.key);
+        vec![origins.problem(&key, error.to_string(), error.hint)]
+    })
+}
+
+fn journal(config: &Config, origins: &Origins<'_>) -> Checked<journal::Settings> {
+    config.journal.validate().map_err(|error| {
+        let key = format!("journal.{}", error.key());
+        vec![origins.problem(&key, format!("`[journal]`: {error}"), None)]
+    })
+}
+
+fn store(config: &Config, origins: &Origins<'_>) -> Checked<ingest::store::Settings> {
+    config.store.validate(&config.data).map_err(|error| {
+        let key = format!("store.{}", error.key);
+        vec![origins.problem(&key, error.to_string(), error.hint)]
+    })
+}
+
+/// Reads the device registry. Paths were resolved when the file was read.
+fn meaning(config: &Config, origins: &Origins<'_>) -> Checked<Meaning> {
+    config
+        .ingest
+        .meaning(Path::new(""))
+        .map_err(|error| ingest(error, origins))
+}
+
+fn rows(config: &Config, origins: &Origins<'_>) -> Checked<ingest::rows::Settings> {
+    config.ingest.rows().map_err(|error| ingest(error, origins))
+}
+
+fn ingest(error: ingest::ConfigError, origins: &Origins<'_>) -> Vec<Problem> {
+    match error {
+        ingest::ConfigError::OutOfBounds { key, .. } => {
+            let message = format!("`[ingest]`: {error}");
+            vec![origins.problem(&format!("ingest.{key}"), message, None)]
+        }
+        ingest::ConfigError::Filter(error) => vec![origins.filter(&error)],
+        ingest::ConfigError::Registry(errors) => origins.registry(errors),
+    }
+}
+
+/// Reads the alert rules.
+fn rules(config: &Config, origins: &Origins<'_>) -> Checked<Rules> {
+    match &config.alerts.rules {
+        Some(file) => Rules::load(file).map_err(|error| origins.rules(error)),
+        None => Ok(Rules::default()),
     }
 }

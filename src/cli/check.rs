@@ -1,0 +1,97 @@
+//! `millrace check`: what `up` would start with, without starting it.
+//!
+//! Owns: the list of what was found. Never: opens the database or the data folder. Invariant: what this command accepts, `up`
+//! accepts too, because both load the same settings.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use ingest::store::{self, Store as _};
+
+use super::options::{ConfigFile, Overrides};
+use super::{Outcome, output};
+use crate::config::{self, Settings};
+use crate::diagnostics::{Failure, display};
+
+const EXAMPLES: &str = "\
+Examples:
+  millrace check
+  millrace check --config /etc/millrace/millrace.toml
+
+Every mistake is shown with its line, in the configuration, the alert rules, the device registry and
+the environment. Exit codes: 0 everything is right, 1 something is wrong.";
+
+/// Check configuration, alert rules and device registry, without starting anything
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let settings = config::load(&args.file.sources(&args.overrides))?;
+    output::text(&found(&settings)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line for each thing that was looked at.
+fn found(settings: &Settings) -> Result<String, Failure> {
+    let mut out = String::new();
+    let mut ok = |what: &str, found: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "ok  {what:<15} {found}");
+    };
+    ok(
+        "configuration",
+        file_or(settings.file.as_deref(), "defaults, no file"),
+    );
+    ok("data folder", format!("`{}`", display(&settings.data)));
+    ok("listener", format!("mqtt://{}", settings.broker.listen));
+    ok("store", store::open(&settings.store)?.describe());
+    let topics: Vec<_> = settings
+        .meaning
+        .topics
+        .iter()
+        .map(|topic| topic.as_str())
+        .collect();
+    ok("topics", topics.join(", "));
+    let registry = match &settings.devices {
+        Some(file) => {
+            let lines = settings.meaning.registry.len();
+            format!(
+                "`{}`, {}",
+                display(file),
+                output::count(lines as u64, "line")
+            )
+        }
+        None => "none".to_owned(),
+    };
+    ok("device registry", registry);
+    let rules = match &settings.alerts.rules {
+        Some(file) => {
+            let rules = settings.rules.len();
+            format!(
+                "`{}`, {}",
+                display(file),
+                output::count(rules as u64, "rule")
+            )
+        }
+        None => "none".to_owned(),
+    };
+    ok("alert rules", rules);
+    Ok(out)
+}
+
+fn file_or(file: Option<&Path>, otherwise: &str) -> String {
+    match file {
+        Some(file) => format!("`{}`", display(file)),
+        None => otherwise.to_owned(),
+    }
+}

@@ -1,0 +1,236 @@
+use std::fs;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::config::{Override, Sources};
+use crate::diagnostics::tests::plain;
+
+/// What `check` prints for these files in one folder, errors included; the folder's name is left out.
+fn check(files: &[(&str, &str)], expected: Expect) {
+    let folder = tempfile::tempdir().expect("temp folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("written");
+    }
+    let sources = Sources {
+        working_folder: folder.path().into(),
+        ..Sources::default()
+    };
+    let shown = match config::load(&sources).and_then(|settings| found(&settings)) {
+        Ok(shown) => shown,
+        Err(failure) => plain(&failure),
+    };
+    expected.assert_eq(&shown.replace(&format!("{}/", folder.path().display()), ""));
+}
+
+#[test]
+fn without_a_file_the_defaults_are_shown() {
+    check(
+        &[],
+        expect![[r#"
+        ok  configuration   defaults, no file
+        ok  data folder     `millrace-data`
+        ok  listener        mqtt://127.0.0.1:1883
+        ok  store           millrace-data/millrace.db
+        ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
+        ok  device registry none
+        ok  alert rules     none
+    "#]],
+    );
+}
+
+#[test]
+fn everything_that_was_found_is_shown() {
+    check(
+        &[
+            (
+                "millrace.toml",
+                "data = 'd'\n[store]\nurl = 'postgres://ada:secret@db:5433/plant'\n[ingest]\n\
+                 topics = ['{site}/{device}']\ndevices = 'devices.csv'\n[alerts]\nrules = 'a.toml'\n",
+            ),
+            ("devices.csv", "device,site\nboiler-*,north\n"),
+            (
+                "a.toml",
+                "[[rule]]\nname = 'hot'\nmetric = 't'\nabove = 90\n",
+            ),
+        ],
+        expect![[r#"
+            ok  configuration   `millrace.toml`
+            ok  data folder     `d`
+            ok  listener        mqtt://127.0.0.1:1883
+            ok  store           postgres://ada@db:5433/plant
+            ok  topics          {site}/{device}
+            ok  device registry `devices.csv`, 1 line
+            ok  alert rules     `a.toml`, 1 rule
+        "#]],
+    );
+}
+
+#[test]
+fn mistakes_of_all_files_are_shown_at_once() {
+    check(
+        &[
+            (
+                "millrace.toml",
+                "[broker]\nlisten = '0.0.0.0:1883'\nmax_conections = 5\n[journal]\n\
+                 max_size = '10KB'\nsegment_size = 'big'\n[store]\nurl = 'mysql://x'\n[ingest]\n\
+                 devices = 'devices.csv'\nbatch_rows = 0\n[alerts]\nrules = 'a.toml'\n",
+            ),
+            (
+                "devices.csv",
+                "device,metric,scale\nboiler-*,t,abc\nboiler-[,t,1\n",
+            ),
+            (
+                "a.toml",
+                "[[rule]]\nname = 'hot'\nmetric = 't'\nabove = 90\nclear = 95\n\
+                 [[rule]]\nname = 'hot'\nsilent_for = '5m'\nmesage = '{devise}'\n",
+            ),
+        ],
+        expect![[r#"
+            error: unknown key `max_conections` in `[broker]`
+             --> millrace.toml:3:1
+              |
+            3 | max_conections = 5
+              | ^^^^^^^^^^^^^^ not a known key
+              hint: did you mean `max_connections`?
+
+            error: wrong value of `journal.segment_size`: string "big"
+             --> millrace.toml:6:16
+              |
+            6 | segment_size = 'big'
+              |                ^^^^^ expected a size
+              hint: write a number and a unit, such as "256MB" or "64KB"
+
+            error: `broker.listen` `0.0.0.0:1883` is reachable from other machines, and there are no users
+             --> millrace.toml:2:10
+              |
+            2 | listen = '0.0.0.0:1883'
+              |          ^^^^^^^^^^^^^^
+              hint: listen on 127.0.0.1, or set `broker.allow_anonymous = true` to let anyone who can reach this port publish and subscribe
+
+            error: `[journal]`: `max_size` must be at least `1.0 MiB`, not `9.8 KiB`
+             --> millrace.toml:5:12
+              |
+            5 | max_size = '10KB'
+              |            ^^^^^^
+
+            error: `store.url` names no known database
+             --> millrace.toml:8:7
+              |
+            8 | url = 'mysql://x'
+              |       ^^^^^^^^^^^
+              hint: write `sqlite`, `sqlite:PATH` or `postgres://user:password@host:5432/database`
+
+            error: the device registry: `abc` is not a finite number
+             --> devices.csv:2:1
+              |
+            2 | boiler-*,t,abc
+              | ^^^^^^^^^^^^^^ column `scale`
+
+            error: the device registry: `boiler-[` is not a glob
+             --> devices.csv:3:1
+              |
+            3 | boiler-[,t,1
+              | ^^^^^^^^^^^^ column `device`
+
+            error: `[ingest]`: `batch_rows` is 0; it may be 1 to 1000000
+              --> millrace.toml:11:14
+               |
+            11 | batch_rows = 0
+               |              ^
+
+            error: unknown key `mesage`
+             --> a.toml:9:1
+              |
+            9 | mesage = '{devise}'
+              | ^^^^^^
+              hint: did you mean `message`?
+        "#]],
+    );
+}
+
+#[test]
+fn filter_rules_are_shown_at_their_place() {
+    check(
+        &[(
+            "millrace.toml",
+            "[ingest.filter]\nmax_age = 'never'\n[[ingest.filter.rule]]\ndevice = 'a'\n\
+             action = 'deni'\n[[ingest.filter.rule]]\nrange = { min = 5.0, max = 1.0 }\n",
+        )],
+        expect![[r#"
+            error: wrong value of `ingest.filter.max_age`: string "never"
+             --> millrace.toml:2:11
+              |
+            2 | max_age = 'never'
+              |           ^^^^^^^ expected a duration
+              hint: write a number and a unit, such as "10s" or "5m"
+
+            error: unknown value `deni` of `ingest.filter.rule.action`
+             --> millrace.toml:5:10
+              |
+            5 | action = 'deni'
+              |          ^^^^^^ expected `allow` or `deny`
+              hint: did you mean `deny`?
+        "#]],
+    );
+}
+
+#[test]
+fn topics_that_name_no_device_are_refused() {
+    check(
+        &[(
+            "millrace.toml",
+            "[ingest]\ntopics = ['a/{device}', 'sensors/{site}/data']\n",
+        )],
+        expect![[r#"
+            error: `ingest.topics`: topic template `sensors/{site}/data`, column 1: nothing names the device: it needs `{device}`, or the level `me` for the client id
+             --> millrace.toml:2:10
+              |
+            2 | topics = ['a/{device}', 'sensors/{site}/data']
+              |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        "#]],
+    );
+}
+
+#[test]
+fn files_that_are_not_there_are_named_with_their_key() {
+    check(
+        &[(
+            "millrace.toml",
+            "[ingest]\ndevices = 'nowhere.csv'\n[alerts]\nrules = 'nowhere.toml'\n",
+        )],
+        expect![[r#"
+            error: `nowhere.csv`: cannot be read
+             --> millrace.toml:2:11
+              |
+            2 | devices = 'nowhere.csv'
+              |           ^^^^^^^^^^^^^
+              caused by: No such file or directory (os error 2)
+
+            error: cannot read the alert rules `nowhere.toml`
+             --> millrace.toml:4:9
+              |
+            4 | rules = 'nowhere.toml'
+              |         ^^^^^^^^^^^^^^
+              caused by: No such file or directory (os error 2)
+        "#]],
+    );
+}
+
+/// What the repository ships is right.
+#[test]
+fn the_shipped_files_pass() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let sources = Sources {
+        file: Some(folder.join("millrace.toml")),
+        flags: vec![Override::flag(
+            "--rules",
+            "alerts.rules",
+            path("alerts.toml"),
+        )],
+        ..Sources::default()
+    };
+    let settings = config::load(&sources).unwrap_or_else(|failure| panic!("{}", plain(&failure)));
+    assert!(!settings.rules.is_empty());
+}
