@@ -86,7 +86,7 @@ impl Catalog {
         }
     }
 
-    /// Durable bytes of all segments.
+    /// Durable bytes of all segment files, those being removed included.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -118,12 +118,16 @@ impl Catalog {
         (next.first <= released).then_some((oldest.first, oldest.bytes))
     }
 
-    pub(crate) fn remove_oldest(&mut self) {
-        if self.segments.len() > 1
-            && let Some(oldest) = self.segments.pop_front()
-        {
-            self.bytes -= oldest.bytes;
+    /// Nobody begins to read the oldest segment any more; its bytes count until `reclaimed`.
+    pub(crate) fn retire_oldest(&mut self) {
+        if self.segments.len() > 1 {
+            self.segments.pop_front();
         }
+    }
+
+    /// The file of a retired segment is gone.
+    pub(crate) fn reclaimed(&mut self, bytes: u64) {
+        self.bytes -= bytes;
     }
 
     /// Where to read `position`, which must not lie before `start()`.
@@ -174,9 +178,10 @@ mod tests {
             catalog.removable(Position(7)),
             Some((Position(0), SEGMENT_HEADER_BYTES + 500))
         );
-        catalog.remove_oldest();
-        catalog.remove_oldest();
+        catalog.retire_oldest();
+        catalog.retire_oldest();
         assert_eq!(catalog.start(), Position(7));
+        catalog.reclaimed(SEGMENT_HEADER_BYTES + 500);
         assert_eq!(catalog.bytes(), SEGMENT_HEADER_BYTES);
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::catalog::Place;
 use crate::disk::{Access, Disk, RealDisk};
-use crate::error::{Damage, DamageKind, FrameFault, OpenError, io_error};
+use crate::error::{Damage, DamageKind, OpenError, io_error};
 use crate::format::{Mark, SEGMENT_HEADER_BYTES, segment_name};
 use crate::recovery::{Found, Seen, list_segments, read_segment_header, scan};
 use crate::walk::{Frame, FrameWalk, Step};
@@ -110,7 +110,8 @@ pub struct RecordWalk {
     from: Position,
     identity: Option<Uuid>,
     current: Option<FrameWalk>,
-    /// Path of the current segment.
+    /// First position of the current segment, and its path.
+    segment: Position,
     path: PathBuf,
 }
 
@@ -135,6 +136,7 @@ impl RecordWalk {
             from,
             identity: None,
             current: None,
+            segment: Position::ZERO,
             path: PathBuf::new(),
         };
         if let Some(first) = segment.or(firsts.first()) {
@@ -156,22 +158,23 @@ impl RecordWalk {
                     let chunk = Chunk::new(header.first, header.count, frame.records);
                     return Ok(Some(chunk.starting_at(self.from)));
                 }
-                Step::End => FrameFault::Ends,
-                Step::Broken(fault) => fault,
+                Step::End => None,
+                Step::Broken(fault) => Some(fault),
             };
-            // Nothing more in this file: the records go on in a file of that position, or this is the end.
+            // Nothing more in this file: the records go on in the next one, or this is the end.
             let (end, offset) = (current.position(), current.offset());
             let firsts = list_segments(&RealDisk, &self.dir)?;
-            match firsts.iter().find(|first| **first >= end) {
-                Some(next) if *next == end && !self.path.ends_with(segment_name(end)) => {
-                    self.open_segment(end)?;
-                }
-                Some(next) if *next > end => {
-                    let kind = DamageKind::SealedFrame(fault, *next);
-                    return Err(damage(&self.path, offset, end, kind).into());
-                }
-                _ => return Ok(None),
+            let Some(next) = firsts.into_iter().find(|first| *first > self.segment) else {
+                return Ok(None);
+            };
+            if next != end {
+                let kind = match fault {
+                    Some(fault) => DamageKind::SealedFrame(fault, next),
+                    None => DamageKind::Gap(end),
+                };
+                return Err(damage(&self.path, offset, end, kind).into());
             }
+            self.open_segment(next)?;
         }
     }
 
@@ -197,6 +200,7 @@ impl RecordWalk {
             limit,
         };
         self.current = Some(FrameWalk::new(file, Mark::of(identity), place));
+        self.segment = first;
         self.path = path;
         Ok(())
     }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Position;
 use crate::catalog::{Place, Segment};
 use crate::disk::{Access, Disk, DiskFile, read_exact_at, write_all_at};
-use crate::error::{Damage, DamageKind, FrameFault, OpenError, io_error};
+use crate::error::{Damage, DamageKind, OpenError, io_error};
 use crate::format::{
     Mark, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentHeaderError, parse_segment_name, segment_name,
 };
@@ -272,7 +272,8 @@ fn scan_segment(
                 })?;
                 scan.last_frame = Some(frame);
             }
-            Step::End => break next.map(|_| FrameFault::Ends),
+            // In a sealed segment that is too early: the header of the next one shows the gap.
+            Step::End => break None,
             Step::Broken(fault) => break Some(fault),
         }
     };

@@ -8,6 +8,8 @@ mod reader;
 mod shared;
 mod state;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;

@@ -208,11 +208,17 @@ impl Shared {
         recovered
     }
 
-    /// The oldest segment is gone.
-    pub(crate) fn reclaimed(&self, scratch: &mut Scratch) {
+    /// The oldest segment is about to be removed: readers find that it is gone before its file is.
+    pub(crate) fn retire_oldest(&self) {
         let mut state = self.lock();
-        state.reclaimed();
+        state.catalog.retire_oldest();
         self.start.store(state.catalog.start().0, Ordering::Release);
+    }
+
+    /// The file of a retired segment of `bytes` is gone.
+    pub(crate) fn reclaimed(&self, bytes: u64, scratch: &mut Scratch) {
+        let mut state = self.lock();
+        state.reclaimed(bytes);
         state.take_writable(&self.settings, &mut scratch.wakers);
         drop(state);
         scratch.flush();

@@ -187,9 +187,9 @@ impl State {
         (self.fullness.is_some() && active_is_released).then_some(Reclaim::Rotate)
     }
 
-    /// The oldest segment is gone.
-    pub(crate) fn reclaimed(&mut self) {
-        self.catalog.remove_oldest();
+    /// The file of a retired segment of `bytes` is gone.
+    pub(crate) fn reclaimed(&mut self, bytes: u64) {
+        self.catalog.reclaimed(bytes);
         if self.fullness == Some(Fullness::Limit) {
             self.fullness = None;
         }

@@ -12,6 +12,9 @@ use crate::local::files::{Failure, Files, WriteError};
 use crate::local::shared::{Scratch, Shared};
 use crate::local::state::{Fullness, Pending, Reclaim, Stopped};
 
+/// Entries of the list of taken chunks that are kept allocated: more than one frame seldom has.
+const TAKEN_SPARE_MAX: usize = 16 << 10;
+
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     files: Files,
@@ -109,6 +112,8 @@ impl Writer {
             self.done = frame;
         }
         self.taken.clear();
+        // A burst must not hold its memory for ever; this list and the one being gathered change places.
+        self.taken.shrink_to(TAKEN_SPARE_MAX);
         self.done = 0;
         Ok(())
     }
@@ -132,8 +137,9 @@ impl Writer {
     fn reclaim(&mut self, reclaim: Reclaim) -> Result<(), WriteError> {
         match reclaim {
             Reclaim::Remove(first, bytes) => {
+                self.shared.retire_oldest();
                 self.files.remove_segment(first, bytes)?;
-                self.shared.reclaimed(&mut self.scratch);
+                self.shared.reclaimed(bytes, &mut self.scratch);
             }
             Reclaim::Rotate => {
                 let first = self.shared.durable();

@@ -1,14 +1,12 @@
 //! What is appended is durable, read back, and still there after a restart.
 
-mod support;
-
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::support::*;
 use journal::{
     AppendError, Journal, LocalJournal, Position, ReadError, RecordBatch, Settings, State,
 };
-use support::*;
 
 fn open(dir: &tempfile::TempDir, settings: Settings) -> (LocalJournal, journal::OpenReport) {
     LocalJournal::open_dir(&dir.path().join("journal"), settings).unwrap()
