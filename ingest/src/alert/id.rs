@@ -55,8 +55,10 @@ pub struct Subject<'a> {
 pub enum Cause {
     /// A sample; `time` is the device's own, `None` when it gave none.
     Sample { time: Option<Micros>, value: f64 },
-    /// A device that stays silent, speaks again, or is no longer watched.
-    Other,
+    /// A device that stays silent, or speaks again.
+    Silence,
+    /// No rule watches it any more; the event that began the alert.
+    Unwatched { firing: EventId },
 }
 
 impl Subject<'_> {
@@ -88,10 +90,14 @@ impl Subject<'_> {
 }
 
 fn hash_cause(hash: &mut Sha256, cause: Cause) {
-    if let Cause::Sample { time, value } = cause {
-        hash.update(time.unwrap_or(0).to_le_bytes());
-        hash.update([u8::from(time.is_some())]);
-        hash.update(value.to_bits().to_le_bytes());
+    match cause {
+        Cause::Sample { time, value } => {
+            hash.update(time.unwrap_or(0).to_le_bytes());
+            hash.update([u8::from(time.is_some())]);
+            hash.update(value.to_bits().to_le_bytes());
+        }
+        Cause::Silence => {}
+        Cause::Unwatched { firing } => hash.update(firing.0),
     }
 }
 
@@ -153,7 +159,8 @@ mod tests {
         for other in [
             SUBJECT.event_id(Position(8), SAMPLE),
             SUBJECT.event_id(Position(7), value(91.6)),
-            SUBJECT.event_id(Position(7), Cause::Other),
+            SUBJECT.event_id(Position(7), Cause::Silence),
+            SUBJECT.event_id(Position(7), Cause::Unwatched { firing: id }),
             resolved.event_id(Position(7), SAMPLE),
             shifted.event_id(Position(7), SAMPLE),
         ] {

@@ -327,6 +327,7 @@ mod tests {
             id: EventId([1; 16]),
             cause: EventId([2; 16]),
             position: Position(0),
+            lost: false,
             started_at: 0,
             updated_at: 0,
         };

@@ -8,7 +8,7 @@
 //! ```text
 //! [u8; 16] id of the event
 //! [u8; 16] id of its cause (the same without the position)
-//! u64      position of the record that caused it
+//! u64      position of the record that caused it; the highest bit: that record was lost with a crash
 //! i64      started_at, microseconds
 //! i64      updated_at, microseconds
 //! ```
@@ -32,6 +32,9 @@ pub const FILE_NAME: &str = "published.log";
 
 const ENTRY_BYTES: usize = 56;
 
+/// Positions do not come near it.
+const LOST_BIT: u64 = 1 << 63;
+
 /// The file is rewritten when it holds this many entries more than twice those still needed. Normally it never comes to that:
 /// whenever everything is committed the file is simply emptied.
 const REWRITE_SLACK: usize = 4096;
@@ -42,6 +45,8 @@ pub struct Entry {
     pub id: EventId,
     pub cause: EventId,
     pub position: Position,
+    /// A crash took the record along before it was durable: another record may have its position by now.
+    pub lost: bool,
     pub started_at: Micros,
     pub updated_at: Micros,
 }
@@ -58,7 +63,7 @@ pub struct PublishedLog {
 }
 
 impl PublishedLog {
-    /// Opens or creates the log in `folder` and returns what an earlier process left in it, in the order of publishing.
+    /// Opens or creates the log in `folder` and returns what an earlier process left in it, an entry for each id.
     pub fn open(folder: &Path) -> (PublishedLog, Vec<Entry>) {
         let mut log = PublishedLog::in_memory();
         let path = folder.join(FILE_NAME);
@@ -75,6 +80,8 @@ impl PublishedLog {
         log.path = Some(path);
         log.written = restored.len();
         log.entries = restored.iter().map(|entry| (entry.id, *entry)).collect();
+        let mut restored: Vec<Entry> = log.entries.values().copied().collect();
+        restored.sort_by_key(|entry| (entry.position, entry.updated_at, entry.id));
         (log, restored)
     }
 
@@ -88,7 +95,7 @@ impl PublishedLog {
         }
     }
 
-    /// To be called before the events are published. After an error the entries are kept in memory only.
+    /// To be called before the events are published. An entry replaces an earlier one with its id. After an error the entries are kept in memory only.
     pub fn append(&mut self, entries: &[Entry]) {
         self.entries
             .extend(entries.iter().map(|entry| (entry.id, *entry)));
@@ -206,7 +213,8 @@ fn encode<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8> {
     for entry in entries {
         bytes.extend_from_slice(&entry.id.0);
         bytes.extend_from_slice(&entry.cause.0);
-        bytes.extend_from_slice(&entry.position.0.to_le_bytes());
+        let lost = if entry.lost { LOST_BIT } else { 0 };
+        bytes.extend_from_slice(&(entry.position.0 | lost).to_le_bytes());
         bytes.extend_from_slice(&entry.started_at.to_le_bytes());
         bytes.extend_from_slice(&entry.updated_at.to_le_bytes());
     }
@@ -216,10 +224,12 @@ fn encode<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8> {
 fn decode(bytes: &[u8; ENTRY_BYTES]) -> Entry {
     let half = |at: usize| std::array::from_fn(|i| bytes[at + i]);
     let word = |at: usize| std::array::from_fn(|i| bytes[at + i]);
+    let position = u64::from_le_bytes(word(32));
     Entry {
         id: EventId(half(0)),
         cause: EventId(half(16)),
-        position: Position(u64::from_le_bytes(word(32))),
+        position: Position(position & !LOST_BIT),
+        lost: position & LOST_BIT != 0,
         started_at: i64::from_le_bytes(word(40)),
         updated_at: i64::from_le_bytes(word(48)),
     }
@@ -234,9 +244,23 @@ mod tests {
             id: EventId([number; 16]),
             cause: EventId([number ^ 0xff; 16]),
             position: Position(u64::from(number) << 40),
+            lost: number % 2 == 0,
             started_at: -1,
             updated_at: i64::from(number),
         }
+    }
+
+    #[test]
+    fn a_later_entry_replaces_an_earlier_one_with_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut log, _) = PublishedLog::open(folder.path());
+        let lost = Entry {
+            lost: true,
+            ..entry(1)
+        };
+        log.append(&[entry(1), entry(3)]);
+        log.append(&[lost]);
+        assert_eq!(reopen(folder.path()), [lost, entry(3)]);
     }
 
     fn reopen(folder: &Path) -> Vec<Entry> {
