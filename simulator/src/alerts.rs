@@ -91,8 +91,9 @@ pub(crate) struct Listener {
 #[derive(Debug, Deserialize)]
 struct AlertEvent {
     device: String,
-    #[serde(alias = "started_at")]
+    /// Event time of the sample that made the change; RFC 3339 or an epoch.
     updated_at: Option<serde_json::Value>,
+    started_at: Option<serde_json::Value>,
 }
 
 impl Listener {
@@ -205,7 +206,7 @@ fn hear(heard: &mut Heard, payload: &[u8], recent: &Recent) {
     let intended = serde_json::from_slice::<AlertEvent>(payload)
         .ok()
         .and_then(|event| {
-            let time = event.updated_at?;
+            let time = event.updated_at.or(event.started_at)?;
             let text = time
                 .as_str()
                 .map_or_else(|| time.to_string(), str::to_owned);
@@ -239,7 +240,8 @@ mod tests {
         };
         let events = [
             (
-                r#"{"device":"b","updated_at":"2025-01-01T00:00:00.123456Z"}"#,
+                r#"{"device":"b","started_at":"2025-01-01T00:00:00Z",
+                    "updated_at":"2025-01-01T00:00:00.123456Z"}"#,
                 1,
             ),
             (

@@ -3,11 +3,14 @@
 //! Owns: the names, help texts and types of the keys. Never: gives a default or judges a combination; `scenario` does.
 //! Invariant: a key that was not written is `None` (or empty), so that flags can be laid over a file.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Deserialize;
+use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::fault::Fault;
 use crate::payload::{PayloadShape, TimeUnit};
@@ -182,6 +185,7 @@ pub struct FleetKeys {
     /// What goes wrong: KIND[:PROBABILITY][,at=10s][,every=1m][,for=5s][,by=4][,metric=NAME][,share=0.2], with the
     /// kinds spike, stuck, drift, dropout, duplicate, late-batch, clock-skew, reconnect-storm; repeatable
     #[arg(long, value_name = "FAULT", help_heading = "Faults")]
+    #[serde(deserialize_with = "one_or_many")]
     pub fault: Vec<Fault>,
 }
 
@@ -302,15 +306,32 @@ impl FleetKeys {
 }
 
 /// A list, or one string for a list of one.
-fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
+fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct OneOrMany<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a string or a list of strings")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            T::deserialize(text.into_deserializer()).map(|one| vec![one])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut many = Vec::new();
+            while let Some(one) = list.next_element()? {
+                many.push(one);
+            }
+            Ok(many)
+        }
     }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    })
+
+    deserializer.deserialize_any(OneOrMany(PhantomData))
 }

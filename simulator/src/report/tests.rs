@@ -61,7 +61,12 @@ fn programs_read_a_report_as_json() {
     assert_eq!(json["puback_latency"]["p50_ms"], 0.4217);
     assert_eq!(json["alert_latency"], serde_json::Value::Null);
     assert_eq!(json["faults"]["spike"], 1_500);
-    let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    let keys: Vec<&str> = json
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(
         keys.join(" "),
         "acknowledged alert_latency alerts_received connect_failures connect_latency connections \

@@ -180,7 +180,13 @@ fn what_is_not_mqtt_is_an_error() {
         &[0xff, 0xff, 0xff, 0xff, 0xff],
         &[0x20, 0x01, 0x00],
     ] {
-        assert!(read(&mut buffer(bytes), MqttVersion::V3).is_err(), "{bytes:?}");
-        assert!(read(&mut buffer(bytes), MqttVersion::V5).is_err(), "{bytes:?}");
+        assert!(
+            read(&mut buffer(bytes), MqttVersion::V3).is_err(),
+            "{bytes:?}"
+        );
+        assert!(
+            read(&mut buffer(bytes), MqttVersion::V5).is_err(),
+            "{bytes:?}"
+        );
     }
 }
