@@ -1,0 +1,147 @@
+//! A client of one socket that sends exactly the bytes it is told to.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use broker::packet::client::{self, ServerPacket};
+use broker::packet::{Frame, Qos, RetainHandling, Subscription, Version, encode, frame};
+
+/// Far more than anything here takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Line {
+    pub(crate) stream: TcpStream,
+    version: Version,
+    buffer: Vec<u8>,
+}
+
+impl Line {
+    pub(crate) fn open(address: SocketAddr, version: Version) -> Line {
+        let stream = TcpStream::connect(address).expect("the listener accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Line {
+            stream,
+            version,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Connects with a clean start and no keep-alive.
+    pub(crate) fn connect(address: SocketAddr, version: Version, client_id: &str) -> Line {
+        let mut line = Line::open(address, version);
+        line.send_connect(&client::Connect::new(version, client_id));
+        assert_eq!(line.next(), "connack 0");
+        line
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("sent");
+    }
+
+    pub(crate) fn send_connect(&mut self, connect: &client::Connect<'_>) {
+        let mut bytes = Vec::new();
+        client::connect(&mut bytes, connect);
+        self.send(&bytes);
+    }
+
+    pub(crate) fn publish(&mut self, topic: &str, payload: &[u8], packet_id: u16, retain: bool) {
+        let mut bytes = Vec::new();
+        let qos = if packet_id == 0 {
+            Qos::AtMostOnce
+        } else {
+            Qos::AtLeastOnce
+        };
+        let publish = encode::Publish {
+            qos,
+            retain,
+            topic,
+            packet_id,
+            payload,
+            ..Default::default()
+        };
+        encode::publish(&mut bytes, self.version, &publish);
+        self.send(&bytes);
+    }
+
+    /// Subscribes at QoS 1 and waits for SUBACK.
+    pub(crate) fn subscribe(&mut self, filter: &str) {
+        let mut bytes = Vec::new();
+        let subscription = Subscription {
+            filter,
+            qos: Qos::AtLeastOnce,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainHandling::Send,
+        };
+        client::subscribe(&mut bytes, self.version, 7, None, &[subscription]);
+        self.send(&bytes);
+        assert_eq!(self.next(), "suback [1]");
+    }
+
+    pub(crate) fn disconnect(&mut self) {
+        let mut bytes = Vec::new();
+        client::disconnect(
+            &mut bytes,
+            self.version,
+            broker::packet::ReasonCode::Success,
+            None,
+        );
+        self.send(&bytes);
+    }
+
+    /// The next packet in short, or `closed`.
+    pub(crate) fn next(&mut self) -> String {
+        let started = Instant::now();
+        loop {
+            if let Frame::Complete {
+                first_byte,
+                body,
+                length,
+            } = frame(&self.buffer, usize::MAX).expect("well formed")
+            {
+                let packet = client::decode(self.version, first_byte, &self.buffer[body]);
+                let text = describe(&packet.expect("well formed"));
+                self.buffer.drain(..length);
+                return text;
+            }
+            let mut chunk = [0; 16 * 1024];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return "closed".into(),
+                Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return "closed".into(),
+                Err(error) => panic!("nothing came in {:?}: {error}", started.elapsed()),
+            }
+        }
+    }
+
+    /// Proves that the client is served: what it asks now is answered next.
+    pub(crate) fn is_served(&mut self) {
+        let mut bytes = Vec::new();
+        client::pingreq(&mut bytes);
+        self.send(&bytes);
+        assert_eq!(self.next(), "pingresp");
+    }
+}
+
+fn describe(packet: &ServerPacket<'_>) -> String {
+    match packet {
+        ServerPacket::ConnAck(ack) => format!("connack {:x}", ack.code),
+        ServerPacket::PubAck(ack) => format!("puback {}", ack.packet_id),
+        ServerPacket::SubAck(reasons) => format!("suback {:x?}", reasons.codes),
+        ServerPacket::UnsubAck(_) => "unsuback".into(),
+        ServerPacket::PingResp => "pingresp".into(),
+        ServerPacket::Disconnect(disconnect) => {
+            format!("disconnect {:x}", disconnect.reason.code())
+        }
+        ServerPacket::Publish(publish) => {
+            let payload = match publish.payload.len() {
+                0..=64 => String::from_utf8_lossy(publish.payload).into_owned(),
+                length => format!("{length} bytes"),
+            };
+            let retained = if publish.retain { " retained" } else { "" };
+            format!("{} = {payload}{retained}", publish.topic)
+        }
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,402 @@
+//! The gate over real sockets: what clients do to it, and what it must not let them do to others.
+
+mod line;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::packet::client::{Connect, Will};
+use broker::packet::{Qos, Version};
+use broker::{Broker, Config};
+use journal::local::LocalJournal;
+use line::Line;
+
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+
+/// A broker on a free port, in a runtime of its own so that tests can block.
+struct Running {
+    runtime: tokio::runtime::Runtime,
+    broker: Option<Broker>,
+    address: SocketAddr,
+    data: tempfile::TempDir,
+}
+
+impl Running {
+    fn start() -> Running {
+        Running::with(Config::default())
+    }
+
+    fn with(config: Config) -> Running {
+        Running::in_folder(config, tempfile::tempdir().expect("a folder"))
+    }
+
+    fn in_folder(config: Config, data: tempfile::TempDir) -> Running {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let settings = Config {
+            listen: "127.0.0.1:0".into(),
+            ..config
+        }
+        .validate()
+        .expect("good");
+        let journal_settings = journal::Config::default().validate().expect("good");
+        let (journal, _) = LocalJournal::open_dir(&data.path().join("journal"), journal_settings)
+            .expect("a journal");
+        let broker = runtime
+            .block_on(Broker::start(
+                settings,
+                data.path(),
+                Arc::new(journal),
+                Arc::new(|topic: &str| topic.starts_with("devices/")),
+            ))
+            .expect("a broker");
+        Running {
+            address: broker.address(),
+            runtime,
+            broker: Some(broker),
+            data,
+        }
+    }
+
+    fn connect(&self, version: Version, client_id: &str) -> Line {
+        Line::connect(self.address, version, client_id)
+    }
+
+    fn open(&self, version: Version) -> Line {
+        Line::open(self.address, version)
+    }
+
+    /// A stranger connects, subscribes, publishes and receives: the broker is well.
+    fn serves_a_fresh_client(&self) {
+        for version in BOTH {
+            let mut fresh = self.connect(version, "");
+            fresh.subscribe("fresh/+");
+            fresh.publish("fresh/a", b"hello", 3, false);
+            let mut answers = [fresh.next(), fresh.next()];
+            answers.sort();
+            assert_eq!(answers, ["fresh/a = hello", "puback 3"]);
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(broker) = self.broker.take() {
+            self.runtime
+                .block_on(broker.shutdown(Duration::from_secs(10)));
+        }
+    }
+}
+
+#[test]
+fn both_versions_are_spoken_on_one_port() {
+    let broker = Running::start();
+    broker.serves_a_fresh_client();
+}
+
+#[test]
+fn telemetry_is_acknowledged_over_the_wire() {
+    let broker = Running::start();
+    for version in BOTH {
+        let mut device = broker.connect(version, "device");
+        for id in 1..=100 {
+            device.publish("devices/a/telemetry", b"{\"t\":1}", id, false);
+        }
+        for id in 1..=100 {
+            assert_eq!(device.next(), format!("puback {id}"));
+        }
+    }
+}
+
+#[test]
+fn packets_may_arrive_byte_by_byte_or_all_at_once() {
+    let broker = Running::start();
+    let mut bytes = Vec::new();
+    broker::packet::client::connect(&mut bytes, &Connect::new(Version::V311, "slow"));
+    let publish = broker::packet::encode::Publish {
+        qos: Qos::AtLeastOnce,
+        topic: "devices/a/telemetry",
+        packet_id: 5,
+        payload: b"1",
+        ..Default::default()
+    };
+    broker::packet::encode::publish(&mut bytes, Version::V311, &publish);
+    let mut at_once = broker.open(Version::V311);
+    at_once.send(&bytes);
+    assert_eq!([at_once.next(), at_once.next()], ["connack 0", "puback 5"]);
+    drop(at_once);
+    let mut piecemeal = broker.open(Version::V311);
+    piecemeal.stream.set_nodelay(true).expect("no delay");
+    bytes.iter().for_each(|byte| piecemeal.send(&[*byte]));
+    assert_eq!(
+        [piecemeal.next(), piecemeal.next()],
+        ["connack 0", "puback 5"]
+    );
+}
+
+#[test]
+fn large_payloads_pass_and_too_large_ones_end_the_connection() {
+    let broker = Running::start();
+    let mut console = broker.connect(Version::V5, "console");
+    console.subscribe("big/#");
+    let mut device = broker.connect(Version::V5, "device");
+    device.publish("big/one", &vec![b'x'; 900_000], 1, false);
+    assert_eq!(device.next(), "puback 1");
+    assert_eq!(console.next(), "big/one = 900000 bytes");
+    // The header alone is enough: nobody waits for 2 MB that will be refused.
+    device.send(&[0x30, 0x80, 0x89, 0x7A]);
+    assert_eq!([device.next(), device.next()], ["disconnect 95", "closed"]);
+    broker.serves_a_fresh_client();
+}
+
+#[test]
+fn a_silent_client_delays_nobody_and_is_ended() {
+    let config = Config {
+        connect_timeout: Duration::from_millis(300),
+        ..Config::default()
+    };
+    let broker = Running::with(config);
+    let mut silent: Vec<Line> = (0..50).map(|_| broker.open(Version::V311)).collect();
+    silent[0].send(&[0x10]);
+    broker.serves_a_fresh_client();
+    for line in &mut silent {
+        assert_eq!(line.next(), "closed");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_mqtt_end_their_own_connection_only() {
+    let broker = Running::start();
+    let mut neighbour = broker.connect(Version::V311, "neighbour");
+    let cases: &[&[u8]] = &[
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0x00, 0x00],
+        &[0xC0, 0x00],
+        &[0x10, 0xFF, 0xFF, 0xFF, 0xFF],
+        &[0x10, 0x00],
+        &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01],
+    ];
+    for bytes in cases {
+        let mut stranger = broker.open(Version::V311);
+        stranger.send(bytes);
+        assert_eq!(stranger.next(), "closed", "{bytes:x?}");
+    }
+    for version in BOTH {
+        let mut client = broker.connect(version, "broken");
+        client.send(&[0x36, 0x02, 0x00, 0x00]);
+        if version == Version::V5 {
+            assert_eq!(client.next(), "disconnect 81");
+        }
+        assert_eq!(client.next(), "closed");
+    }
+    neighbour.is_served();
+    broker.serves_a_fresh_client();
+}
+
+#[test]
+fn an_unknown_protocol_level_is_answered_in_words_its_client_knows() {
+    let broker = Running::start();
+    for (level, answer) in [(3, [0x20, 2, 0, 1].as_slice()), (9, &[0x20, 3, 0, 0x84, 0])] {
+        let mut old = broker.open(Version::V311);
+        old.send(&[
+            0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', level, 2, 0, 0, 0, 1, b'a',
+        ]);
+        let mut received = vec![0; answer.len()];
+        std::io::Read::read_exact(&mut old.stream, &mut received).expect("an answer");
+        assert_eq!(received, answer, "level {level}");
+    }
+}
+
+#[test]
+fn client_ids_are_taken_over_assigned_and_may_be_any_text() {
+    let broker = Running::start();
+    for version in BOTH {
+        let mut first = broker.connect(version, "twin");
+        let mut second = broker.connect(version, "twin");
+        if version == Version::V5 {
+            assert_eq!(first.next(), "disconnect 8e");
+        }
+        assert_eq!(first.next(), "closed");
+        second.is_served();
+        for id in [
+            "a/b",
+            "+",
+            "#",
+            "$share",
+            "größe",
+            "日本",
+            " ",
+            &"x".repeat(20_000),
+        ] {
+            broker.connect(version, id).is_served();
+        }
+    }
+    let mut nameless = broker.open(Version::V311);
+    nameless.send_connect(&Connect {
+        clean_start: false,
+        ..Connect::new(Version::V311, "")
+    });
+    assert_eq!([nameless.next(), nameless.next()], ["connack 2", "closed"]);
+}
+
+#[test]
+fn a_will_is_published_when_the_client_is_lost_and_not_when_it_says_goodbye() {
+    let broker = Running::start();
+    let mut console = broker.connect(Version::V311, "console");
+    console.subscribe("status/+");
+    for version in BOTH {
+        let will = Will {
+            topic: "status/a",
+            payload: b"lost",
+            qos: Qos::AtLeastOnce,
+            ..Will::default()
+        };
+        let connect = Connect {
+            will: Some(will),
+            ..Connect::new(version, "a")
+        };
+        let mut polite = broker.open(version);
+        polite.send_connect(&connect);
+        assert_eq!(polite.next(), "connack 0");
+        polite.disconnect();
+        assert_eq!(polite.next(), "closed");
+        let mut lost = broker.open(version);
+        lost.send_connect(&connect);
+        assert_eq!(lost.next(), "connack 0");
+        drop(lost);
+        assert_eq!(console.next(), "status/a = lost", "and nothing before it");
+    }
+}
+
+#[test]
+fn a_client_silent_beyond_its_keep_alive_is_gone_and_its_will_published() {
+    let broker = Running::start();
+    let mut console = broker.connect(Version::V311, "console");
+    console.subscribe("status/#");
+    let will = Will {
+        topic: "status/a",
+        payload: b"silent",
+        ..Will::default()
+    };
+    let mut sleeper = broker.open(Version::V5);
+    sleeper.send_connect(&Connect {
+        keep_alive: 1,
+        will: Some(will),
+        ..Connect::new(Version::V5, "a")
+    });
+    assert_eq!(sleeper.next(), "connack 0");
+    assert_eq!(
+        [sleeper.next(), sleeper.next()],
+        ["disconnect 8d", "closed"]
+    );
+    assert_eq!(console.next(), "status/a = silent");
+    console.is_served();
+}
+
+#[test]
+fn a_late_console_sees_exactly_what_is_retained_also_after_a_restart() {
+    let mut broker = Running::start();
+    let mut source = broker.connect(Version::V311, "source");
+    for device in ["a", "b", "c"] {
+        source.publish(&format!("state/{device}"), b"on", 1, true);
+        assert_eq!(source.next(), "puback 1");
+    }
+    source.publish("state/b", b"", 1, true);
+    assert_eq!(source.next(), "puback 1");
+    let expected = ["state/a = on retained", "state/c = on retained"];
+    let mut late = broker.connect(Version::V5, "late");
+    late.subscribe("state/#");
+    assert_eq!([late.next(), late.next()], expected);
+    late.is_served();
+    broker.stop();
+    drop((source, late));
+    let folder = std::mem::replace(&mut broker.data, tempfile::tempdir().expect("a folder"));
+    let again = Running::in_folder(Config::default(), folder);
+    let mut later = again.connect(Version::V311, "later");
+    later.subscribe("state/+");
+    assert_eq!([later.next(), later.next()], expected);
+    later.is_served();
+}
+
+#[test]
+fn a_reader_that_stops_is_bounded_and_others_are_served() {
+    let config = Config {
+        max_queued_messages: 1_000,
+        ..Config::default()
+    };
+    let broker = Running::with(config);
+    let mut stuck = broker.connect(Version::V311, "stuck");
+    stuck.subscribe("flood/#");
+    let mut reader = broker.connect(Version::V311, "reader");
+    reader.subscribe("flood/#");
+    let mut source = broker.connect(Version::V311, "source");
+    let payload = vec![b'x'; 1_000];
+    for round in 0..200u32 {
+        for _ in 0..100 {
+            source.publish("flood/a", &payload, 1, false);
+            assert_eq!(source.next(), "puback 1");
+        }
+        (0..100).for_each(|_| assert_eq!(reader.next(), "flood/a = 1000 bytes", "{round}"));
+        // The reader acknowledges nothing more than its window would need at QoS 1.
+        acknowledge(&mut reader, round * 100 + 1, 100);
+    }
+    let stats = broker.broker.as_ref().expect("running").stats();
+    assert!(
+        stats.dropped_slow_consumer.get() > 0,
+        "the stuck one lost some, and it is counted"
+    );
+    broker.serves_a_fresh_client();
+}
+
+fn acknowledge(line: &mut Line, first: u32, count: u32) {
+    let mut bytes = Vec::new();
+    for id in first..first + count {
+        // Ids run from 1 to 65,535 and begin again.
+        let id = ((id - 1) % 65_535 + 1) as u16;
+        let success = broker::packet::ReasonCode::Success;
+        broker::packet::encode::puback(&mut bytes, Version::V311, id, success);
+    }
+    line.send(&bytes);
+}
+
+#[test]
+fn a_shutdown_acknowledges_what_is_on_disk_and_says_goodbye() {
+    let mut broker = Running::start();
+    let mut new = broker.connect(Version::V5, "new");
+    let mut old = broker.connect(Version::V311, "old");
+    new.publish("devices/a/telemetry", b"1", 1, false);
+    old.publish("devices/a/telemetry", b"1", 1, false);
+    assert_eq!([new.next(), old.next()], ["puback 1", "puback 1"]);
+    broker.stop();
+    assert_eq!([new.next(), new.next()], ["disconnect 8b", "closed"]);
+    assert_eq!(old.next(), "closed");
+}
+
+#[test]
+fn a_storm_of_connects_and_take_overs_leaves_nothing_behind() {
+    let broker = Running::start();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let address = broker.address;
+            std::thread::spawn(move || {
+                for round in 0..200 {
+                    let version = BOTH[round % 2];
+                    let mut line = Line::open(address, version);
+                    line.send_connect(&Connect::new(version, &format!("storm-{}", round % 7)));
+                    let mut bytes = Vec::new();
+                    broker::packet::client::pingreq(&mut bytes);
+                    line.send(&bytes);
+                }
+            })
+        })
+        .collect();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().expect("no panic"));
+    broker.serves_a_fresh_client();
+    let stats = Arc::clone(broker.broker.as_ref().expect("running").stats());
+    testkit::wait_until(
+        "all connections to be gone",
+        Duration::from_secs(20),
+        || (stats.connections.get(), stats.subscriptions.get()),
+        |left| *left == (0, 0),
+    );
+}
