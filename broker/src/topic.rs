@@ -1,7 +1,8 @@
 //! Topic names and topic filters (section 4.7): which are valid, and which match.
 //!
-//! Owns: the rules for `/`, `+`, `#`, `$` and `$share`. Never: allocates, keeps subscriptions. Invariant: for a valid filter and
-//! a valid topic `matches` is exact, and every topic that matches begins with the filter's `literal_prefix`.
+//! Owns: the rules for `/`, `+`, `#`, `$` and `$share`. Never: allocates, keeps subscriptions.
+//! Invariant: for a valid filter and a valid topic `matches` is exact, and every topic that matches
+//! begins with the filter's `literal_prefix`.
 
 /// Bytes of the longest topic or filter the wire can carry.
 const LENGTH_MAX: usize = 65_535;
@@ -46,7 +47,8 @@ pub enum TopicError {
 }
 
 impl Default for TopicLimits {
-    /// As long as the wire allows; 200 levels, as Mosquitto does: deeper than any naming scheme, and short to walk.
+    /// As long as the wire allows; 200 levels, as Mosquitto does: deeper than any naming scheme,
+    /// and short to walk.
     fn default() -> Self {
         TopicLimits {
             bytes_max: LENGTH_MAX,
@@ -82,8 +84,8 @@ impl TopicLimits {
 }
 
 impl<'a> Filter<'a> {
-    /// Takes a filter apart: [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1] to [MQTT-4.7.3-3], and [MQTT-4.8.2-1],
-    /// [MQTT-4.8.2-2] for shared subscriptions.
+    /// Takes a filter apart: [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1] to [MQTT-4.7.3-3], and
+    /// [MQTT-4.8.2-1], [MQTT-4.8.2-2] for shared subscriptions.
     pub fn parse(name: &'a str) -> Result<Filter<'a>, TopicError> {
         let Some(shared) = name.strip_prefix("$share/") else {
             // `$share` alone is an ordinary name: only `$share/` begins a shared subscription.
@@ -108,7 +110,8 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// Whether a message can be published to it: not empty, no wildcards, no U+0000, at most 65,535 bytes.
+/// Whether a message can be published to it: not empty, no wildcards, no U+0000, at most 65,535
+/// bytes.
 pub fn valid_topic(topic: &str) -> bool {
     topic.len() <= LENGTH_MAX && check_topic(topic).is_ok()
 }
@@ -144,8 +147,8 @@ pub fn is_wildcard(filter: &str) -> bool {
     filter.bytes().any(|byte| byte == b'+' || byte == b'#')
 }
 
-/// What every topic that matches begins with, for range scans: `a/` of `a/+/c`, `a` of `a/#` (which matches `a` too), all of a
-/// filter without wildcards.
+/// What every topic that matches begins with, for range scans: `a/` of `a/+/c`, `a` of `a/#` (which
+/// matches `a` too), all of a filter without wildcards.
 pub fn literal_prefix(filter: &str) -> &str {
     let Some(at) = filter.find(['+', '#']) else {
         return filter;

@@ -1,4 +1,5 @@
-//! The packets of an identifier and a reason: PUBACK, PUBREC, PUBREL, PUBCOMP (sections 3.4 to 3.7), DISCONNECT (3.14), AUTH (3.15).
+//! The packets of an identifier and a reason: PUBACK, PUBREC, PUBREL, PUBCOMP (sections 3.4 to
+//! 3.7), DISCONNECT (3.14), AUTH (3.15).
 //!
 //! Owns: their short forms and which reasons each may carry. Never: knows what was acknowledged.
 

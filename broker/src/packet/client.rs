@@ -1,7 +1,8 @@
-//! The other side of the wire, for load generators and tests: what a client sends, and what it receives.
+//! The other side of the wire, for load generators and tests: what a client sends, and what it
+//! receives.
 //!
-//! Owns: the packets that only one of the two sides sends. Never: keeps a session. PUBLISH and its acknowledgements are the
-//! same in both directions: `encode` writes them.
+//! Owns: the packets that only one of the two sides sends. Never: keeps a session. PUBLISH and its
+//! acknowledgements are the same in both directions: `encode` writes them.
 
 use super::ack::{Ack, Disconnect};
 use super::encode::{self, string};

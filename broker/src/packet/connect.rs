@@ -1,7 +1,7 @@
 //! CONNECT (section 3.1 of both versions), the one packet that says which version is spoken.
 //!
-//! Owns: its flags and what must or must not follow them. Never: judges a client id or a password. Invariant: an error says
-//! how it is to be answered, if at all.
+//! Owns: its flags and what must or must not follow them. Never: judges a client id or a password.
+//! Invariant: an error says how it is to be answered, if at all.
 
 use super::error::DecodeError;
 use super::property::{self, Place, UserProperties, Value, id};
@@ -18,7 +18,8 @@ pub struct Connect<'a> {
     pub clean_start: bool,
     /// Seconds; 0 turns the mechanism off.
     pub keep_alive: u16,
-    /// May be empty: what that means depends on `clean_start` and is the gate's to decide. [MQTT-3.1.3-6], 3.1.1: [MQTT-3.1.3-8]
+    /// May be empty: what that means depends on `clean_start` and is the gate's to decide.
+    /// [MQTT-3.1.3-6], 3.1.1: [MQTT-3.1.3-8]
     pub client_id: &'a str,
     pub will: Option<Will<'a>>,
     pub user: Option<&'a str>,
@@ -52,7 +53,8 @@ pub struct ConnectProperties<'a> {
     /// The highest topic alias the client takes; 0: none.
     pub topic_alias_maximum: u16,
     pub request_response_information: bool,
-    /// False: no reason strings and user properties but on PUBLISH, CONNACK and DISCONNECT. [MQTT-3.1.2-29]
+    /// False: no reason strings and user properties but on PUBLISH, CONNACK and DISCONNECT.
+    /// [MQTT-3.1.2-29]
     pub request_problem_information: bool,
     pub authentication_method: Option<&'a str>,
     pub authentication_data: Option<&'a [u8]>,
@@ -88,8 +90,9 @@ mod flag {
 impl ConnectError {
     /// The CONNACK that says it, and in which version: `None` means to close without a word.
     ///
-    /// A level above 5 is a later client and gets the 0x84 of MQTT 5. Below 4 it is 3.1, and above 0x80 a bridge that tries a
-    /// private dialect first; both understand the 0x01 of 3.1.1. 3.1.1 has no code for a malformed packet: [MQTT-3.1.4-1] there.
+    /// A level above 5 is a later client and gets the 0x84 of MQTT 5. Below 4 it is 3.1, and above
+    /// 0x80 a bridge that tries a private dialect first; both understand the 0x01 of 3.1.1. 3.1.1
+    /// has no code for a malformed packet: [MQTT-3.1.4-1] there.
     pub fn answer(&self) -> Option<(Version, ReasonCode)> {
         match *self {
             ConnectError::NotMqtt { .. } => None,

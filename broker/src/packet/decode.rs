@@ -28,7 +28,8 @@ pub enum Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// `first_byte` and `body` as `frame` found them. A second CONNECT is a protocol error here: [MQTT-3.1.0-2].
+    /// `first_byte` and `body` as `frame` found them. A second CONNECT is a protocol error here:
+    /// [MQTT-3.1.0-2].
     #[inline]
     pub fn decode(
         version: Version,

@@ -1,6 +1,7 @@
 //! Why bytes are not a packet.
 //!
-//! Owns: the reason code and the words. Never: holds the offending bytes, so that it can be logged as it is.
+//! Owns: the reason code and the words. Never: holds the offending bytes, so that it can be logged
+//! as it is.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Where one packet ends in a stream of bytes.
 //!
-//! Owns: the fixed header (section 2.1). Never: looks into a packet's body. Invariant: a header that can be refused is refused
-//! before anybody waits for the body.
+//! Owns: the fixed header (section 2.1). Never: looks into a packet's body. Invariant: a header
+//! that can be refused is refused before anybody waits for the body.
 
 use std::ops::Range;
 
@@ -12,7 +12,8 @@ use super::types::{Qos, first_byte as first, packet_name};
 /// What lies at the beginning of a buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// More bytes must come. `needed`: the whole packet's length in bytes, header included, once the header says it.
+    /// More bytes must come. `needed`: the whole packet's length in bytes, header included, once
+    /// the header says it.
     Incomplete { needed: Option<usize> },
     Complete {
         /// Packet type and flags.
@@ -24,10 +25,12 @@ pub enum Frame {
     },
 }
 
-/// Finds the first packet in `buffer`. `max_packet_size` counts the whole packet in bytes, header included.
+/// Finds the first packet in `buffer`. `max_packet_size` counts the whole packet in bytes, header
+/// included.
 ///
-/// Packet type and flags are checked as soon as the first byte is there, the size as soon as the header is. A remaining length
-/// in more bytes than it needs is accepted: 3.1.1 allows it, and the version may not be known yet.
+/// Packet type and flags are checked as soon as the first byte is there, the size as soon as the
+/// header is. A remaining length in more bytes than it needs is accepted: 3.1.1 allows it, and the
+/// version may not be known yet.
 #[inline]
 pub fn frame(buffer: &[u8], max_packet_size: usize) -> Result<Frame, DecodeError> {
     let Some(&first_byte) = buffer.first() else {
@@ -68,7 +71,8 @@ pub fn frame(buffer: &[u8], max_packet_size: usize) -> Result<Frame, DecodeError
     ))
 }
 
-/// Reserved types and flags: [MQTT-2.1.3-1], QoS 3: [MQTT-3.3.1-4], DUP without QoS: [MQTT-3.3.1-2].
+/// Reserved types and flags: [MQTT-2.1.3-1], QoS 3: [MQTT-3.3.1-4], DUP without QoS:
+/// [MQTT-3.3.1-2].
 #[inline]
 pub(super) fn check_first_byte(first_byte: u8) -> Result<(), DecodeError> {
     let problem = match first_byte {

@@ -1,10 +1,12 @@
 //! MQTT 3.1.1 and 5.0 on the wire: bytes to packets and back.
 //!
-//! Owns: every normative rule that can be decided from one packet alone. Never: knows a session (whether an alias is known,
-//! a packet id in use, a client id acceptable is the gate's to decide), allocates while it decodes. Invariant: what `decode`
-//! returns is well formed in every byte, so nobody looks twice.
+//! Owns: every normative rule that can be decided from one packet alone. Never: knows a session
+//! (whether an alias is known, a packet id in use, a client id acceptable is the gate's to decide),
+//! allocates while it decodes. Invariant: what `decode` returns is well formed in every byte, so
+//! nobody looks twice.
 //!
-//! Statement numbers such as `[MQTT-3.3.2-2]` are those of MQTT 5.0 (OASIS, 2019) unless a comment says 3.1.1.
+//! Statement numbers such as `[MQTT-3.3.2-2]` are those of MQTT 5.0 (OASIS, 2019) unless a comment
+//! says 3.1.1.
 
 mod ack;
 pub mod client;

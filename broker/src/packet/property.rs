@@ -1,7 +1,8 @@
-//! Properties of MQTT 5 (section 2.2.2): which there are, where each may stand, and the one pass that checks them.
+//! Properties of MQTT 5 (section 2.2.2): which there are, where each may stand, and the one pass
+//! that checks them.
 //!
-//! Owns: identifiers, types, ranges, the rule that none but user properties is given twice. Never: keeps a list; the caller's
-//! visitor takes what it needs and the raw bytes stay where they are.
+//! Owns: identifiers, types, ranges, the rule that none but user properties is given twice. Never:
+//! keeps a list; the caller's visitor takes what it needs and the raw bytes stay where they are.
 
 use super::error::DecodeError;
 use super::reader::Reader;
@@ -90,7 +91,8 @@ enum Kind {
     Pair,
 }
 
-/// Reads a block of properties, its length first, and shows each to `visit`. Returns the block without its length.
+/// Reads a block of properties, its length first, and shows each to `visit`. Returns the block
+/// without its length.
 #[inline]
 pub(super) fn read<'a>(
     reader: &mut Reader<'a>,
@@ -209,7 +211,8 @@ fn check_range(
     }
 }
 
-/// A subscription identifier comes once for each subscription a delivered message matched. Section 3.3.2.3.8.
+/// A subscription identifier comes once for each subscription a delivered message matched. Section
+/// 3.3.2.3.8.
 fn repeats(identifier: u8, place: Place) -> bool {
     identifier == id::USER_PROPERTY
         || (identifier == id::SUBSCRIPTION_ID && place == Place::DELIVERY)

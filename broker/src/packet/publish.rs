@@ -1,7 +1,7 @@
 //! PUBLISH (section 3.3), and what a will and a publish have in common.
 //!
-//! Owns: a message as it lies in the read buffer. Never: copies topic, payload or properties. Invariant: one pass over the
-//! bytes; an absent property costs nothing.
+//! Owns: a message as it lies in the read buffer. Never: copies topic, payload or properties.
+//! Invariant: one pass over the bytes; an absent property costs nothing.
 
 use bytes::Bytes;
 
@@ -119,7 +119,8 @@ impl<'a> PublishProperties<'a> {
         UserProperties::of(self.raw)
     }
 
-    /// The subscription identifiers of a message delivered to a client; none in one that a server received.
+    /// The subscription identifiers of a message delivered to a client; none in one that a server
+    /// received.
     pub fn subscription_ids(&self) -> impl Iterator<Item = u32> + use<'a> {
         property::walk(self.raw).filter_map(|(identifier, value, _)| match value {
             Value::Number(number) if identifier == id::SUBSCRIPTION_ID => Some(number),
@@ -127,10 +128,12 @@ impl<'a> PublishProperties<'a> {
         })
     }
 
-    /// All that subscribers get unchanged: payload format, content type, response topic, correlation data, user properties.
+    /// All that subscribers get unchanged: payload format, content type, response topic,
+    /// correlation data, user properties.
     ///
-    /// Left out are topic alias, will delay and subscription identifiers, which concern one connection only, and the message
-    /// expiry interval, which counts down: give what is left of it to `encode::Publish::message_expiry`.
+    /// Left out are topic alias, will delay and subscription identifiers, which concern one
+    /// connection only, and the message expiry interval, which counts down: give what is left of it
+    /// to `encode::Publish::message_expiry`.
     pub fn raw_forwardable(&self) -> Forwardable<'a> {
         Forwardable {
             block: self.raw,

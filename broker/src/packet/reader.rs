@@ -1,6 +1,7 @@
 //! The data representations of section 1.5, read off a slice.
 //!
-//! Owns: integers, strings, binary data and their rules. Never: copies. Invariant: an error names the packet and the field.
+//! Owns: integers, strings, binary data and their rules. Never: copies. Invariant: an error names
+//! the packet and the field.
 
 use super::error::DecodeError;
 use super::reason::ReasonCode;
@@ -96,7 +97,8 @@ impl<'a> Reader<'a> {
         self.utf8(field, bytes)
     }
 
-    /// A topic name without wildcards [MQTT-3.3.2-2]; it may be empty, which only the caller can judge.
+    /// A topic name without wildcards [MQTT-3.3.2-2]; it may be empty, which only the caller can
+    /// judge.
     #[inline]
     pub(super) fn topic(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         let bytes = self.binary(field)?;

@@ -91,7 +91,8 @@ impl ReasonCode {
         self.code() >= 0x80
     }
 
-    /// The CONNACK return code of 3.1.1 that says the same (its table 3.1), 0x03 "server unavailable" where none does.
+    /// The CONNACK return code of 3.1.1 that says the same (its table 3.1), 0x03 "server
+    /// unavailable" where none does.
     pub fn connect_return_code(self) -> u8 {
         match self {
             reason if !reason.is_error() => 0x00,

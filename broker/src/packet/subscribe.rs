@@ -1,7 +1,8 @@
 //! SUBSCRIBE (section 3.8) and UNSUBSCRIBE (section 3.10).
 //!
-//! Owns: their options. Never: judges a filter's wildcards: an MQTT 5 client is told in SUBACK which one was bad, so that is
-//! for `topic` and the gate. Invariant: an iterator yields as many filters as were counted.
+//! Owns: their options. Never: judges a filter's wildcards: an MQTT 5 client is told in SUBACK
+//! which one was bad, so that is for `topic` and the gate. Invariant: an iterator yields as many
+//! filters as were counted.
 
 use super::error::DecodeError;
 use super::property::{self, Place, UserProperties, Value, id};

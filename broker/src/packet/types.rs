@@ -33,7 +33,8 @@ impl Qos {
     }
 }
 
-/// First bytes of the packets whose flags are fixed, and the type of those whose flags vary. Section 2.1.
+/// First bytes of the packets whose flags are fixed, and the type of those whose flags vary.
+/// Section 2.1.
 pub(super) mod first_byte {
     pub(crate) const CONNECT: u8 = 0x10;
     pub(crate) const CONNACK: u8 = 0x20;

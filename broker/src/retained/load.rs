@@ -1,7 +1,8 @@
 //! Reading the log at start.
 //!
-//! Owns: the verdict on how the file ends. Never: changes the file. Invariant: reading stops at the first byte that is not a
-//! record; what lies behind it is never applied, since a missing record could bring an older message back.
+//! Owns: the verdict on how the file ends. Never: changes the file. Invariant: reading stops at the
+//! first byte that is not a record; what lies behind it is never applied, since a missing record
+//! could bring an older message back.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -13,7 +14,8 @@ use super::store::Store;
 
 /// How much of what lies behind a broken record is searched for a good one.
 const SEARCH_BYTES_MAX: u64 = 16 << 20;
-/// How many bytes may be checksummed in that search: payloads that look like records must not make it endless.
+/// How many bytes may be checksummed in that search: payloads that look like records must not make
+/// it endless.
 const SEARCH_CHECKSUM_BYTES_MAX: usize = 256 << 20;
 
 /// How the file ended.
@@ -24,7 +26,8 @@ pub(super) enum End {
     Torn {
         bytes: u64,
     },
-    /// A good record lies behind a broken one, or the file is no log at all: not something a crash does.
+    /// A good record lies behind a broken one, or the file is no log at all: not something a crash
+    /// does.
     Damaged {
         at: u64,
     },
@@ -156,7 +159,8 @@ impl Input {
     }
 }
 
-/// Whether a whole record lies somewhere in `bytes`. Counts as found when the search becomes too dear: then a copy is kept.
+/// Whether a whole record lies somewhere in `bytes`. Counts as found when the search becomes too
+/// dear: then a copy is kept.
 fn holds_record(bytes: &[u8]) -> bool {
     let mut checksummed = 0;
     for at in 0..bytes.len() {

@@ -1,11 +1,14 @@
-//! Retained messages: the last one of each topic, in memory for whoever subscribes and in a log for the next start.
+//! Retained messages: the last one of each topic, in memory for whoever subscribes and in a log for
+//! the next start.
 //!
-//! Owns: the store's bounds, expiry, and the file `retained.log`. Never: makes a caller wait for the disk; a thread writes what
-//! has changed since it last looked. Invariants: memory and file agree once the thread has caught up; what was written
-//! survives the process, and what was synced survives power loss.
+//! Owns: the store's bounds, expiry, and the file `retained.log`. Never: makes a caller wait for
+//! the disk; a thread writes what has changed since it last looked. Invariants: memory and file
+//! agree once the thread has caught up; what was written survives the process, and what was synced
+//! survives power loss.
 //!
-//! Retained messages can be built again by those who published them, so a damaged log never stops the broker: what was
-//! readable before the damage is kept, the damaged file is moved aside, and the log says so.
+//! Retained messages can be built again by those who published them, so a damaged log never stops
+//! the broker: what was readable before the damage is kept, the damaged file is moved aside, and
+//! the log says so.
 
 mod disk;
 mod load;
@@ -74,8 +77,9 @@ pub(crate) struct Retained {
 }
 
 impl Retained {
-    /// Reads the log in the folder `data` (an empty one when there is none) and rewrites it without what is obsolete.
-    /// Messages beyond the limits are loaded all the same: limits refuse what is new.
+    /// Reads the log in the folder `data` (an empty one when there is none) and rewrites it without
+    /// what is obsolete. Messages beyond the limits are loaded all the same: limits refuse what is
+    /// new.
     pub(crate) fn open(data: &Path, limits: Limits) -> Result<Retained, OpenError> {
         Retained::open_on(Box::new(RealDisk), data, limits, now_micros())
     }
@@ -106,7 +110,7 @@ impl Retained {
                     at,
                     kept = store.len(),
                     file = %aside.display(),
-                    "retained messages are damaged: kept those before the damage, moved the file aside"
+                    "retained messages are damaged: kept those before it, moved the file aside"
                 );
             }
         }
@@ -117,8 +121,8 @@ impl Retained {
         Ok(Retained { shared, writer })
     }
 
-    /// Keeps the message as its topic's retained one; an empty payload clears it [MQTT-3.3.1-6], [MQTT-3.3.1-7]. When it is
-    /// refused, the topic keeps the message it had.
+    /// Keeps the message as its topic's retained one; an empty payload clears it [MQTT-3.3.1-6],
+    /// [MQTT-3.3.1-7]. When it is refused, the topic keeps the message it had.
     ///
     /// The payload is kept as it is, so it must not be a small part of a large buffer.
     pub(crate) fn put(&self, message: &Message) -> Result<(), Full> {
@@ -138,10 +142,11 @@ impl Retained {
         Ok(())
     }
 
-    /// Shows `visit` the messages of all topics that match, in the order of their topics. A shared subscription gets none of them
-    /// (section 4.8.2); the caller knows.
+    /// Shows `visit` the messages of all topics that match, in the order of their topics. A shared
+    /// subscription gets none of them (section 4.8.2); the caller knows.
     ///
-    /// The store is not locked while `visit` runs. A message that is put or cleared meanwhile may be seen or not.
+    /// The store is not locked while `visit` runs. A message that is put or cleared meanwhile may
+    /// be seen or not.
     pub(crate) fn matching(&self, filter: &str, visit: &mut dyn FnMut(&Arc<Message>)) {
         self.matching_at(filter, now_micros(), visit);
     }
@@ -157,7 +162,8 @@ impl Retained {
         }
     }
 
-    /// Waits until everything that was put before is synced; an error when the disk fails meanwhile.
+    /// Waits until everything that was put before is synced; an error when the disk fails
+    /// meanwhile.
     fn flush(&self) -> io::Result<()> {
         self.writer.flush()
     }

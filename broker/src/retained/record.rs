@@ -11,8 +11,8 @@
 //!          topic (UTF-8), properties, payload
 //! ```
 //!
-//! Little-endian. Owns: bytes of one record. Never: touches a file. The mark is there so that a search for the next record
-//! need not try every byte.
+//! Little-endian. Owns: bytes of one record. Never: touches a file. The mark is there so that a
+//! search for the next record need not try every byte.
 
 use std::sync::Arc;
 

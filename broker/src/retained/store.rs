@@ -1,7 +1,7 @@
 //! The retained messages in memory, ordered by topic.
 //!
-//! Owns: bounds, expiry, and which topics the log does not know yet. Never: waits. Invariant: `bytes` and `record_bytes` are
-//! the sums over the messages held.
+//! Owns: bounds, expiry, and which topics the log does not know yet. Never: waits. Invariant:
+//! `bytes` and `record_bytes` are the sums over the messages held.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -14,8 +14,12 @@ use super::{Full, Limits};
 use crate::message::Message;
 use crate::topic;
 
-/// What a message costs in memory beside its bytes: the shared message, its places in the trees, allocations' slack.
+/// What a message costs in memory beside its bytes: the shared message, its places in the trees,
+/// allocations' slack.
 const MESSAGE_OVERHEAD_BYTES: usize = 200;
+/// Topics that may always wait for the disk, however few may be kept: more than a working disk lets
+/// gather.
+const UNWRITTEN_TOPICS: usize = 10_000;
 /// Messages looked at under one lock: some ten microseconds, in which nobody can put.
 const PAGE_MESSAGES: usize = 512;
 
@@ -117,7 +121,8 @@ impl Store {
         !self.expiring.is_empty()
     }
 
-    /// Takes at most `count` topics of which the log does not know the last change, with their state.
+    /// Takes at most `count` topics of which the log does not know the last change, with their
+    /// state.
     pub(super) fn take_unwritten(&mut self, count: usize) -> Vec<Unwritten> {
         let mut taken = Vec::with_capacity(count.min(self.unwritten.len()));
         while taken.len() < count
@@ -180,7 +185,8 @@ impl Store {
         }
         // Only a disk that has stopped lets it come so far: cleared topics would pile up.
         let unwritten = self.unwritten.len();
-        if unwritten >= self.limits.messages && !self.unwritten.contains(&message.topic) {
+        let unwritten_max = self.limits.messages.max(UNWRITTEN_TOPICS);
+        if unwritten >= unwritten_max && !self.unwritten.contains(&message.topic) {
             return Err(Full::Unwritten(unwritten));
         }
         Ok(())

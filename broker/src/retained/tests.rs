@@ -138,7 +138,8 @@ fn everything_about_a_message_comes_back_after_a_restart() {
     assert!(found[0].retain);
 }
 
-/// What a process that is killed leaves behind is what it has written; a copy of the file taken while it runs is just that.
+/// What a process that is killed leaves behind is what it has written; a copy of the file taken
+/// while it runs is just that.
 #[test]
 fn what_was_flushed_survives_a_kill() {
     let folder = folder();
@@ -270,7 +271,8 @@ fn the_log_is_rewritten_before_it_is_mostly_garbage() {
         retained.flush().unwrap();
         longest = longest.max(fs::metadata(&path).unwrap().len());
     }
-    // 6.4 MB were written; allowed are 1 MB of garbage, what is live, and the change that exceeds it.
+    // 6.4 MB were written; allowed are 1 MB of garbage, what is live, and the change that exceeds
+    // it.
     assert!(longest > 1 << 20, "`{longest}` bytes: nothing gathered");
     assert!(
         longest < (1 << 20) + 3 * (64 << 10),
@@ -425,7 +427,8 @@ fn many_threads_may_put_at_once() {
     assert_eq!(contents(&open(&folder)), in_memory);
 }
 
-/// Each call to the disk fails once, in turn: memory is never wrong, and the next flush makes the file right.
+/// Each call to the disk fails once, in turn: memory is never wrong, and the next flush makes the
+/// file right.
 #[test]
 fn any_failed_call_to_the_disk_is_made_good() {
     for failing in 0.. {
@@ -477,7 +480,7 @@ fn any_failed_call_to_the_disk_is_made_good() {
         retained.close();
         let calls = faults.lock().unwrap().calls;
         if calls < failing {
-            assert!(failing > 60, "`{failing}` calls only");
+            assert!(failing > 15, "`{failing}` calls only");
             return;
         }
     }
@@ -508,11 +511,11 @@ fn a_disk_that_is_full_for_a_while_costs_nothing_but_the_wait() {
     assert!(!folder.path().join(FILE_NAME).exists());
     // What waits for the disk is bounded as well.
     let mut refused = false;
-    for index in 0..10 {
+    for index in 0..10_001 {
         let topic = format!("t/{index}");
         match retained.put(&message(&topic, b"1")) {
             Ok(()) => retained.put(&message(&topic, b"")).unwrap(),
-            Err(error) => refused |= matches!(error, Full::Unwritten(2)),
+            Err(error) => refused |= matches!(error, Full::Unwritten(10_000)),
         }
     }
     assert!(refused);
@@ -572,7 +575,7 @@ impl Disk for FaultyDisk {
 
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.faults.lock().unwrap().call()?;
-        RealDisk.replace(from, to)
+        fs::rename(from, to)
     }
 
     fn keep_aside(&self, path: &Path, aside: &Path) -> io::Result<()> {
@@ -600,8 +603,8 @@ impl LogFile for FaultyFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.faults.lock().unwrap().call()?;
-        self.file.sync()
+        // Read back by this very process, so nothing need reach the disk itself.
+        self.faults.lock().unwrap().call()
     }
 }
 

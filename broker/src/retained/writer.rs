@@ -1,7 +1,8 @@
 //! The thread that brings the log up to date.
 //!
-//! Owns: the open file, when it is synced, when it is rewritten. Never: holds the store's lock while it writes. Invariant: a
-//! file that failed once is never written again; the next try writes a new one from memory, which knows everything.
+//! Owns: the open file, when it is synced, when it is rewritten. Never: holds the store's lock
+//! while it writes. Invariant: a file that failed once is never written again; the next try writes
+//! a new one from memory, which knows everything.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ use super::store::{Scan, Store, Unwritten};
 use crate::gate::now_micros;
 use crate::lock::{lock, read, write};
 
-/// Topics written between two syncs: bounds how long a batch takes, not how many changes a second are possible.
+/// Topics written between two syncs: bounds how long a batch takes, not how many changes a second
+/// are possible.
 const BATCH_TOPICS: usize = 4096;
 /// Bytes gathered for one write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -66,8 +68,9 @@ impl Shared {
 }
 
 impl Writer {
-    /// Starts the thread. `reusable_bytes`: the length of a log at `path` that can be continued; otherwise a new one is written
-    /// first. A full disk does not stop the start: the thread tries again.
+    /// Starts the thread. `reusable_bytes`: the length of a log at `path` that can be continued;
+    /// otherwise a new one is written first. A full disk does not stop the start: the thread tries
+    /// again.
     pub(super) fn start(
         disk: Box<dyn Disk>,
         path: PathBuf,
@@ -239,7 +242,8 @@ impl Log {
         Ok(())
     }
 
-    /// Writes all that is in memory to a new file that takes the old one's place. What changes meanwhile is written after it.
+    /// Writes all that is in memory to a new file that takes the old one's place. What changes
+    /// meanwhile is written after it.
     fn rewrite(&mut self) -> io::Result<()> {
         self.file = None;
         let temporary = self.path.with_extension("log.new");
@@ -297,7 +301,7 @@ impl Log {
             error!(
                 %error,
                 file = %self.path.display(),
-                "cannot write retained messages; they are kept in memory and written as soon as it is possible"
+                "cannot write retained messages: kept in memory until it is possible"
             );
         }
         self.file = None;

@@ -1,13 +1,15 @@
 //! The short packets to bytes: acknowledgements, PINGRESP, DISCONNECT.
 //!
-//! Owns: their short forms. Never: sends a reason string that makes a packet too large for its receiver.
+//! Owns: their short forms. Never: sends a reason string that makes a packet too large for its
+//! receiver.
 
 use super::connack::add_optional;
 use super::put;
 use crate::packet::reason::ReasonCode;
 use crate::packet::types::{Version, first_byte};
 
-/// Appends PUBACK: four bytes when it says success or the receiver speaks 3.1.1, which knows no other.
+/// Appends PUBACK: four bytes when it says success or the receiver speaks 3.1.1, which knows no
+/// other.
 pub fn puback(out: &mut Vec<u8>, version: Version, packet_id: u16, reason: ReasonCode) {
     ack(out, first_byte::PUBACK, version, packet_id, reason);
 }
@@ -27,8 +29,9 @@ pub fn pubcomp(out: &mut Vec<u8>, version: Version, packet_id: u16, reason: Reas
     ack(out, first_byte::PUBCOMP, version, packet_id, reason);
 }
 
-/// Appends PUBACK with a text for people, which is left out in 3.1.1 and when the packet would be too large for the client.
-/// Not for a client that did not ask for problem information [MQTT-3.1.2-29].
+/// Appends PUBACK with a text for people, which is left out in 3.1.1 and when the packet would be
+/// too large for the client. Not for a client that did not ask for problem information
+/// [MQTT-3.1.2-29].
 pub fn puback_with(
     out: &mut Vec<u8>,
     version: Version,
@@ -70,7 +73,8 @@ pub fn pubrec_with(
     );
 }
 
-/// Appends SUBACK: one reason a filter, in the order of SUBSCRIBE [MQTT-3.8.4-6]; in 3.1.1 all failures are 0x80.
+/// Appends SUBACK: one reason a filter, in the order of SUBSCRIBE [MQTT-3.8.4-6]; in 3.1.1 all
+/// failures are 0x80.
 pub fn suback(out: &mut Vec<u8>, version: Version, packet_id: u16, reasons: &[ReasonCode]) {
     match version {
         Version::V311 => {
@@ -97,8 +101,8 @@ pub fn pingresp(out: &mut Vec<u8>) {
     put::packet(out, first_byte::PINGRESP, 0);
 }
 
-/// Appends DISCONNECT, to MQTT 5 clients only: a 3.1.1 server closes without a word, and nothing is written.
-/// The text is left out when the packet would be too large for the client.
+/// Appends DISCONNECT, to MQTT 5 clients only: a 3.1.1 server closes without a word, and nothing is
+/// written. The text is left out when the packet would be too large for the client.
 pub fn disconnect(
     out: &mut Vec<u8>,
     version: Version,

@@ -1,13 +1,15 @@
 //! CONNACK to bytes (section 3.2).
 //!
-//! Owns: which of its properties are sent. Invariant: it fits the client's maximum packet size wherever the specification lets it.
+//! Owns: which of its properties are sent. Invariant: it fits the client's maximum packet size
+//! wherever the specification lets it.
 
 use super::put;
 use crate::packet::property::id;
 use crate::packet::reason::ReasonCode;
 use crate::packet::types::{Qos, Version, first_byte};
 
-/// The answer to CONNECT. All but the first two fields are for MQTT 5 only; `None` sends nothing, which means the default.
+/// The answer to CONNECT. All but the first two fields are for MQTT 5 only; `None` sends nothing,
+/// which means the default.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnAck<'a> {
     /// Must be false unless the reason is `Success`. [MQTT-3.2.2-6]
@@ -59,7 +61,8 @@ impl ConnAck<'_> {
     }
 }
 
-/// Appends CONNACK for a client that takes packets of at most `packet_size_max` bytes. Properties go to MQTT 5 clients only.
+/// Appends CONNACK for a client that takes packets of at most `packet_size_max` bytes. Properties
+/// go to MQTT 5 clients only.
 pub fn connack(
     out: &mut Vec<u8>,
     version: Version,
@@ -90,8 +93,8 @@ pub fn connack(
     put::properties(out, &block);
 }
 
-/// Adds reason string and user properties as far as a packet with `before` bytes in front of its properties stays within
-/// `packet_size_max`: the string first, then all user properties or none.
+/// Adds reason string and user properties as far as a packet with `before` bytes in front of its
+/// properties stays within `packet_size_max`: the string first, then all user properties or none.
 pub(super) fn add_optional(
     block: &mut Vec<u8>,
     packet_size_max: Option<u32>,

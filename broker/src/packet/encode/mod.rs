@@ -1,7 +1,8 @@
 //! Packets to bytes, appended to a `Vec` that is kept.
 //!
-//! Owns: what a server sends. Never: checks what a decoder has checked before (topics, properties). Invariant: the remaining
-//! length is computed before anything is written, so nothing is moved afterwards.
+//! Owns: what a server sends. Never: checks what a decoder has checked before (topics, properties).
+//! Invariant: the remaining length is computed before anything is written, so nothing is moved
+//! afterwards.
 
 mod answer;
 mod connack;

@@ -21,7 +21,8 @@ pub struct Publish<'a> {
     pub topic_alias: Option<u16>,
     /// Those of the subscriptions that matched, each not 0.
     pub subscription_ids: &'a [u32],
-    /// Further properties as they lie on the wire, such as `PublishProperties::raw_forwardable` gives.
+    /// Further properties as they lie on the wire, such as `PublishProperties::raw_forwardable`
+    /// gives.
     pub properties: &'a [u8],
     pub payload: &'a [u8],
 }
@@ -32,14 +33,16 @@ pub fn publish_len(version: Version, publish: &Publish<'_>) -> usize {
     1 + put::varint_len(remaining) + remaining
 }
 
-/// Appends the packet. Returns where in `out` its packet id lies, for `set_packet_id`; `None` at QoS 0.
+/// Appends the packet. Returns where in `out` its packet id lies, for `set_packet_id`; `None` at
+/// QoS 0.
 pub fn publish(out: &mut Vec<u8>, version: Version, publish: &Publish<'_>) -> Option<usize> {
     let packet_id_at = publish_head(out, version, publish);
     out.extend_from_slice(publish.payload);
     packet_id_at
 }
 
-/// Appends all but the payload, which must follow: so that one payload in memory serves many receivers.
+/// Appends all but the payload, which must follow: so that one payload in memory serves many
+/// receivers.
 pub fn publish_head(out: &mut Vec<u8>, version: Version, publish: &Publish<'_>) -> Option<usize> {
     let flags = u8::from(publish.dup) << 3 | (publish.qos as u8) << 1 | u8::from(publish.retain);
     let remaining = remaining_len(version, publish);
@@ -62,7 +65,8 @@ pub fn publish_head(out: &mut Vec<u8>, version: Version, publish: &Publish<'_>) 
     packet_id_at
 }
 
-/// Gives an encoded packet another packet id, so that one encoding serves many receivers. `at` is what `publish` returned.
+/// Gives an encoded packet another packet id, so that one encoding serves many receivers. `at` is
+/// what `publish` returned.
 pub fn set_packet_id(encoded: &mut [u8], at: usize, packet_id: u16) {
     encoded[at..at + 2].copy_from_slice(&packet_id.to_be_bytes());
 }
