@@ -8,14 +8,13 @@ mod sql;
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::child::{ChildGuard, signal};
+use crate::child::{ChildGuard, signal, try_signal};
 use crate::wait::free_port;
 use cluster::Installation;
 
@@ -145,10 +144,10 @@ impl Postgres {
     }
 
     /// Ends `freeze`.
-    #[track_caller]
     pub fn thaw(&self) {
         for process in self.processes() {
-            signal(process, "CONT");
+            // Thawed, the server may have started children that have ended since.
+            try_signal(process, "CONT");
         }
     }
 
@@ -261,14 +260,9 @@ impl Drop for Postgres {
             return;
         };
         // An immediate stop lets the server end its children and free its shared memory; if that takes long, the guard kills.
-        let asked = Command::new("kill")
-            .args(["-s", "QUIT", &server.id().to_string()])
-            .status();
-        let _ = Command::new("kill")
-            .args(["-s", "CONT", &server.id().to_string()])
-            .status();
+        let asked = try_signal(server.id(), "QUIT") && try_signal(server.id(), "CONT");
         let started = Instant::now();
-        while asked.is_ok() && server.try_wait().is_none() && started.elapsed() < STOP_DEADLINE {
+        while asked && server.try_wait().is_none() && started.elapsed() < STOP_DEADLINE {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -50,11 +50,17 @@ pub(super) async fn commit(
 ) -> Result<(), Failure> {
     ensure_partitions(session, batch, Indexes::affordable(heavy)).await?;
     let written = write(session, journal, batch, ids, scratch).await;
-    if written.is_err() && session.is_usable() {
-        // If this fails as well the connection is gone, and the server rolls back by itself.
-        let _ = session
-            .answer(session.client().batch_execute("ROLLBACK"))
-            .await;
+    match &written {
+        Ok(()) => {}
+        // It would be silent once more; the session is given up, and the server rolls back when it notices.
+        Err(Failure::Silent(_)) => {}
+        Err(_) if !session.is_usable() => {}
+        Err(_) => {
+            // If this fails as well the connection is gone, and the server rolls back by itself.
+            let _ = session
+                .answer(session.client().batch_execute("ROLLBACK"))
+                .await;
+        }
     }
     written
 }

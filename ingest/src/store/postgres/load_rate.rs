@@ -30,6 +30,10 @@ impl LoadRate {
     pub(super) fn is_heavy(&self) -> bool {
         self.heavy.load(Ordering::Relaxed)
     }
+
+    pub(super) fn set_heavy(&self, heavy: bool) {
+        self.heavy.store(heavy, Ordering::Relaxed);
+    }
 }
 
 /// The maintenance thread's side: turns counts and durations into heavy or light.
@@ -61,7 +65,7 @@ impl Judge {
             return false;
         }
         self.contradicted_for = Duration::ZERO;
-        rate.heavy.store(!heavy, Ordering::Relaxed);
+        rate.set_heavy(!heavy);
         true
     }
 }

@@ -276,3 +276,6 @@ async fn drop_tree(client: &Client, name: &str) -> Result<(), Failure> {
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
     Ok(client.batch_execute(&sql).await?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,9 @@ const RECENT: Micros = 40 * DAY;
 /// 6,400 of them. A batch that spreads wider is refused and so split.
 const PARTITIONS_PER_BATCH_MAX: usize = 256;
 
+/// Partitions made in one transaction, for the same reason; more would also keep others waiting.
+const PARTITIONS_PER_CREATION: usize = 16;
+
 /// The times `from <= t < to` of a partitioned table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Partition {
@@ -140,7 +143,7 @@ impl Partitions {
     }
 }
 
-/// Makes the partitions that `times` need, each in a transaction of its own.
+/// Makes the partitions that `times` need, in transactions of their own.
 pub(super) async fn ensure(
     client: &Client,
     partitions: &mut Partitions,
@@ -148,10 +151,11 @@ pub(super) async fn ensure(
     now: Micros,
     indexes: index::Indexes,
 ) -> Result<(), Failure> {
-    for partition in partitions.missing(times, now)? {
+    let missing = partitions.missing(times, now)?;
+    for group in missing.chunks(PARTITIONS_PER_CREATION) {
         let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({SCHEMA_LOCK})");
         client.batch_execute(&begin).await?;
-        let made = ensure_one(client, partitions, &partition, now, indexes).await;
+        let made = make(client, partitions, group, now, indexes).await;
         let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
         let ended = client.batch_execute(end).await;
         made?;
@@ -161,23 +165,23 @@ pub(super) async fn ensure(
 }
 
 /// Under the lock nobody else makes partitions, but somebody may have done it since we looked.
-async fn ensure_one(
+async fn make(
     client: &Client,
     partitions: &mut Partitions,
-    wanted: &Partition,
+    wanted: &[Partition],
     now: Micros,
     indexes: index::Indexes,
 ) -> Result<(), Failure> {
     *partitions = list(client, partitions.parent).await?;
-    if partitions.holding(wanted.from, wanted.to - 1).is_some() {
-        return Ok(());
+    for wanted in wanted {
+        if partitions.holding(wanted.from, wanted.to - 1).is_none() {
+            let partition = partitions.plan(wanted.from, now);
+            client
+                .batch_execute(&create(partitions.parent, &partition, indexes))
+                .await?;
+            partitions.insert(partition);
+        }
     }
-    // The name would be taken when it was made and then detached by hand; that error says so itself.
-    let partition = partitions.plan(wanted.from, now);
-    client
-        .batch_execute(&create(partitions.parent, &partition, indexes))
-        .await?;
-    partitions.insert(partition);
     Ok(())
 }
 

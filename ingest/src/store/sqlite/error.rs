@@ -140,3 +140,39 @@ fn fatal(
         source: Some(source.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn codes_mean_what_the_writer_can_do() {
+        for (code, expected) in [
+            (ffi::SQLITE_FULL, "unavailable"),
+            (ffi::SQLITE_IOERR, "unavailable"),
+            (ffi::SQLITE_IOERR_FSYNC, "unavailable"),
+            (ffi::SQLITE_BUSY, "unavailable"),
+            (ffi::SQLITE_BUSY_SNAPSHOT, "unavailable"),
+            (ffi::SQLITE_NOMEM, "unavailable"),
+            (ffi::SQLITE_CONSTRAINT_NOTNULL, "rejected"),
+            (ffi::SQLITE_CONSTRAINT_CHECK, "rejected"),
+            (ffi::SQLITE_TOOBIG, "rejected"),
+            (ffi::SQLITE_MISMATCH, "rejected"),
+            (ffi::SQLITE_READONLY, "fatal"),
+            (ffi::SQLITE_READONLY_DIRECTORY, "fatal"),
+            (ffi::SQLITE_CANTOPEN, "fatal"),
+            (ffi::SQLITE_NOTADB, "fatal"),
+            (ffi::SQLITE_CORRUPT, "fatal"),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let found = match Failure::Database(error).classify(Path::new("x.db")) {
+                StoreError::Unavailable { .. } => "unavailable",
+                StoreError::Rejected { .. } => "rejected",
+                StoreError::Fatal { .. } => "fatal",
+            };
+            assert_eq!(found, expected, "code {code}");
+        }
+    }
+}

@@ -55,7 +55,7 @@ fn recent_times_get_a_day_and_distant_ones_a_month() {
         to,
     );
     let (from, to) = ("2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z");
-    check(&none(), "2026-02-03T23:00:00Z", "samples_202602", from, to);
+    check(&none(), "2026-02-03T11:00:00Z", "samples_202602", from, to);
     let (from, to) = ("1969-12-01T00:00:00Z", "1970-01-01T00:00:00Z");
     check(&none(), "1969-12-31T23:59:59Z", "samples_196912", from, to);
     let (from, to) = ("2100-02-01T00:00:00Z", "2100-03-01T00:00:00Z");
