@@ -31,7 +31,8 @@ pub struct Event {
     /// When the condition began to hold: event time of the first sample beyond the limit; for silence, the last sign of life.
     #[serde(with = "rfc3339")]
     pub started_at: Micros,
-    /// Event time of this change: of the sample that made it; for silence, when the time was up, or of receipt of the next report.
+    /// Event time of this change: of the sample that made it; for silence, when the time was up, or when the next report was
+    /// received.
     #[serde(with = "rfc3339")]
     pub updated_at: Micros,
     /// How often this alert has fired, this time included.

@@ -95,7 +95,8 @@ impl PublishedLog {
         }
     }
 
-    /// To be called before the events are published. An entry replaces an earlier one with its id. After an error the entries are kept in memory only.
+    /// To be called before the events are published. An entry replaces an earlier one with its id. After an error the entries
+    /// are kept in memory only.
     pub fn append(&mut self, entries: &[Entry]) {
         self.entries
             .extend(entries.iter().map(|entry| (entry.id, *entry)));
@@ -244,7 +245,7 @@ mod tests {
             id: EventId([number; 16]),
             cause: EventId([number ^ 0xff; 16]),
             position: Position(u64::from(number) << 40),
-            lost: number % 2 == 0,
+            lost: number.is_multiple_of(2),
             started_at: -1,
             updated_at: i64::from(number),
         }

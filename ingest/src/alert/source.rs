@@ -61,3 +61,85 @@ impl Source for Preparer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Config;
+    use crate::prepare::Meaning;
+    use crate::registry::Registry;
+
+    fn preparer() -> Preparer {
+        let devices = "device,site,metric,unit,scale\nboiler-*,north,,,\nboiler-*,,t,K,2\n";
+        let meaning = Config::default().meaning(Path::new("")).unwrap();
+        Preparer::new(Meaning {
+            registry: Arc::new(Registry::parse(Path::new("devices.csv"), devices).unwrap()),
+            ..meaning
+        })
+    }
+
+    fn record<'a>(topic: &'a str, payload: &'a str) -> Record<'a> {
+        Record {
+            received_at: 5,
+            qos: 1,
+            content_type: "",
+            client_id: "client",
+            user: "",
+            topic,
+            payload: payload.as_bytes(),
+        }
+    }
+
+    #[test]
+    fn samples_come_enriched_and_converted() {
+        let mut source = preparer();
+        let record = record("devices/boiler-1/telemetry", r#"{"t":21,"mode":"auto"}"#);
+        assert_eq!(Source::device(&source, &record), Some("boiler-1"));
+        let labels = Source::device_labels(&source, &record);
+        assert_eq!(labels, r#"{"site":"north"}"#);
+        let mut seen = Vec::new();
+        Source::samples(&mut source, Position(0), &record, &mut |sample| {
+            let Sample {
+                series,
+                device,
+                metric,
+                unit,
+                labels,
+                time,
+                has_device_time,
+                value,
+            } = *sample;
+            assert!((series, time, has_device_time) == (seen.len() as u32, 5, false));
+            seen.push(format!("{device} {metric} {value:?} {unit} {labels}"));
+        });
+        assert_eq!(
+            seen,
+            [
+                r#"boiler-1 t Number(42.0) K {"site":"north"}"#,
+                r#"boiler-1 mode Text("auto")  {"site":"north"}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_yields_nothing() {
+        let mut source = preparer();
+        let broken = record("devices/boiler-1/telemetry", "{");
+        // It is a sign of life all the same.
+        assert_eq!(Source::device(&source, &broken), Some("boiler-1"));
+        Source::samples(&mut source, Position(0), &broken, &mut |sample| {
+            panic!("{sample:?}");
+        });
+        let long = format!("devices/{}/telemetry", "x".repeat(NAME_BYTES_MAX + 1));
+        for topic in ["elsewhere", "devices//telemetry", long.as_str()] {
+            assert_eq!(
+                Source::device(&source, &record(topic, "{}")),
+                None,
+                "{topic}"
+            );
+        }
+    }
+}

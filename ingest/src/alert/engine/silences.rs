@@ -1,8 +1,8 @@
 //! Instances of silence rules, and their timers.
 //!
 //! Owns: what is kept of one, and the queue of deadlines. Invariant: an instance has at most one entry in the queue, and one
-//! that is not silent has it at its deadline or earlier. A report does not touch the queue: an entry that comes up too early goes back with the
-//! deadline that is true by then. So a report costs a comparison, and an instance comes up once per interval.
+//! that is not silent has it at its deadline or earlier. A report does not touch the queue: an entry that comes up too early
+//! goes back with the deadline that is true by then. So a report costs a comparison, and an instance comes up once per interval.
 //!
 //! A state is stored when an instance is armed, fires or resolves, not with each report: after a restart everybody gets the
 //! whole interval anyway.

@@ -1,5 +1,6 @@
 //! The lane's thread.
 
+mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +14,8 @@ use journal::{Chunk, Journal, Position, ReadError, Reader, Record, State};
 use telemetry::Micros;
 use tracing::{error, info, warn};
 
-use super::super::engine::{
-    Effects, Engine, Origin, Publication, Restored, Sample, Stage, Transition,
-};
+use super::super::engine::{Effects, Engine, Origin, Restored, Sample, Stage};
 
-use super::super::AlertEventRow;
 use super::super::pending::{AlertCheckpoint, Pending};
 use super::super::published::Entry;
 use super::super::publisher::Publisher;
@@ -156,9 +154,15 @@ impl Lane {
         let from = checkpoint.position;
         if from < start {
             let lost = start.since(from);
-            warn!(%from, %start, lost, "the journal begins behind the position of the alerts; records in between are not evaluated");
+            warn!(
+                %from, %start, lost,
+                "the journal begins behind the position of the alerts; records in between are not evaluated"
+            );
         } else if from > end {
-            error!(%from, %end, "the database knows alerts of records that the journal does not hold; evaluating what comes from now on");
+            error!(
+                %from, %end,
+                "the database knows alerts of records that the journal does not hold; going on at its end"
+            );
         }
         self.replay_from = from.clamp(start, end);
         self.live_from = end;
@@ -342,44 +346,6 @@ impl Lane {
         self.refusing = refusing;
     }
 
-    /// Publishes the effects and hands them to the store's writer: everything before `position` is evaluated.
-    fn settle(&mut self, position: Position) -> Flow {
-        if self.effects.is_empty() {
-            return Flow::Continue(());
-        }
-        let transitions = &self.effects.transitions;
-        if !transitions.is_empty() {
-            if !self.pending.wait_for_room(&self.control.stop) {
-                // Nothing of it has happened yet: a replay repeats it.
-                return Flow::Break(Stopped);
-            }
-            let unlogged = transitions
-                .iter()
-                .filter(|one| one.publication != Publication::Repeated);
-            let entries: Vec<Entry> = unlogged.map(entry).collect();
-            self.pending.announce(&entries);
-        }
-        let mut rows = Vec::with_capacity(transitions.len());
-        for transition in transitions {
-            let payload = transition.event.to_json();
-            self.publisher.publish(transition, &payload);
-            rows.push(row(transition, payload));
-        }
-        let resent = transitions.iter().filter_map(|one| match one.publication {
-            Publication::Resent { earlier } => Some(earlier),
-            _ => None,
-        });
-        let resent: Vec<_> = resent.collect();
-        if !resent.is_empty() {
-            self.pending.forget(resent);
-        }
-        self.recorded = position;
-        self.pending
-            .record(position, rows, self.effects.states.drain(..));
-        self.effects.clear();
-        Flow::Continue(())
-    }
-
     /// How long to wait for records: until the next deadline, at most until the next look at the flags.
     fn patience(&self) -> Duration {
         let Some(deadline) = self.engine.next_deadline() else {
@@ -409,32 +375,6 @@ impl Lane {
         ] {
             counter.store(value, Ordering::Relaxed);
         }
-    }
-}
-
-fn entry(transition: &Transition) -> Entry {
-    Entry {
-        id: transition.id,
-        cause: transition.cause,
-        position: transition.position,
-        lost: false,
-        started_at: transition.event.started_at,
-        updated_at: transition.event.updated_at,
-    }
-}
-
-fn row(transition: &Transition, payload: String) -> AlertEventRow {
-    let event = &transition.event;
-    AlertEventRow {
-        id: event.id.clone(),
-        time: event.updated_at,
-        rule: event.rule.clone(),
-        device: event.device.clone(),
-        metric: event.metric.clone(),
-        severity: event.severity.as_str().to_owned(),
-        state: event.state.as_str().to_owned(),
-        value: event.value,
-        payload,
     }
 }
 

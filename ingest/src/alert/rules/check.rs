@@ -10,8 +10,9 @@ use globset::{GlobBuilder, GlobMatcher};
 use toml::Spanned;
 
 use super::super::silence::Silence;
-use super::super::threshold::{Limit, Threshold};
-use super::file::{Clear, HumanDuration, RuleEntry, RuleFile};
+use super::super::threshold::Threshold;
+use super::file::{HumanDuration, RuleEntry, RuleFile};
+use super::limit::limit;
 use super::template::{TEMPLATE_BYTES_MAX, Template};
 use super::{Condition, RULES_MAX, Rule, RuleError, Scope, Severity};
 
@@ -48,13 +49,13 @@ pub(super) fn check(file: &RuleFile, text: &str) -> Result<Vec<Rule>, Vec<RuleEr
     }
 }
 
-struct Errors<'a> {
+pub(super) struct Errors<'a> {
     text: &'a str,
     list: Vec<RuleError>,
 }
 
 impl Errors<'_> {
-    fn add<T>(&mut self, place: &Spanned<T>, message: String, hint: Option<String>) {
+    pub(super) fn add<T>(&mut self, place: &Spanned<T>, message: String, hint: Option<String>) {
         self.list.push(RuleError {
             span: place.span(),
             message,
@@ -62,7 +63,7 @@ impl Errors<'_> {
         });
     }
 
-    fn hint<T>(&mut self, place: &Spanned<T>, message: impl Into<String>, hint: &str) {
+    pub(super) fn hint<T>(&mut self, place: &Spanned<T>, message: impl Into<String>, hint: &str) {
         self.add(place, message.into(), Some(hint.to_owned()));
     }
 }
@@ -233,111 +234,6 @@ fn threshold(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Threshold> {
     };
     let limit = limit(entry, errors)?;
     Some(Threshold { limit, hold })
-}
-
-fn limit(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Limit> {
-    if let Some(above) = &entry.above {
-        let at = finite(above, *above.get_ref(), errors)?;
-        let clear = clear_at(entry, at, errors)?;
-        return if clear <= at {
-            Some(Limit::Above { at, clear })
-        } else {
-            wrong_side(entry, "must not lie above `above`", errors)
-        };
-    }
-    if let Some(below) = &entry.below {
-        let at = finite(below, *below.get_ref(), errors)?;
-        let clear = clear_at(entry, at, errors)?;
-        return if clear >= at {
-            Some(Limit::Below { at, clear })
-        } else {
-            wrong_side(entry, "must not lie below `below`", errors)
-        };
-    }
-    let outside = entry.outside.as_ref()?;
-    let [low, high] = range(outside, *outside.get_ref(), errors)?;
-    let [clear_low, clear_high] = clear_range(entry, [low, high], errors)?;
-    if clear_low < low || clear_high > high {
-        return wrong_side(entry, "must lie within `outside`", errors);
-    }
-    Some(Limit::Outside {
-        low,
-        high,
-        clear_low,
-        clear_high,
-    })
-}
-
-/// Where the alert ends, by default at the threshold itself.
-fn clear_at(entry: &RuleEntry, default: f64, errors: &mut Errors<'_>) -> Option<f64> {
-    let Some(clear) = &entry.clear else {
-        return Some(default);
-    };
-    match *clear.get_ref() {
-        Clear::At(at) => finite(clear, at, errors),
-        Clear::Range(_) => {
-            errors.hint(
-                clear,
-                "`clear` is a range, and the condition has one limit",
-                "write a single number",
-            );
-            None
-        }
-    }
-}
-
-fn clear_range(entry: &RuleEntry, default: [f64; 2], errors: &mut Errors<'_>) -> Option<[f64; 2]> {
-    let Some(clear) = &entry.clear else {
-        return Some(default);
-    };
-    match *clear.get_ref() {
-        Clear::Range(limits) => range(clear, limits, errors),
-        Clear::At(_) => {
-            errors.hint(
-                clear,
-                "`clear` is a single number, and `outside` has two limits",
-                "write the inner range in which all is well again: `clear = [low, high]`",
-            );
-            None
-        }
-    }
-}
-
-fn wrong_side<T>(entry: &RuleEntry, demand: &str, errors: &mut Errors<'_>) -> Option<T> {
-    if let Some(clear) = &entry.clear {
-        errors.hint(
-            clear,
-            format!("`clear` {demand}"),
-            "it is where the alert ends, on the good side of where it begins",
-        );
-    }
-    None
-}
-
-fn range<T>(place: &Spanned<T>, limits: [f64; 2], errors: &mut Errors<'_>) -> Option<[f64; 2]> {
-    let low = finite(place, limits[0], errors)?;
-    let high = finite(place, limits[1], errors)?;
-    if low > high {
-        errors.hint(
-            place,
-            format!("the range begins at `{low}` and ends at `{high}`"),
-            "write the lower number first",
-        );
-        return None;
-    }
-    Some([low, high])
-}
-
-fn finite<T>(place: &Spanned<T>, number: f64, errors: &mut Errors<'_>) -> Option<f64> {
-    if !number.is_finite() {
-        errors.add(
-            place,
-            format!("`{number}` is not a number to compare with"),
-            None,
-        );
-        return None;
-    }
-    Some(number)
 }
 
 /// In microseconds.

@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod limit;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -162,6 +162,16 @@ impl World {
         self.pending.committed(&changes);
     }
 
+    /// Blocks until the lane's thread has handed over so many events.
+    #[track_caller]
+    fn wait_for_pending(&self, count: usize) {
+        let deadline = deadline();
+        while self.pending.events_len() < count {
+            assert!(Instant::now() < deadline, "{:?}", self.lines());
+            thread::yield_now();
+        }
+    }
+
     /// kill -9: takes along what is not durable, and what is not committed.
     fn crash(&mut self) {
         self.lane = None;
@@ -717,7 +727,7 @@ fn the_lane_waits_rather_than_drops_when_the_store_is_away() {
     for device in ["a", "b", "c"] {
         world.journal.push(SECOND, device, "t=91");
     }
-    world.outlet.wait_for_events(2);
+    world.wait_for_pending(2);
     assert_eq!(world.pending.take().events.len(), 2);
     world.outlet.wait_for_events(3);
     assert!(lane.stop(deadline()));
@@ -727,7 +737,7 @@ fn the_lane_waits_rather_than_drops_when_the_store_is_away() {
     world.pending.deliver_checkpoint(AlertCheckpoint::default());
     world.outlet = FakeOutlet::default();
     let lane = spawn(world.parts()).unwrap();
-    world.outlet.wait_for_events(1);
+    world.wait_for_pending(1);
     assert!(!lane.stop(Instant::now()));
     let changes = world.pending.take();
     assert_eq!(changes.position, Some(Position(1)));
