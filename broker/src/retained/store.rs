@@ -45,10 +45,10 @@ pub(super) type Unwritten = (Arc<str>, Option<Arc<Message>>);
 pub(super) struct Scan<'a> {
     /// `None`: all topics, also those that begin with `$`.
     filter: Option<&'a str>,
-    /// What the topics still to be looked at begin with.
-    prefix: &'a str,
-    /// `a/#` matches `a` too, which does not begin with `a/`.
-    parent: Option<&'a str>,
+    /// One topic to look up: all of a filter without wildcards; and `a/#` matches `a` too.
+    topic: Option<&'a str>,
+    /// What the topics to be searched begin with; `None` when there is nothing to search.
+    prefix: Option<&'a str>,
     after: Option<Arc<Message>>,
     done: bool,
 }
@@ -141,11 +141,15 @@ impl Store {
     /// The next messages of a scan, those that expired before `now` left out.
     pub(super) fn page(&self, scan: &mut Scan<'_>, now: i64, page: &mut Vec<Arc<Message>>) {
         let is_due = |message: &Message| expires_at(message).is_none_or(|at| at > now);
-        if let Some(message) = scan.parent.take().and_then(|parent| self.get(parent)) {
+        if let Some(message) = scan.topic.take().and_then(|topic| self.get(topic)) {
             page.extend(is_due(message).then(|| Arc::clone(message)));
         }
-        for (looked_at, ByTopic(message)) in self.from(scan).enumerate() {
-            if !message.topic.starts_with(scan.prefix) {
+        let Some(prefix) = scan.prefix else {
+            scan.done = true;
+            return;
+        };
+        for (looked_at, ByTopic(message)) in self.from(prefix, scan).enumerate() {
+            if !message.topic.starts_with(prefix) {
                 break;
             }
             let is_wanted = scan
@@ -162,10 +166,10 @@ impl Store {
         scan.done = true;
     }
 
-    fn from(&self, scan: &Scan<'_>) -> btree_set::Range<'_, ByTopic> {
+    fn from(&self, prefix: &str, scan: &Scan<'_>) -> btree_set::Range<'_, ByTopic> {
         let start = match &scan.after {
             Some(message) => Bound::Excluded(&*message.topic),
-            None => Bound::Included(scan.prefix),
+            None => Bound::Included(prefix),
         };
         self.messages.range::<str, _>((start, Bound::Unbounded))
     }
@@ -222,27 +226,29 @@ impl Store {
 
 impl<'a> Scan<'a> {
     pub(super) fn new(filter: &'a str) -> Scan<'a> {
-        let parent = filter
-            .strip_suffix("/#")
-            .filter(|parent| !topic::is_wildcard(parent));
+        let (topic, prefix) = match filter.strip_suffix("/#") {
+            _ if !topic::is_wildcard(filter) => (Some(filter), None),
+            // With the slash: `a1` and all its kin need not be looked at.
+            Some(parent) if !topic::is_wildcard(parent) => {
+                (Some(parent), Some(&filter[..filter.len() - 1]))
+            }
+            _ => (None, Some(topic::literal_prefix(filter))),
+        };
         Scan {
             filter: Some(filter),
-            prefix: match parent {
-                // With the slash: `a1` and all its kin need not be looked at.
-                Some(_) => &filter[..filter.len() - 1],
-                None => topic::literal_prefix(filter),
-            },
-            parent,
+            topic,
+            prefix,
             after: None,
             done: false,
         }
     }
 
+    /// Every topic, also those that begin with `$`, which no wildcard at the start matches.
     pub(super) fn everything() -> Scan<'static> {
         Scan {
             filter: None,
-            prefix: "",
-            parent: None,
+            topic: None,
+            prefix: Some(""),
             after: None,
             done: false,
         }

@@ -123,8 +123,12 @@ fn everything_about_a_message_comes_back_after_a_restart() {
     retained.put(&message("old", b"2")).unwrap();
     retained.put(&message("gone", b"1")).unwrap();
     retained.put(&message("gone", b"")).unwrap();
+    retained.put(&message("$SYS/up", b"1")).unwrap();
     drop(retained);
+    // Twice: read from what was appended, and from what was rewritten.
+    drop(open(&folder));
     let retained = open(&folder);
+    assert_eq!(topics(&retained, "$SYS/#"), ["$SYS/up"]);
     assert_eq!(
         contents(&retained),
         contents_of(&[("old", b"2"), (&full.topic, &full.payload)])
