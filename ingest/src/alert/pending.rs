@@ -45,6 +45,7 @@ struct Shared {
 struct Inner {
     checkpoint: Option<AlertCheckpoint>,
     restored: Vec<Entry>,
+    journal_end: Option<Position>,
     events: Vec<AlertEventRow>,
     states: HashMap<InstanceKey, Option<String>>,
     position: Option<Position>,
@@ -83,6 +84,18 @@ impl Pending {
         Pending {
             shared: Arc::new(shared),
         }
+    }
+
+    /// Tells where the journal ended before the gate took its first message of this process: published events of records from there
+    /// on are of records that a crash took along. To be called before the gate starts; otherwise the lane takes the journal's
+    /// end when it is spawned, and the first messages of devices that were quick to reconnect may raise an alert again.
+    pub fn note_journal_end(&self, end: Position) {
+        self.lock().journal_end = Some(end);
+    }
+
+    /// For the lane: what `note_journal_end` was told.
+    pub(crate) fn noted_journal_end(&self) -> Option<Position> {
+        self.lock().journal_end
     }
 
     /// For the store's writer, once, after its first `Store::load`: the alerts lane starts from here. Later calls are ignored,

@@ -60,7 +60,8 @@ struct Control {
 
 /// Starts the thread `alerts`. It waits for `Pending::deliver_checkpoint`, then evaluates from there.
 ///
-/// To be called before the gate takes its first message: silence is measured from here on, and records from here on are new.
+/// Silence is measured from here on. When the gate is running already, `Pending::note_journal_end` must have been called before
+/// it started.
 pub fn spawn(parts: Parts) -> io::Result<LaneHandle> {
     let control = Arc::new(Control::default());
     let stats = Arc::new(Stats::default());

@@ -85,7 +85,8 @@ type Flow = ControlFlow<Stopped>;
 impl Lane {
     pub(super) fn new(parts: Parts, control: Arc<Control>, stats: Arc<Stats>) -> Lane {
         let started_at = parts.clock.now();
-        let started_end = parts.journal.end();
+        let noted = parts.pending.noted_journal_end();
+        let started_end = noted.unwrap_or_else(|| parts.journal.end());
         Lane {
             engine: Engine::new(Arc::clone(&parts.rules), &parts.config, started_at),
             publisher: Publisher::new(parts.outlet, Arc::clone(&stats)),

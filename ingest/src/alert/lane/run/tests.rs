@@ -375,6 +375,25 @@ fn a_message_sent_again_after_a_crash_is_no_second_alert() {
 }
 
 #[test]
+fn a_device_that_reconnects_before_the_lane_starts_raises_no_second_alert() {
+    let mut world = World::new(RULES);
+    world.start();
+    world.send(1, "a", "t=91@1");
+    world.crash();
+    world.pending = Pending::open(world.folder.path(), 1000);
+    world.pending.note_journal_end(world.journal.end());
+    world.journal.push(2 * SECOND, "c", "t=0");
+    world.journal.push(2 * SECOND, "a", "t=91@1");
+    let mut lane = Lane::new(world.parts(), Arc::default(), Arc::default());
+    assert!(lane.begin(&world.database.checkpoint()).is_continue());
+    let reader = world.journal.reader(lane.next).unwrap();
+    world.lane = Some((lane, reader));
+    world.run();
+    assert_eq!(world.lines(), ["1 hot a t firing"]);
+    world.check_active();
+}
+
+#[test]
 fn another_record_in_the_place_of_a_lost_one_is_its_own_alert() {
     let mut world = World::new(RULES);
     world.start();
