@@ -1,6 +1,8 @@
-//! How fast records become durable, beside a bare file that is written and synced in frames of the same size.
+//! How fast records become durable, beside a bare file that is written and synced in frames of the
+//! same size.
 //!
-//! `cargo bench -p journal` prints medians over a few short runs. Nothing is judged here: the disk decides most of it.
+//! `cargo bench -p journal` prints medians over a few short runs. Nothing is judged here: the disk
+//! decides most of it.
 
 use std::fs::File;
 use std::io::Write;

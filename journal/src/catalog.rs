@@ -1,15 +1,15 @@
 //! Which segment holds a position, and where in it.
 //!
-//! Owns: the list of segments and a sparse index into each. Never: touches a file. Invariant: segments follow each other without
-//! gaps, and their bytes are those that are durable.
+//! Owns: the list of segments and a sparse index into each. Never: touches a file. Invariant:
+//! segments follow each other without gaps, and their bytes are those that are durable.
 
 use std::collections::VecDeque;
 
 use crate::Position;
 use crate::format::SEGMENT_HEADER_BYTES;
 
-/// One index entry in so many bytes: a reader that looks for a position reads at most this much in vain, and 10 GB of journal cost
-/// less than a megabyte of index.
+/// One index entry in so many bytes: a reader that looks for a position reads at most this much in
+/// vain, and 10 GB of journal cost less than a megabyte of index.
 const INDEX_STEP_BYTES: u64 = 256 << 10;
 
 #[derive(Debug, Clone)]
@@ -111,7 +111,8 @@ impl Catalog {
         self.bytes += frame_bytes;
     }
 
-    /// The oldest segment (first position and bytes) when all its records lie before `released` and it is not the active one.
+    /// The oldest segment (first position and bytes) when all its records lie before `released` and
+    /// it is not the active one.
     pub(crate) fn removable(&self, released: Position) -> Option<(Position, u64)> {
         let next = self.segments.get(1)?;
         let oldest = &self.segments[0];

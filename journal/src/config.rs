@@ -1,18 +1,21 @@
 //! The journal's section of the configuration.
 //!
-//! Owns: the keys, their defaults and what they must satisfy. Never: reads a file. Invariant: `Settings` made by `validate` are
-//! consistent with each other, so nothing behind them checks again.
+//! Owns: the keys, their defaults and what they must satisfy. Never: reads a file. Invariant:
+//! `Settings` made by `validate` are consistent with each other, so nothing behind them checks
+//! again.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-/// A frame holds at most this many bytes of records, unless one batch alone is larger. It is what one `fdatasync` answers for:
-/// large enough that the sync costs little beside the copying, small enough that nobody waits long behind it.
+/// A frame holds at most this many bytes of records, unless one batch alone is larger. It is what
+/// one `fdatasync` answers for: large enough that the sync costs little beside the copying, small
+/// enough that nobody waits long behind it.
 pub const FRAME_BYTES_MAX: usize = 2 << 20;
 
-/// How often a write that found the disk full is tried again when no space is released: somebody may free space from outside.
+/// How often a write that found the disk full is tried again when no space is released: somebody
+/// may free space from outside.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A segment is at most this part of `max_size`, because space comes back in whole segments.
@@ -20,7 +23,8 @@ const SEGMENTS_MIN: u64 = 4;
 
 const MAX_SIZE_MIN: ByteSize = ByteSize::mib(1);
 const SEGMENT_SIZE_MIN: ByteSize = ByteSize::kib(64);
-/// A segment must stay readable by a process that maps or counts it in 32 bits, and quick to verify alone.
+/// A segment must stay readable by a process that maps or counts it in 32 bits, and quick to verify
+/// alone.
 const SEGMENT_SIZE_MAX: ByteSize = ByteSize::gib(2);
 const WRITE_BUFFER_MIN: ByteSize = ByteSize::kib(64);
 
@@ -30,7 +34,8 @@ const WRITE_BUFFER_MIN: ByteSize = ByteSize::kib(64);
 pub struct Config {
     /// Bytes of segments at which the journal is full and pushes back.
     pub max_size: ByteSize,
-    /// Bytes after which a new segment is begun; space is reclaimed in whole segments. At most a quarter of `max_size` is used.
+    /// Bytes after which a new segment is begun; space is reclaimed in whole segments. At most a
+    /// quarter of `max_size` is used.
     pub segment_size: ByteSize,
     /// Bytes kept in memory so that readers at the tail need no disk.
     pub tail_memory: ByteSize,

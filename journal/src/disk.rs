@@ -1,7 +1,8 @@
 //! The only door to the disk.
 //!
-//! Owns: every system call the journal makes on files. Never: decides anything. Invariant: no other module of this crate names
-//! `std::fs`, so a test that stands behind `Disk` can make any single call fail, or lose what was not synced.
+//! Owns: every system call the journal makes on files. Never: decides anything. Invariant: no other
+//! module of this crate names `std::fs`, so a test that stands behind `Disk` can make any single
+//! call fail, or lose what was not synced.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -44,10 +45,12 @@ pub trait DiskFile: Send + Sync {
     /// Reads what is there, at most `buffer.len()` bytes; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Writes as much as it can of `slices` (at most `IOV_MAX` of them); returns the number of bytes.
+    /// Writes as much as it can of `slices` (at most `IOV_MAX` of them); returns the number of
+    /// bytes.
     fn write_vectored_at(&self, slices: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
 
-    /// Makes the file at least `length` bytes long, zeros behind the former end, with the space for them promised.
+    /// Makes the file at least `length` bytes long, zeros behind the former end, with the space for
+    /// them promised.
     fn allocate(&self, length: u64) -> io::Result<()>;
 
     fn truncate(&self, length: u64) -> io::Result<()>;
@@ -56,7 +59,8 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
 }
 
-/// The slices one `write_vectored_at` may carry: Linux's `UIO_MAXIOV`, the largest of the systems we know.
+/// The slices one `write_vectored_at` may carry: Linux's `UIO_MAXIOV`, the largest of the systems
+/// we know.
 pub const SLICES_MAX: usize = 1024;
 
 /// The operating system's files.

@@ -1,7 +1,8 @@
 //! Why a journal cannot be opened.
 //!
-//! Owns: the words for what is wrong with a journal's files and what a person can do about it. Never: decides what is wrong.
-//! Invariant: damage always names the file, the byte and the position.
+//! Owns: the words for what is wrong with a journal's files and what a person can do about it.
+//! Never: decides what is wrong. Invariant: damage always names the file, the byte and the
+//! position.
 
 use std::io;
 use std::path::PathBuf;
@@ -25,7 +26,8 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
-/// Records that were durable cannot be read back. Nothing is changed: neither the damaged file nor those behind it.
+/// Records that were durable cannot be read back. Nothing is changed: neither the damaged file nor
+/// those behind it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the journal is damaged: `{path}`, byte {offset}, position {position}: {kind}; {}",
@@ -81,8 +83,9 @@ impl DamageKind {
             DamageKind::Version(_) => "start the version of Millrace that wrote it",
             DamageKind::Foreign { .. } => "move the file to where it belongs",
             _ => {
-                "restore this file from a copy (`millrace journal verify` checks the result), or move the journal's folder \
-                 away to begin an empty one without the records that were not stored yet"
+                "restore this file from a copy (`millrace journal verify` checks the result), or \
+                 move the journal's folder away to begin an empty one without the records that \
+                 were not stored yet"
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The bytes of a segment file.
 //!
-//! Owns: the layout of segment and frame headers and the names of files. Never: does I/O. Invariant: what `encode` writes, `parse`
-//! returns; anything else is refused with its reason.
+//! Owns: the layout of segment and frame headers and the names of files. Never: does I/O.
+//! Invariant: what `encode` writes, `parse` returns; anything else is refused with its reason.
 //!
-//! A journal is a folder of segments. A segment is named by the position of its first record and holds frames one after
-//! another; a frame is one commit. All numbers are little-endian.
+//! A journal is a folder of segments. A segment is named by the position of its first record and
+//! holds frames one after another; a frame is one commit. All numbers are little-endian.
 //!
 //! ```text
 //! 00000000000000000000.log   00000000000000183204.log   00000000000000366118.log
@@ -24,15 +24,17 @@
 //!                                        32     records, as `RecordBatch` encodes them
 //! ```
 //!
-//! The mark is the journal's own random bytes and not a constant, so that a payload cannot imitate a frame: devices do not know
-//! it. It also tells frames of another journal apart. CRC-32 is the IEEE polynomial.
+//! The mark is the journal's own random bytes and not a constant, so that a payload cannot imitate
+//! a frame: devices do not know it. It also tells frames of another journal apart. CRC-32 is the
+//! IEEE polynomial.
 //!
-//! The space of a segment is promised by `fallocate` when its first frame is written. Measured on ext4 over a virtual disk, the
-//! median `fdatasync` of a 200-byte frame takes 0.09 ms in promised space and 0.14 ms without, because the length of the file does
-//! not change; larger frames cost the same either way (0.15 ms at 4 KB, 0.17 ms at 60 KB). And a full disk shows up when a
-//! segment is begun, not in the middle of a frame. Space that was written before would be faster still (0.09 to 0.11 ms at any
-//! size), but zeroing it first writes everything twice, and using old segments again would leave old frames behind the
-//! new, where recovery wants to see nothing.
+//! The space of a segment is promised by `fallocate` when its first frame is written. Measured on
+//! ext4 over a virtual disk, the median `fdatasync` of a 200-byte frame takes 0.09 ms in promised
+//! space and 0.14 ms without, because the length of the file does not change; larger frames cost
+//! the same either way (0.15 ms at 4 KB, 0.17 ms at 60 KB). And a full disk shows up when a segment
+//! is begun, not in the middle of a frame. Space that was written before would be faster still
+//! (0.09 to 0.11 ms at any size), but zeroing it first writes everything twice, and using old
+//! segments again would leave old frames behind the new, where recovery wants to see nothing.
 
 use uuid::Uuid;
 
@@ -40,7 +42,8 @@ use crate::Position;
 
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 64;
 pub(crate) const FRAME_HEADER_BYTES: u64 = 32;
-/// The bytes of records a frame can hold: its length field is 32 bits, and recovery holds a frame in memory.
+/// The bytes of records a frame can hold: its length field is 32 bits, and recovery holds a frame
+/// in memory.
 pub(crate) const FRAME_RECORDS_BYTES_LIMIT: usize = 1 << 30;
 
 const MAGIC: [u8; 8] = *b"MILLRACE";
@@ -163,7 +166,8 @@ impl FrameHeader {
         bytes
     }
 
-    /// `None` when the bytes do not begin a frame of this journal. The records' checksum is a separate question (`vouches_for`).
+    /// `None` when the bytes do not begin a frame of this journal. The records' checksum is a
+    /// separate question (`vouches_for`).
     pub(crate) fn parse(
         bytes: &[u8; FRAME_HEADER_BYTES as usize],
         mark: Mark,

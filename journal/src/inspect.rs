@@ -1,7 +1,8 @@
 //! The journal shown to people: what is in a folder, and whether it is intact.
 //!
-//! Owns: read-only walks over a folder. Never: changes a byte, or disturbs a process that has the journal open. Invariant: while a
-//! process writes, what is reported was true at some moment of the walk; a frame that is just being written may look torn.
+//! Owns: read-only walks over a folder. Never: changes a byte, or disturbs a process that has the
+//! journal open. Invariant: while a process writes, what is reported was true at some moment of the
+//! walk; a frame that is just being written may look torn.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ use crate::recovery::{Found, Seen, list_segments, read_segment_header, scan};
 use crate::walk::{Frame, FrameWalk, Step};
 use crate::{Chunk, Position, TornTail};
 
-/// While a process writes and removes segments a walk can miss one, or see half a frame. Then it is begun again, so often at most.
+/// While a process writes and removes segments a walk can miss one, or see half a frame. Then it is
+/// begun again, so often at most.
 const ATTEMPTS_MAX: usize = 8;
 
 /// What a folder holds, as far as it can be read.
@@ -66,7 +68,8 @@ pub struct Report {
     pub torn_tail: Option<TornTail>,
 }
 
-/// Counts what is in `dir`. Damage is part of the summary; an error means that the files cannot be read.
+/// Counts what is in `dir`. Damage is part of the summary; an error means that the files cannot be
+/// read.
 pub fn inspect(dir: &Path) -> Result<Summary, OpenError> {
     settled(|last| {
         let mut summary = Summary::default();
@@ -99,7 +102,8 @@ pub fn verify(dir: &Path) -> Result<Report, OpenError> {
     })
 }
 
-/// The records in `dir` from position `from` on (or from the first one there is, if that is later), a frame at a time.
+/// The records in `dir` from position `from` on (or from the first one there is, if that is later),
+/// a frame at a time.
 pub fn records(dir: &Path, from: Position) -> Result<RecordWalk, OpenError> {
     settled(|_| RecordWalk::open(dir, from))
 }
@@ -287,8 +291,8 @@ fn check(path: &Path, frame: &Frame) -> Result<(), Damage> {
     Err(damage(path, frame.offset, position, DamageKind::Record))
 }
 
-/// Tries again what a writing process may have disturbed. `attempt` is told the damage that the attempt before it saw: damage is
-/// real when it is seen twice.
+/// Tries again what a writing process may have disturbed. `attempt` is told the damage that the
+/// attempt before it saw: damage is real when it is seen twice.
 fn settled<T>(
     mut attempt: impl FnMut(Option<&Damage>) -> Result<T, OpenError>,
 ) -> Result<T, OpenError> {

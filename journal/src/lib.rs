@@ -1,8 +1,8 @@
 //! The durable log between the gate and ingest.
 //!
-//! Owns: the order of records, their durability, their bytes on disk. Never: understands a payload, knows who writes or
-//! reads. Invariant: a position that `durable()` has reported survives power loss, and records are read back exactly as
-//! they were appended, in order, without gaps.
+//! Owns: the order of records, their durability, their bytes on disk. Never: understands a payload,
+//! knows who writes or reads. Invariant: a position that `durable()` has reported survives power
+//! loss, and records are read back exactly as they were appended, in order, without gaps.
 
 mod catalog;
 pub mod config;
@@ -28,15 +28,19 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-/// The one door to the log; everything outside this crate goes through it, so that a replicated log can stand behind it.
+/// The one door to the log; everything outside this crate goes through it, so that a replicated log
+/// can stand behind it.
 pub trait Journal: Send + Sync + 'static {
-    /// Identity of this log, kept beside positions in the database so that positions of another log are never confused with it.
+    /// Identity of this log, kept beside positions in the database so that positions of another log
+    /// are never confused with it.
     fn identity(&self) -> Uuid;
 
-    /// Takes the batch's records (leaving it empty) and returns the position after the last of them.
+    /// Takes the batch's records (leaving it empty) and returns the position after the last of
+    /// them.
     ///
-    /// Never blocks. The records are visible to readers at once. `waker` is woken once when they are durable, or when the
-    /// journal is poisoned; compare `durable()` with the returned position. On error the batch is left as it was.
+    /// Never blocks. The records are visible to readers at once. `waker` is woken once when they
+    /// are durable, or when the journal is poisoned; compare `durable()` with the returned
+    /// position. On error the batch is left as it was.
     fn append(&self, batch: &mut RecordBatch, waker: &Waker) -> Result<Position, AppendError>;
 
     /// Everything before this position survives power loss.
@@ -48,13 +52,15 @@ pub trait Journal: Send + Sync + 'static {
     /// The first position that can still be read.
     fn start(&self) -> Position;
 
-    /// Wakes `waker` once when an append that was refused with `Full` or `Busy` may succeed (or the journal is poisoned).
+    /// Wakes `waker` once when an append that was refused with `Full` or `Busy` may succeed (or the
+    /// journal is poisoned).
     fn wake_when_writable(&self, waker: &Waker);
 
     /// Blocks the calling thread until `position` is durable; false when `timeout` passed first.
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<bool, Poisoned>;
 
-    /// Records before `up_to` are no longer needed: their space may be reclaimed. Never goes backwards.
+    /// Records before `up_to` are no longer needed: their space may be reclaimed. Never goes
+    /// backwards.
     fn release(&self, up_to: Position);
 
     /// A reader at `from`; an error when `from` lies before `start()` or beyond `end()`.
@@ -63,14 +69,16 @@ pub trait Journal: Send + Sync + 'static {
     fn status(&self) -> Status;
 }
 
-/// Reads records in order, at the tail from memory, behind it from disk. For use on a thread that may block.
+/// Reads records in order, at the tail from memory, behind it from disk. For use on a thread that
+/// may block.
 pub trait Reader: Send {
     /// The position of the next record to be read.
     fn position(&self) -> Position;
 
-    /// Appends to `chunks` what is there, at most about `max_bytes` (at least one chunk when there is one), in order.
-    /// When there is nothing, waits up to `timeout`; returns the number of records read, 0 after a timeout.
-    /// Chunks may not be durable yet: compare with `Journal::durable`.
+    /// Appends to `chunks` what is there, at most about `max_bytes` (at least one chunk when there
+    /// is one), in order. When there is nothing, waits up to `timeout`; returns the number of
+    /// records read, 0 after a timeout. Chunks may not be durable yet: compare with
+    /// `Journal::durable`.
     fn read(
         &mut self,
         chunks: &mut Vec<Chunk>,
@@ -78,7 +86,8 @@ pub trait Reader: Send {
         timeout: Duration,
     ) -> Result<usize, ReadError>;
 
-    /// A handle that ends a blocked or later `read` of this reader early (it returns 0), for shutdown.
+    /// A handle that ends a blocked or later `read` of this reader early (it returns 0), for
+    /// shutdown.
     fn interrupter(&self) -> Interrupter;
 }
 

@@ -21,10 +21,12 @@ use crate::Position;
 
 const FIXED_BYTES: usize = 8 + 1 + 1 + 2 + 2 + 2;
 
-/// Batches up to this size are copied into an exact allocation when they enter the journal, and keep their buffer: cheaper
-/// than giving the buffer away and allocating another, and no unused capacity is held in memory with them.
+/// Batches up to this size are copied into an exact allocation when they enter the journal, and
+/// keep their buffer: cheaper than giving the buffer away and allocating another, and no unused
+/// capacity is held in memory with them.
 const COPY_BYTES_MAX: usize = 4 << 10;
-/// A buffer given away is replaced by one of the same size up to here; larger ones are not worth holding in advance.
+/// A buffer given away is replaced by one of the same size up to here; larger ones are not worth
+/// holding in advance.
 const SPARE_BYTES_MAX: usize = 64 << 10;
 
 /// A message as the gate received it.
@@ -54,7 +56,8 @@ impl RecordBatch {
         RecordBatch::default()
     }
 
-    /// Encodes one record. The lengths are bounded by MQTT itself (strings of at most 65,535 bytes).
+    /// Encodes one record. The lengths are bounded by MQTT itself (strings of at most 65,535
+    /// bytes).
     pub fn push(&mut self, record: &Record<'_>) {
         let content_type = match record.content_type.len() {
             0..=255 => record.content_type,
@@ -184,7 +187,8 @@ impl Chunk {
         }
     }
 
-    /// The records from `position` on, without copying them; the whole chunk when it begins there or later.
+    /// The records from `position` on, without copying them; the whole chunk when it begins there
+    /// or later.
     pub(crate) fn starting_at(self, position: Position) -> Chunk {
         let skip = position.since(self.first).min(u64::from(self.count)) as u32;
         let mut offset = 0;
@@ -219,7 +223,8 @@ impl Records<'_> {
 impl<'a> Iterator for Records<'a> {
     type Item = (Position, Record<'a>);
 
-    /// Ends early at bytes that are not a record: a checksum has vouched for them before, so that is a defect of the writer.
+    /// Ends early at bytes that are not a record: a checksum has vouched for them before, so that
+    /// is a defect of the writer.
     fn next(&mut self) -> Option<Self::Item> {
         let (length, rest) = self.rest.split_first_chunk::<4>()?;
         let length = u32::from_le_bytes(*length) as usize;

@@ -1,9 +1,11 @@
 //! What the files of a journal hold, and mending what a crash leaves behind.
 //!
-//! Owns: the recovery rule. Never: writes while it looks (`scan`), and later (`mend`) removes only what was never acknowledged.
-//! Invariant: a frame is begun only when the one before it is durable, and a segment only when the one before it is complete. So
-//! a broken frame with an intact one behind it, or in any but the last segment, is damage and an error; a broken frame with
-//! nothing behind it is a torn tail; and a segment without a header and with nothing in it was being created.
+//! Owns: the recovery rule. Never: writes while it looks (`scan`), and later (`mend`) removes only
+//! what was never acknowledged. Invariant: a frame is begun only when the one before it is durable,
+//! and a segment only when the one before it is complete. So a broken frame with an intact one
+//! behind it, or in any but the last segment, is damage and an error; a broken frame with nothing
+//! behind it is a torn tail; and a segment without a header and with nothing in it was being
+//! created.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,8 @@ use crate::format::{
 };
 use crate::walk::{Frame, FrameWalk, Rest, Step, look_behind};
 
-/// A frame that was being written when the process or the power went. None of its records was acknowledged.
+/// A frame that was being written when the process or the power went. None of its records was
+/// acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TornTail {
     pub path: PathBuf,
@@ -116,7 +119,8 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, visit: Visit<'_>) -> Result<Foun
 }
 
 impl Scan {
-    /// Cuts what was never acknowledged and makes the rest durable, whatever happened before. Returns the last segment's file.
+    /// Cuts what was never acknowledged and makes the rest durable, whatever happened before.
+    /// Returns the last segment's file.
     pub(crate) fn mend(
         &mut self,
         disk: &dyn Disk,
@@ -153,8 +157,9 @@ impl Scan {
         Ok(file)
     }
 
-    /// After an fsync that failed, the kernel may keep bytes in memory that are not on the disk and that no later fsync
-    /// writes. Only what was written last can be in that state, so that is written once more.
+    /// After an fsync that failed, the kernel may keep bytes in memory that are not on the disk and
+    /// that no later fsync writes. Only what was written last can be in that state, so that is
+    /// written once more.
     fn write_again(&self, file: &dyn DiskFile) -> io::Result<()> {
         let segment = &self.segments[self.segments.len() - 1];
         let header = SegmentHeader {
@@ -259,7 +264,8 @@ fn scan_segment(
     let mut walk = FrameWalk::new(file, mark, place);
     scan.last_frame = None;
     let fault = loop {
-        // What lies behind the last record of a sealed segment was never acknowledged, or is promised space.
+        // What lies behind the last record of a sealed segment was never acknowledged, or is
+        // promised space.
         if next.is_some_and(|next| walk.position() >= next) {
             break None;
         }
@@ -306,7 +312,8 @@ fn scan_segment(
     Ok(())
 }
 
-/// The path of the last segment when its creation was cut short: no valid header, and nothing behind it.
+/// The path of the last segment when its creation was cut short: no valid header, and nothing
+/// behind it.
 fn half_created(
     disk: &dyn Disk,
     dir: &Path,
@@ -339,7 +346,8 @@ fn read_header(
     Ok(header)
 }
 
-/// The first positions of the segments in `dir`, ascending. Other files are not ours and not looked at.
+/// The first positions of the segments in `dir`, ascending. Other files are not ours and not looked
+/// at.
 pub(crate) fn list_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<Position>, OpenError> {
     let names = disk.list(dir).map_err(io_error("list", dir))?;
     let mut firsts: Vec<_> = names

@@ -1,7 +1,8 @@
 //! Reading a segment file frame by frame.
 //!
-//! Owns: read-ahead, the checks on each frame, and the search behind a broken one. Never: writes, decides what a fault means.
-//! Invariant: a frame that is returned is of this journal, at the expected position, and its checksum is right.
+//! Owns: read-ahead, the checks on each frame, and the search behind a broken one. Never: writes,
+//! decides what a fault means. Invariant: a frame that is returned is of this journal, at the
+//! expected position, and its checksum is right.
 
 use std::io;
 
@@ -13,7 +14,8 @@ use crate::disk::{DiskFile, read_exact_at};
 use crate::error::FrameFault;
 use crate::format::{FRAME_HEADER_BYTES, FrameHeader, Mark};
 
-/// Bytes read at once: few system calls, and small enough that a slow consumer who holds a chunk does not hold much more.
+/// Bytes read at once: few system calls, and small enough that a slow consumer who holds a chunk
+/// does not hold much more.
 pub(crate) const READ_AHEAD_BYTES: u64 = 512 << 10;
 
 const HEADER_BYTES: usize = FRAME_HEADER_BYTES as usize;
@@ -111,7 +113,8 @@ impl FrameWalk {
         }))
     }
 
-    /// `length` bytes from `skip` bytes behind the current offset on; they must lie before the limit.
+    /// `length` bytes from `skip` bytes behind the current offset on; they must lie before the
+    /// limit.
     fn bytes(&mut self, skip: usize, length: usize) -> io::Result<Bytes> {
         let window_end = self.window_offset + self.window.len() as u64;
         let need_end = self.offset + (skip + length) as u64;

@@ -1,7 +1,8 @@
 //! The segment files, as the writer thread sees them.
 //!
-//! Owns: every byte that is written after recovery. Never: decides when. Invariant: a frame is written only behind durable ones, a
-//! segment is begun only when the one before it is complete, and after a write without space the file is as it was before.
+//! Owns: every byte that is written after recovery. Never: decides when. Invariant: a frame is
+//! written only behind durable ones, a segment is begun only when the one before it is complete,
+//! and after a write without space the file is as it was before.
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -150,7 +151,8 @@ impl Files {
         Ok(())
     }
 
-    /// Space for a frame: for a whole segment if the size limit allows, so that this is asked seldom.
+    /// Space for a frame: for a whole segment if the size limit allows, so that this is asked
+    /// seldom.
     fn promise_space(&mut self, frame_bytes: u64) -> Result<(), WriteError> {
         let active = &mut self.active;
         let needed = active.offset + frame_bytes;

@@ -1,7 +1,8 @@
 //! The journal in a folder of this machine.
 //!
-//! Owns: opening, and the `Journal` promises over one folder. Never: locks the folder against other processes (its user does).
-//! Invariant: one thread, `journal-writer`, does everything that changes the folder.
+//! Owns: opening, and the `Journal` promises over one folder. Never: locks the folder against other
+//! processes (its user does). Invariant: one thread, `journal-writer`, does everything that changes
+//! the folder.
 
 mod files;
 mod reader;
@@ -56,8 +57,9 @@ pub struct OpenReport {
 }
 
 impl LocalJournal {
-    /// Opens the journal in `dir`, or creates one where there is none. Everything is read and checked (a second or so per gigabyte); a
-    /// torn tail is cut; damage is an error and changes nothing.
+    /// Opens the journal in `dir`, or creates one where there is none. Everything is read and
+    /// checked (a second or so per gigabyte); a torn tail is cut; damage is an error and changes
+    /// nothing.
     pub fn open(
         dir: &Path,
         settings: Settings,
@@ -110,8 +112,8 @@ impl LocalJournal {
         LocalJournal::open(dir, settings, Arc::new(RealDisk))
     }
 
-    /// Writes what has gathered and ends the writer thread. Appends are refused as `Poisoned` from now on; what was appended
-    /// can still be read. Blocks; a second call does nothing.
+    /// Writes what has gathered and ends the writer thread. Appends are refused as `Poisoned` from
+    /// now on; what was appended can still be read. Blocks; a second call does nothing.
     pub fn close(&self) {
         let thread = self
             .writer

@@ -1,7 +1,7 @@
 //! Reading the journal from a position on.
 //!
-//! Owns: one reader's place. Never: holds the lock while it reads a file. Invariant: what it returns follows without a gap what it
-//! returned before.
+//! Owns: one reader's place. Never: holds the lock while it reads a file. Invariant: what it
+//! returns follows without a gap what it returned before.
 
 use std::io;
 use std::sync::Arc;

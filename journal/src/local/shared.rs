@@ -1,7 +1,7 @@
 //! The state behind its lock, and who is signalled when it changes.
 //!
-//! Owns: the lock, the condition variables, the copies of positions that are read without the lock. Never: does I/O. Invariant:
-//! nobody is woken and nothing is freed while the lock is held.
+//! Owns: the lock, the condition variables, the copies of positions that are read without the lock.
+//! Never: does I/O. Invariant: nobody is woken and nothing is freed while the lock is held.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,7 +74,8 @@ impl Shared {
         Position(self.start.load(Ordering::Acquire))
     }
 
-    /// No code that holds the lock can leave the state half changed by panicking, so a poisoned lock is as good as any.
+    /// No code that holds the lock can leave the state half changed by panicking, so a poisoned
+    /// lock is as good as any.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,7 +112,8 @@ impl Shared {
         self.grown.notify_all();
     }
 
-    /// Waits on `grown` until something is appended (or a signal comes for no reason), at most until `deadline`.
+    /// Waits on `grown` until something is appended (or a signal comes for no reason), at most
+    /// until `deadline`.
     pub(crate) fn wait_grown<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
@@ -146,8 +148,8 @@ impl Shared {
         }
     }
 
-    /// Blocks the writer until there is something to do. Moves what has gathered to `taken` if that is empty. While `paused_until`
-    /// lies ahead nothing is done unless something was released.
+    /// Blocks the writer until there is something to do. Moves what has gathered to `taken` if that
+    /// is empty. While `paused_until` lies ahead nothing is done unless something was released.
     pub(crate) fn next_task(
         &self,
         taken: &mut Vec<Pending>,
@@ -180,7 +182,8 @@ impl Shared {
         !self.lock().gathered.is_empty()
     }
 
-    /// A frame is durable: everybody who waited for it learns so. Returns whether this ended the lack of disk space.
+    /// A frame is durable: everybody who waited for it learns so. Returns whether this ended the
+    /// lack of disk space.
     pub(crate) fn committed(
         &self,
         pendings: &[Pending],

@@ -1,8 +1,8 @@
 //! What appenders, readers and the writer thread share under one lock.
 //!
-//! Owns: positions, what waits for the disk, when an append is refused. Never: does I/O, wakes anybody (it says whom to wake).
-//! Invariant: everything accepted has space reserved under the size limit, even if each chunk became a frame in a segment of
-//! its own.
+//! Owns: positions, what waits for the disk, when an append is refused. Never: does I/O, wakes
+//! anybody (it says whom to wake). Invariant: everything accepted has space reserved under the size
+//! limit, even if each chunk became a frame in a segment of its own.
 
 use std::collections::HashMap;
 use std::task::Waker;
@@ -143,7 +143,8 @@ impl State {
         if bytes > FRAME_RECORDS_BYTES_LIMIT
             || needed + SEGMENT_HEADER_BYTES > settings.max_size_bytes
         {
-            // It would not fit into an empty journal either: not a state in which others have to wait.
+            // It would not fit into an empty journal either: not a state in which others have to
+            // wait.
             return Err(AppendError::Full);
         }
         if self.catalog.bytes() + self.reserved_bytes + needed > settings.max_size_bytes {
@@ -195,7 +196,8 @@ impl State {
         }
     }
 
-    /// Wakers of those who may try to append again. Half of the write buffer must be free, or they would come one by one.
+    /// Wakers of those who may try to append again. Half of the write buffer must be free, or they
+    /// would come one by one.
     pub(crate) fn take_writable(&mut self, settings: &Settings, out: &mut Vec<Waker>) {
         let free = self.fullness.is_none()
             && self.waiting_bytes <= settings.write_buffer_bytes / 2

@@ -1,17 +1,19 @@
 //! The chunks that readers at the tail find in memory.
 //!
-//! Owns: how much memory they may hold. Never: knows who reads. Invariant: the chunks follow each other without gaps and hold
-//! everything that is not durable yet.
+//! Owns: how much memory they may hold. Never: knows who reads. Invariant: the chunks follow each
+//! other without gaps and hold everything that is not durable yet.
 
 use std::collections::VecDeque;
 
 use crate::{Chunk, Position};
 
-/// What a chunk costs beside its bytes: its entries here and in the writer's list, the reference count, the waker, the allocator's
-/// headers. Counted so that many chunks of one small record cannot outgrow the budget.
+/// What a chunk costs beside its bytes: its entries here and in the writer's list, the reference
+/// count, the waker, the allocator's headers. Counted so that many chunks of one small record
+/// cannot outgrow the budget.
 pub(crate) const CHUNK_OVERHEAD_BYTES: u64 = 256;
 
-/// Chunks handed out under one hold of the lock, so that a reader far behind does not stop the appenders.
+/// Chunks handed out under one hold of the lock, so that a reader far behind does not stop the
+/// appenders.
 const CHUNKS_AT_ONCE_MAX: usize = 1024;
 
 #[derive(Debug)]
@@ -55,7 +57,8 @@ impl Tail {
         self.chunks.push_back(Held { chunk, memory });
     }
 
-    /// Chunks from the one that holds `from` on (which must not lie before `start()`), until they reach `bytes_max`.
+    /// Chunks from the one that holds `from` on (which must not lie before `start()`), until they
+    /// reach `bytes_max`.
     pub(crate) fn collect(&self, from: Position, bytes_max: usize, out: &mut Vec<Chunk>) {
         let begin = self.chunks.partition_point(|held| held.chunk.end() <= from);
         let mut bytes = 0;
@@ -68,7 +71,8 @@ impl Tail {
         }
     }
 
-    /// Moves to `out` what exceeds the budget, oldest first, as far as it is durable. The caller drops it outside the lock.
+    /// Moves to `out` what exceeds the budget, oldest first, as far as it is durable. The caller
+    /// drops it outside the lock.
     pub(crate) fn evict(&mut self, durable: Position, out: &mut Vec<Chunk>) {
         while self.bytes > self.bytes_max
             && self

@@ -1,7 +1,8 @@
 //! The thread `journal-writer`: group commit.
 //!
-//! Owns: the order in which frames are written, segments begun and segments removed. Never: waits while something can be done.
-//! Invariant: after a failed write or fsync it does nothing more, so what it has reported as durable stays true.
+//! Owns: the order in which frames are written, segments begun and segments removed. Never: waits
+//! while something can be done. Invariant: after a failed write or fsync it does nothing more, so
+//! what it has reported as durable stays true.
 
 use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +19,8 @@ const TAKEN_SPARE_MAX: usize = 16 << 10;
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     files: Files,
-    /// Taken from what has gathered, in the order of positions; the first `done` of them are durable.
+    /// Taken from what has gathered, in the order of positions; the first `done` of them are
+    /// durable.
     taken: Vec<Pending>,
     done: usize,
     /// No space: wait until then, unless something is released.
@@ -112,13 +114,15 @@ impl Writer {
             self.done = frame;
         }
         self.taken.clear();
-        // A burst must not hold its memory for ever; this list and the one being gathered change places.
+        // A burst must not hold its memory for ever; this list and the one being gathered change
+        // places.
         self.taken.shrink_to(TAKEN_SPARE_MAX);
         self.done = 0;
         Ok(())
     }
 
-    /// Where the next frame ends in `taken`, and the bytes of its records: as much as the bound allows, at least one chunk.
+    /// Where the next frame ends in `taken`, and the bytes of its records: as much as the bound
+    /// allows, at least one chunk.
     fn next_frame(&self) -> (usize, usize) {
         let bytes_max = self.shared.settings.frame_bytes_max;
         let mut bytes = self.taken[self.done].chunk.bytes().len();

@@ -1,4 +1,5 @@
-//! The process or the power goes at any moment: nothing durable is lost, nothing half-written is kept.
+//! The process or the power goes at any moment: nothing durable is lost, nothing half-written is
+//! kept.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ fn roomy() -> Settings {
     }
 }
 
-/// A journal of one segment with frames of 4, 2 and 9 records; the files, and where the last frame begins and ends.
+/// A journal of one segment with frames of 4, 2 and 9 records; the files, and where the last frame
+/// begins and ends.
 fn three_frames() -> (BTreeMap<PathBuf, Vec<u8>>, usize, usize) {
     let disk = SimDisk::default();
     let (journal, _) = open(&disk, roomy()).unwrap();
@@ -60,6 +62,9 @@ fn check_torn(disk: &SimDisk, end: u64, torn_bytes: Option<u64>, what: &str) {
     assert_eq!(torn, torn_bytes, "{what}");
     append_durably(&journal, 3);
     check_all(&journal);
+    // Nothing of the torn frame is left behind the new one, also without a clean stop.
+    let killed = SimDisk::from_files(disk.files());
+    assert_eq!(open(&killed, roomy()).unwrap().1.torn_tail, None, "{what}");
     drop(journal);
     let (journal, report) = open(disk, roomy()).unwrap();
     assert_eq!(report.torn_tail, None, "{what}");
@@ -158,7 +163,8 @@ fn the_power_goes_at_seeded_moments() {
     }
 }
 
-/// Lives through several losses of power, with rolling and released segments, and sometimes little space.
+/// Lives through several losses of power, with rolling and released segments, and sometimes little
+/// space.
 fn power_goes(seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let settings = Settings {

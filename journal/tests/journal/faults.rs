@@ -1,4 +1,5 @@
-//! Every call to the disk made to fail in turn: what was reported as durable is there afterwards, once and in order.
+//! Every call to the disk made to fail in turn: what was reported as durable is there afterwards,
+//! once and in order.
 
 use std::path::Path;
 use std::task::Waker;
@@ -32,7 +33,8 @@ struct Promised {
     start_failed: bool,
 }
 
-/// Opens, appends in batches of several sizes, releases, and starts again once; stops when the journal is poisoned.
+/// Opens, appends in batches of several sizes, releases, and starts again once; stops when the
+/// journal is poisoned.
 fn load(disk: &SimDisk) -> Promised {
     let mut promised = Promised::default();
     for _ in 0..2 {
@@ -47,7 +49,8 @@ fn load(disk: &SimDisk) -> Promised {
                 let mut records = batch(from..from + count);
                 match journal.append(&mut records, Waker::noop()) {
                     Ok(_) => {}
-                    // The disk is full for a moment: the batch is untouched and comes again in the next round.
+                    // The disk is full for a moment: the batch is untouched and comes again in the
+                    // next round.
                     Err(AppendError::Full) => assert_eq!(records.len(), count as u32),
                     Err(AppendError::Poisoned(_)) => break,
                     Err(AppendError::Busy) => unreachable!("the write buffer is large"),

@@ -1,4 +1,5 @@
-//! Readers see exactly what was appended: at the tail, behind it, while segments roll and are released.
+//! Readers see exactly what was appended: at the tail, behind it, while segments roll and are
+//! released.
 
 use std::collections::HashMap;
 use std::path::Path;

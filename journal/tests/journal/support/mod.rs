@@ -24,7 +24,8 @@ pub(crate) fn small_settings() -> Settings {
     }
 }
 
-/// Record number `number`: everything in it follows from the number, its size too (0 to 90 bytes of payload).
+/// Record number `number`: everything in it follows from the number, its size too (0 to 90 bytes of
+/// payload).
 pub(crate) fn push(batch: &mut RecordBatch, number: u64) {
     let topic = format!("devices/d{}/telemetry", number % 7);
     batch.push(&Record {
@@ -63,7 +64,8 @@ pub(crate) fn append(journal: &dyn Journal, count: u64) -> Position {
         .unwrap()
 }
 
-/// Checks that `chunks` hold the records numbered from `from` on, without a gap; returns the number behind the last.
+/// Checks that `chunks` hold the records numbered from `from` on, without a gap; returns the number
+/// behind the last.
 pub(crate) fn check(chunks: &[Chunk], from: u64) -> u64 {
     let mut next = from;
     for chunk in chunks {

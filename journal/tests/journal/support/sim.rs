@@ -1,8 +1,9 @@
 //! A disk in memory that fails on demand and forgets what was not synced.
 //!
-//! What a power loss may leave behind is modelled harshly: each name that was created or removed since the last `sync_dir`, and
-//! each sector that was written since the last `sync_data`, survives or not, independently. After a failed `sync_data` the bytes
-//! stay readable but no later sync makes them durable.
+//! What a power loss may leave behind is modelled harshly: each name that was created or removed
+//! since the last `sync_dir`, and each sector that was written since the last `sync_data`, survives
+//! or not, independently. After a failed `sync_data` the bytes stay readable but no later sync
+//! makes them durable.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -283,9 +284,14 @@ impl Content {
         self.changes.push(Change::Length(length));
     }
 
+    /// Only what changed since the last sync is written: what a failed one lost stays lost.
     fn sync(&mut self) {
-        self.durable.clone_from(&self.bytes);
-        self.changes.clear();
+        for change in self.changes.drain(..) {
+            match change {
+                Change::Write(offset, bytes) => write_at(&mut self.durable, offset, &bytes),
+                Change::Length(length) => self.durable.resize(length, 0),
+            }
+        }
     }
 
     /// What was written stays readable until the machine restarts, and is gone then.
