@@ -106,7 +106,8 @@ impl<E: Error + 'static> From<E> for Failure {
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     message: String,
-    place: Option<Place>,
+    /// Boxed, because problems are returned in many `Result`s.
+    place: Option<Box<Place>>,
     causes: Vec<String>,
     hint: Option<String>,
 }
@@ -145,7 +146,7 @@ impl Problem {
     }
 
     pub(crate) fn at(mut self, place: Place) -> Problem {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ingest::store::{self, Store as _};
+use ingest::store;
 
 use super::options::{ConfigFile, Overrides};
 use super::{Outcome, output};

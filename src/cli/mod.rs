@@ -4,13 +4,16 @@
 //! data, stderr for everything else; a wrong command line exits with 2, a failure with 1.
 
 mod check;
+mod demo;
 mod journal;
 mod options;
 mod output;
+mod simulate;
 #[cfg(test)]
 mod tests;
 mod up;
 mod version;
+mod watch;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -34,6 +37,9 @@ const STYLES: Styles = Styles::styled()
 const EXAMPLES: &str = "\
 Examples:
   millrace up                       MQTT on 127.0.0.1:1883, rows in ./millrace-data/millrace.db
+  millrace demo                     the same with a simulated fleet, in ./millrace-demo
+  millrace simulate -c 100 -R 1000  a hundred devices, a thousand messages a second
+  millrace watch                    alerts as they happen
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
 
@@ -51,6 +57,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Args),
+    Demo(demo::Args),
+    // Boxed: it has many more flags than the others.
+    Simulate(Box<simulate::Args>),
+    Watch(watch::Args),
     Check(check::Args),
     Journal(journal::Args),
     Version(version::Args),
@@ -64,6 +74,9 @@ pub(crate) fn parse() -> Cli {
 pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Up(args) => wait_for(up::run(args)),
+        Command::Demo(args) => wait_for(demo::run(args)),
+        Command::Simulate(args) => wait_for(simulate::run(*args)),
+        Command::Watch(args) => wait_for(watch::run(args)),
         Command::Check(args) => check::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Version(args) => version::run(&args),

@@ -12,6 +12,9 @@ fn help_is_as_it_was() {
     check(&mut cli.clone(), expect_file!["snapshots/millrace.txt"]);
     let snapshots = [
         ("up", expect_file!["snapshots/up.txt"]),
+        ("demo", expect_file!["snapshots/demo.txt"]),
+        ("simulate", expect_file!["snapshots/simulate.txt"]),
+        ("watch", expect_file!["snapshots/watch.txt"]),
         ("check", expect_file!["snapshots/check.txt"]),
         ("journal", expect_file!["snapshots/journal.txt"]),
         (

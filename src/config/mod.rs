@@ -66,6 +66,8 @@ pub(crate) struct Sources {
     pub(crate) file: Option<PathBuf>,
     /// Where `millrace.toml` is looked for when no file is named.
     pub(crate) working_folder: PathBuf,
+    /// Whether that file does not count.
+    pub(crate) ignore_default_file: bool,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) flags: Vec<Override>,
 }
@@ -78,9 +80,17 @@ impl Sources {
             .collect();
         Sources {
             file,
-            working_folder: PathBuf::new(),
             environment,
             flags,
+            ..Sources::default()
+        }
+    }
+
+    /// No file and no environment: only flags count.
+    pub(crate) fn alone() -> Sources {
+        Sources {
+            ignore_default_file: true,
+            ..Sources::default()
         }
     }
 
@@ -91,7 +101,7 @@ impl Sources {
             });
         }
         let default = self.working_folder.join(DEFAULT_FILE);
-        match default.is_file() {
+        match !self.ignore_default_file && default.is_file() {
             true => Document::read(&default).map(Some),
             false => Ok(None),
         }

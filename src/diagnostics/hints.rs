@@ -15,14 +15,27 @@ pub(super) fn of(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(StoreError::Fatal { hint, .. }) = error.downcast_ref::<StoreError>() {
         return (!hint.is_empty()).then(|| hint.clone());
     }
-    if let Some(LockError::InUse { .. }) = error.downcast_ref::<LockError>() {
-        let hint = "stop that process first, or choose another folder with `--data`";
-        return Some(hint.to_owned());
+    if let Some(error) = error.downcast_ref::<LockError>() {
+        return of_lock(error).map(str::to_owned);
     }
     error
         .downcast_ref::<io::Error>()
         .and_then(|error| of_io(error.kind()))
         .map(str::to_owned)
+}
+
+fn of_lock(error: &LockError) -> Option<&'static str> {
+    match error {
+        LockError::InUse { .. } => {
+            Some("stop that process first, or choose another folder with `--data`")
+        }
+        LockError::Create { .. } | LockError::NotWritable { .. } => {
+            Some("choose another folder with `--data`, or let this user write there")
+        }
+        LockError::Lock { .. } => {
+            Some("this disk keeps no locks, as some network disks: choose another with `--data`")
+        }
+    }
 }
 
 fn of_io(kind: io::ErrorKind) -> Option<&'static str> {
