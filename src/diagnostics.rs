@@ -1,7 +1,8 @@
 //! How failures look to people, and what the process returns.
 //!
-//! Owns: the words `error:`, `caused by:` and `hint:`, snippets with a caret, hints for errors of other crates, exit codes.
-//! Never: decides whether something is a failure. Invariant: everything goes to stderr, and a failure is shown once.
+//! Owns: the words `error:`, `caused by:` and `hint:`, snippets with a caret, hints for errors of
+//! other crates, exit codes. Never: decides whether something is a failure. Invariant: everything
+//! goes to stderr, and a failure is shown once.
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line was wrong.
 
@@ -155,7 +156,8 @@ impl Problem {
         self
     }
 
-    /// Whether both are about the same place, so that the later one may only follow from the earlier.
+    /// Whether both are about the same place, so that the later one may only follow from the
+    /// earlier.
     pub(crate) fn overlaps(&self, other: &Problem) -> bool {
         let (Some(one), Some(other)) = (&self.place, &other.place) else {
             return false;
@@ -219,7 +221,8 @@ pub(crate) fn display(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Keeps a span inside the text and on character borders, whatever a parser reported; one line is enough to point at.
+/// Keeps a span inside the text and on character borders, whatever a parser reported; one line is
+/// enough to point at.
 fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = floor_char(text, span.start.min(text.len()));
     let end = floor_char(text, span.end.clamp(start, text.len()));

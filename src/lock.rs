@@ -1,8 +1,8 @@
 //! The lock of the data folder: one running Millrace for one folder.
 //!
-//! Owns: the folder's creation and `millrace.lock` in it. Never: looks at anything else there. Invariant: the operating
-//! system holds the lock, so it ends with the process however that ends; the file stays, and the process id inside is
-//! only for messages.
+//! Owns: the folder's creation and `millrace.lock` in it. Never: looks at anything else there.
+//! Invariant: the operating system holds the lock, so it ends with the process however that ends;
+//! the file stays, and the process id inside is only for messages.
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! The log: what happens, for people, on stderr.
 //!
-//! Owns: the format and what is shown by default. Never: writes to stdout, which belongs to data. Invariant: rumqttd is
-//! silent unless it is named, because it opens a span at error level for every publish.
+//! Owns: the format and what is shown by default. Never: writes to stdout, which belongs to data.
+//! Invariant: rumqttd is silent unless it is named, because it opens a span at error level for
+//! every publish.
 
 use std::io;
 
@@ -30,7 +31,8 @@ pub(crate) enum FilterError {
 
 /// Checks a filter: a level (`debug`), targets with levels (`info,broker=trace`), or both.
 ///
-/// The parser would take any other word for a target, so that a typo in a level silenced everything.
+/// The parser would take any other word for a target, so that a typo in a level silenced
+/// everything.
 pub(crate) fn filter(filter: &str) -> Result<EnvFilter, FilterError> {
     let words: Vec<_> = filter.split(',').map(str::trim).collect();
     for word in words.iter().filter(|word| !word.is_empty()) {

@@ -1,7 +1,7 @@
 //! `millrace check`: what `up` would start with, without starting it.
 //!
-//! Owns: the list of what was found. Never: opens the database or the data folder. Invariant: what this command accepts, `up`
-//! accepts too, because both load the same settings.
+//! Owns: the list of what was found. Never: opens the database or the data folder. Invariant: what
+//! this command accepts, `up` accepts too, because both load the same settings.
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! `millrace demo`: `up` and a simulated fleet with faults, in one process.
 //!
-//! Owns: the demo's folder, the order of its start and end, and what it says. Never: touches another data folder, or reads
-//! the user's configuration file. Invariant: the fleet speaks MQTT over a socket, as devices do.
+//! Owns: the demo's folder, the order of its start and end, and what it says. Never: touches
+//! another data folder, or reads the user's configuration file. Invariant: the fleet speaks MQTT
+//! over a socket, as devices do.
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,8 @@ use crate::diagnostics::{Failure, display};
 use crate::lock::DataLock;
 use crate::logging;
 
-/// Alert rules and fleet of the demo, written into its folder so that people can look at them and change them.
+/// Alert rules and fleet of the demo, written into its folder so that people can look at them and
+/// change them.
 const FILES: [(&str, &str); 2] = [
     (ALERTS_FILE, include_str!("../../config/alerts.toml")),
     (

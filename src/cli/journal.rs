@@ -1,7 +1,7 @@
 //! `millrace journal`: what the log between broker and database holds, for people.
 //!
-//! Owns: how a summary, a check and records are printed. Never: changes a byte of the journal; a running process is not
-//! disturbed. Invariant: damage ends with exit code 1.
+//! Owns: how a summary, a check and records are printed. Never: changes a byte of the journal; a
+//! running process is not disturbed. Invariant: damage ends with exit code 1.
 
 mod records;
 #[cfg(test)]

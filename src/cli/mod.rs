@@ -1,7 +1,8 @@
 //! The command line: one file per command.
 //!
-//! Owns: names, help texts, and what each command does with its flags. Never: does the work itself. Invariant: stdout is for
-//! data, stderr for everything else; a wrong command line exits with 2, a failure with 1.
+//! Owns: names, help texts, and what each command does with its flags. Never: does the work itself.
+//! Invariant: stdout is for data, stderr for everything else; a wrong command line exits with 2, a
+//! failure with 1.
 
 mod check;
 mod demo;

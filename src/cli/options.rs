@@ -1,7 +1,7 @@
 //! Flags that several commands share.
 //!
-//! Owns: their names and help, and which configuration key each one sets. Never: reads the configuration. Invariant: a flag
-//! that was not given sets nothing.
+//! Owns: their names and help, and which configuration key each one sets. Never: reads the
+//! configuration. Invariant: a flag that was not given sets nothing.
 
 use std::path::PathBuf;
 

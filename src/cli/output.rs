@@ -1,6 +1,7 @@
 //! Data for people and pipes, on stdout.
 //!
-//! Owns: what happens when the reader has gone. Never: writes to stderr. Invariant: a closed pipe is not a failure.
+//! Owns: what happens when the reader has gone. Never: writes to stderr. Invariant: a closed pipe
+//! is not a failure.
 
 use std::io::{self, Write as _};
 

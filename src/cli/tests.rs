@@ -4,7 +4,8 @@ use expect_test::{ExpectFile, expect_file};
 
 use super::*;
 
-/// Each command's long help as it is printed without a terminal. `UPDATE_EXPECT=1` writes the files anew.
+/// Each command's long help as it is printed without a terminal. `UPDATE_EXPECT=1` writes the files
+/// anew.
 #[test]
 fn help_is_as_it_was() {
     let mut cli = Cli::command();

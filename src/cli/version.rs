@@ -1,6 +1,7 @@
 //! `millrace version`: what this binary is.
 //!
-//! Owns: the version line. Never: looks at a running process. Invariant: the first word is the name, the second the version.
+//! Owns: the version line. Never: looks at a running process. Invariant: the first word is the
+//! name, the second the version.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,8 @@
 //! The configuration file as text with places.
 //!
-//! Owns: reading it, and saying where in it a mistake stands. Never: knows a key. Invariant: every mistake of a file is
-//! found in one go: an entry that is wrong is reported, taken out, and the rest is read again.
+//! Owns: reading it, and saying where in it a mistake stands. Never: knows a key. Invariant: every
+//! mistake of a file is found in one go: an entry that is wrong is reported, taken out, and the
+//! rest is read again.
 
 #[cfg(test)]
 mod tests;
@@ -75,7 +76,8 @@ impl Document {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
-    /// The file's values, and everything that is wrong with them. Without values nothing could be read at all.
+    /// The file's values, and everything that is wrong with them. Without values nothing could be
+    /// read at all.
     pub(crate) fn deserialize<T: DeserializeOwned>(&self) -> (Option<T>, Vec<Problem>) {
         let mut problems = self.syntax_problems();
         if !problems.is_empty() {
@@ -108,7 +110,8 @@ impl Document {
         self.text.parse().unwrap_or_default()
     }
 
-    /// Where the value of a dotted key (`journal.max_size`, `filter.rule.0.range`) stands, if it is in the file.
+    /// Where the value of a dotted key (`journal.max_size`, `filter.rule.0.range`) stands, if it is
+    /// in the file.
     pub(crate) fn place_of(&self, key: &str) -> Option<Place> {
         let root = self.table();
         let (first, rest) = key.split_once('.').unwrap_or((key, ""));
@@ -188,7 +191,8 @@ fn get<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<
         .map(|(_, value)| value)
 }
 
-/// The entry whose key or value lies at `span`; otherwise the smallest one around it. The document itself has no span.
+/// The entry whose key or value lies at `span`; otherwise the smallest one around it. The document
+/// itself has no span.
 fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
     if span.is_empty() {
         return None;

@@ -1,12 +1,14 @@
 //! What serde and the TOML parser say, in words for the person who wrote the file.
 //!
-//! Owns: the wording of unknown keys, wrong types and values, and the nearest known name. Never: reads a file. Invariant: a
-//! message that is not recognised is passed on as it is, so nothing is ever hidden.
+//! Owns: the wording of unknown keys, wrong types and values, and the nearest known name. Never:
+//! reads a file. Invariant: a message that is not recognised is passed on as it is, so nothing is
+//! ever hidden.
 
 use super::document::Step;
 use super::keys;
 
-/// The similarity below which a name is no longer a typo of another; clap uses the same for its suggestions.
+/// The similarity below which a name is no longer a typo of another; clap uses the same for its
+/// suggestions.
 const SIMILARITY_MIN: f64 = 0.7;
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! The names of all configuration keys, learned from the types themselves.
 //!
-//! Owns: nothing but the question. Never: lists a key by hand. Invariant: a key that a crate adds to its section is known
-//! here at once, because serde names the fields of a struct when it refuses an unknown one.
+//! Owns: nothing but the question. Never: lists a key by hand. Invariant: a key that a crate adds
+//! to its section is known here at once, because serde names the fields of a struct when it refuses
+//! an unknown one.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -17,7 +18,8 @@ const PROBE: &str = "?";
 /// Sections within sections; deeper nesting would be hard to write by hand.
 const DEPTH_MAX: usize = 4;
 
-/// The keys of each section by its dotted name; the top level is called "". Arrays of tables are sections too.
+/// The keys of each section by its dotted name; the top level is called "". Arrays of tables are
+/// sections too.
 pub(super) fn sections() -> &'static BTreeMap<String, Vec<String>> {
     static SECTIONS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
         let mut sections = BTreeMap::new();

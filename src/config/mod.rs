@@ -1,7 +1,8 @@
 //! The configuration: from what the user wrote to what is true.
 //!
-//! Owns: where values come from (defaults < file < environment < flags) and how mistakes in them are told. Never: knows what
-//! a section means, which is its crate's business. Invariant: nobody behind this module sees a value that was not checked.
+//! Owns: where values come from (defaults < file < environment < flags) and how mistakes in them
+//! are told. Never: knows what a section means, which is its crate's business. Invariant: nobody
+//! behind this module sees a value that was not checked.
 
 pub(crate) mod document;
 mod explain;
@@ -73,7 +74,8 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// The environment and working folder of this process. Variables that are not Unicode cannot be ours.
+    /// The environment and working folder of this process. Variables that are not Unicode cannot be
+    /// ours.
     pub(crate) fn of_process(file: Option<PathBuf>, flags: Vec<Override>) -> Sources {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -142,7 +144,8 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Failure> {
     }
 }
 
-/// The file's values with its paths made independent of the working folder. After mistakes: only what is right.
+/// The file's values with its paths made independent of the working folder. After mistakes: only
+/// what is right.
 fn read_values(document: &Document) -> (Option<Table>, Vec<Problem>) {
     let (config, problems) = document.deserialize::<Config>();
     let values = match config {

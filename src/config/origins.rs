@@ -1,7 +1,7 @@
 //! Who set a value, so that a wrong one is shown where it was written.
 //!
-//! Owns: the way from a key to a flag, a variable or a line. Never: judges a value. Invariant: what was laid on top last is
-//! named, because that is what counts.
+//! Owns: the way from a key to a flag, a variable or a line. Never: judges a value. Invariant: what
+//! was laid on top last is named, because that is what counts.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! What stands above the file: environment variables and flags.
 //!
-//! Owns: the names of environment variables, and one value of unknown type becoming a typed one. Never: reads the
-//! environment itself. Invariant: a variable that is not a key is an error that names the variable.
+//! Owns: the names of environment variables, and one value of unknown type becoming a typed one.
+//! Never: reads the environment itself. Invariant: a variable that is not a key is an error that
+//! names the variable.
 
 use serde::Deserialize as _;
 use toml::{Table, Value};
@@ -11,7 +12,8 @@ use crate::diagnostics::Problem;
 
 const PREFIX: &str = "MILLRACE_";
 
-/// Variables with our prefix that are not keys: the path of the file itself, and what tests say to the process.
+/// Variables with our prefix that are not keys: the path of the file itself, and what tests say to
+/// the process.
 const NOT_KEYS: [&str; 2] = ["MILLRACE_CONFIG", "MILLRACE_TEST_"];
 
 /// One value that replaces what the file says.
@@ -86,8 +88,8 @@ fn is_key(name: &str) -> bool {
     name.starts_with(PREFIX) && !NOT_KEYS.iter().any(|other| name.starts_with(other))
 }
 
-/// A variable has no type. Most keys take text (sizes and durations too), so text is tried first, then what it would mean
-/// in the file: `true`, `5`, `["a", "b"]`.
+/// A variable has no type. Most keys take text (sizes and durations too), so text is tried first,
+/// then what it would mean in the file: `true`, `5`, `["a", "b"]`.
 fn from_variable(name: &str, text: &str) -> Result<Override, Problem> {
     let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
     let mut found = Override {

@@ -1,7 +1,8 @@
 //! What is true: the configuration after every section was checked.
 //!
-//! Owns: the sum of the sections' settings. Never: checks a value itself that a crate can check. Invariant: a `Settings`
-//! exists only when every section was found good, the files that it names included.
+//! Owns: the sum of the sections' settings. Never: checks a value itself that a crate can check.
+//! Invariant: a `Settings` exists only when every section was found good, the files that it names
+//! included.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

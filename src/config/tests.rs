@@ -175,7 +175,8 @@ fn a_section_in_a_variable_must_be_known() {
     "#]]);
 }
 
-/// The shipped file explains every key, each as it is by default; keys that are off by default stand in comments.
+/// The shipped file explains every key, each as it is by default; keys that are off by default
+/// stand in comments.
 #[test]
 fn the_shipped_file_is_the_defaults() {
     let text = include_str!("../../config/millrace.toml");
@@ -186,7 +187,8 @@ fn the_shipped_file_is_the_defaults() {
     assert_eq!(config, Some(Config::default()));
 }
 
-/// What is off by default stands there as `#key = value`, without a space; it must be right as well.
+/// What is off by default stands there as `#key = value`, without a space; it must be right as
+/// well.
 #[test]
 fn the_shipped_file_names_every_key() {
     let lines = include_str!("../../config/millrace.toml")

@@ -1,7 +1,7 @@
 //! What to do about errors of other crates and of the system.
 //!
-//! Owns: the mapping from a kind of error to one sentence of advice. Never: changes the message. Invariant: a hint says
-//! what a person can do, and is absent where we do not know.
+//! Owns: the mapping from a kind of error to one sentence of advice. Never: changes the message.
+//! Invariant: a hint says what a person can do, and is absent where we do not know.
 
 use std::error::Error;
 use std::io;
@@ -42,7 +42,8 @@ fn of_io(kind: io::ErrorKind) -> Option<&'static str> {
     use io::ErrorKind::*;
     match kind {
         AddrInUse => Some(
-            "another process listens on this port: stop it, or choose another with `--listen 127.0.0.1:PORT`",
+            "another process listens on this port: stop it, or choose another with \
+             `--listen 127.0.0.1:PORT`",
         ),
         AddrNotAvailable => Some("this machine has no such address: see `ip address`"),
         StorageFull => Some("free some space, or choose another disk with `--data`"),

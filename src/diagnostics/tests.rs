@@ -77,7 +77,8 @@ fn a_place_is_shown_with_a_caret() {
         "error: unknown key\n --> m.toml:2:1\n  |\n2 | max_sise = 5 # µ\n  | ^^^^^^^^ ?\n  hint: \
          look\n"
     );
-    // Whatever a parser reports, showing it must not panic: past the end, inside a character, over lines.
+    // Whatever a parser reports, showing it must not panic: past the end, inside a character, over
+    // lines.
     for start in 0..text.len() + 3 {
         for end in start..text.len() + 3 {
             let shown = plain(&Problem::new("x").at(place(start..end)).into());

@@ -1,7 +1,7 @@
 //! The records of a journal, one a line.
 //!
-//! Owns: how a payload is shown. Never: keeps more than one frame in memory. Invariant: one record is one line, whatever
-//! bytes it holds.
+//! Owns: how a payload is shown. Never: keeps more than one frame in memory. Invariant: one record
+//! is one line, whatever bytes it holds.
 
 use std::fmt::Write as _;
 use std::path::Path;
