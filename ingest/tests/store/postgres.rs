@@ -120,6 +120,28 @@ fn a_partition_that_was_dropped_is_made_again() {
 }
 
 #[test]
+fn a_detached_partition_in_the_way_is_named_as_the_cause() {
+    let backend = PostgresBackend::new();
+    let mut store = loaded(&backend);
+    let first = batch(0).series(0, "a", "m").sample(0, 0, 1.0).build();
+    store.commit(journal(1), &first).expect("committed");
+    backend.execute("ALTER TABLE samples DETACH PARTITION samples_197001");
+    let next = batch(1).sample(0, 0, 2.0).sample(0, NOON, 2.0).build();
+    assert_unavailable(store.commit(journal(1), &next));
+    store.load(journal(1)).expect("loaded");
+    assert_fatal(
+        store.commit(journal(1), &next),
+        "that a new partition needs",
+    );
+    backend.execute("ALTER TABLE samples_197001 RENAME TO archive");
+    store.commit(journal(1), &next).expect("the hint was right");
+    assert_eq!(
+        (count(&backend, "archive"), count(&backend, "samples")),
+        (1, 2)
+    );
+}
+
+#[test]
 fn a_partition_of_somebody_elses_making_is_used() {
     let backend = PostgresBackend::new();
     let mut store = loaded(&backend);

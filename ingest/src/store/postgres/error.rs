@@ -127,6 +127,13 @@ fn database(error: tokio_postgres::Error, address: &Address, loading: bool) -> S
             error,
         );
     }
+    if code == SqlState::DUPLICATE_TABLE && !loading {
+        return fatal(
+            format!("a table in `{address}` has the name that a new partition needs"),
+            "it was detached, or is somebody else's: attach it again or rename it",
+            error,
+        );
+    }
     if matches!(code, SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED) {
         return fatal(
             format!("`{address}` is damaged"),

@@ -1,8 +1,11 @@
 //! Brings the schema up to date, step by step, while other processes may be doing the same.
 
+use std::time::Duration;
+
 use tokio_postgres::Client;
 
 use super::error::Failure;
+use super::session::within;
 
 /// One step. Its number is its place in the list, counted from 1.
 struct Migration {
@@ -27,15 +30,18 @@ pub(super) const SCHEMA_LOCK: i64 = i64::from_be_bytes(*b"Millrace");
 /// PostgreSQL 13 is the oldest version that the project still supported when this was written, less one.
 const SERVER_VERSION_MIN: i32 = 130_000;
 
-/// Returns when the schema has exactly the version this program knows.
-pub(super) async fn migrate(client: &Client) -> Result<(), Failure> {
-    check_server(client).await?;
+/// A step may rewrite tables, or wait for another process that does.
+const STEP_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// Returns when the schema has exactly the version this program knows. `timeout` is for one answer to a simple question.
+pub(super) async fn migrate(client: &Client, timeout: Duration) -> Result<(), Failure> {
+    within(timeout, check_server(client)).await?;
     let known = MIGRATIONS.len() as i32;
     loop {
-        match version(client).await? {
+        match within(timeout, version(client)).await? {
             found if found == known => return Ok(()),
             found if found > known => return Err(Failure::NewerSchema { found, known }),
-            _ => step(client).await?,
+            _ => within(STEP_TIMEOUT, step(client)).await?,
         }
     }
 }

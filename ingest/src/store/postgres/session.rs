@@ -41,7 +41,7 @@ impl Session {
         let client = connect(address).await?;
         let timeout = address.answer_timeout();
         within(timeout, end_earlier_sessions(&client, &address.application)).await?;
-        migration::migrate(&client).await?;
+        migration::migrate(&client, timeout).await?;
         let statements = within(timeout, Box::pin(Statements::prepare(&client))).await?;
         let samples = within(timeout, partition::list(&client, "samples")).await?;
         let texts = within(timeout, partition::list(&client, "readings_text")).await?;

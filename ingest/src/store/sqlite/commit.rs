@@ -6,7 +6,7 @@ use telemetry::Micros;
 use uuid::Uuid;
 
 use super::error::Failure;
-use super::{alerts, series};
+use super::{alerts, samples, series};
 use crate::batch::Batch;
 use crate::store::Totals;
 use crate::store::civil::{TIME_END, TIME_MIN};
@@ -19,26 +19,11 @@ const ADVANCE: &str = "UPDATE ingest_position
          updated_at = CURRENT_TIMESTAMP
      WHERE journal = ?1 AND partition = 0 AND rows_position = ?2";
 
-const TAKE_IDS: &str = "UPDATE sample_ids SET given = given + ?1 RETURNING given";
-
-const INSERT_SAMPLE: &str =
-    "INSERT INTO samples_recent (id, series_id, time, value) VALUES (?1, ?2, ?3, ?4)";
-
-/// The smallest and largest id tell how many rows there are, because ids are given out without gaps.
-const RECENT: &str = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM samples_recent";
-
-const SORT: &str = "INSERT INTO samples_sorted (series_id, time, id, value)
-     SELECT series_id, time, id, value FROM samples_recent ORDER BY series_id, time, id";
-
 const INSERT_TEXT: &str = "INSERT INTO readings_text (time, series_id, value) VALUES (?1, ?2, ?3)";
 
 const INSERT_DEAD_LETTER: &str = "INSERT INTO dead_letters
          (journal, position, received_at, client_id, topic, payload, reason, detail)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-
-/// Rows that gather in `samples_recent`. More of them make sorting cheaper for each, and a query has to look through them all:
-/// these take a few milliseconds, and a tenth of a second to sort.
-const RECENT_ROWS_MAX: i64 = 100_000;
 
 pub(super) fn commit(
     connection: &mut Connection,
@@ -51,7 +36,7 @@ pub(super) fn commit(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     advance(&transaction, &journal, batch)?;
     series::resolve(&transaction, batch, ids)?;
-    insert_samples(&transaction, batch, ids)?;
+    samples::insert(&transaction, &batch.samples, ids)?;
     insert_texts(&transaction, batch, ids)?;
     insert_dead_letters(&transaction, &journal, batch)?;
     alerts::write(&transaction, &journal, &batch.alerts)?;
@@ -87,37 +72,6 @@ fn advance(transaction: &Transaction<'_>, journal: &str, batch: &Batch) -> Resul
             start: batch.start,
         }),
     }
-}
-
-fn insert_samples(
-    transaction: &Transaction<'_>,
-    batch: &Batch,
-    ids: &SeriesIds,
-) -> Result<(), Failure> {
-    if batch.samples.is_empty() {
-        return Ok(());
-    }
-    let count = batch.samples.len() as i64;
-    let given: i64 = transaction
-        .prepare_cached(TAKE_IDS)?
-        .query_row([count], |row| row.get(0))?;
-    let mut insert = transaction.prepare_cached(INSERT_SAMPLE)?;
-    for (id, sample) in (given - count + 1..).zip(&batch.samples) {
-        let series = ids
-            .get(sample.series)
-            .ok_or(Failure::Undefined(sample.series))?;
-        insert.execute(params![id, series, sample.time, sample.value])?;
-    }
-    let recent: i64 = transaction
-        .prepare_cached(RECENT)?
-        .query_row([], |row| row.get(0))?;
-    if recent >= RECENT_ROWS_MAX {
-        transaction.prepare_cached(SORT)?.execute([])?;
-        transaction
-            .prepare_cached("DELETE FROM samples_recent")?
-            .execute([])?;
-    }
-    Ok(())
 }
 
 fn insert_texts(

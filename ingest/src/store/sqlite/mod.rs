@@ -4,7 +4,7 @@
 //! only from where the batch begins, in the transaction that writes the batch's rows, and a commit is on the disk when it returns.
 //!
 //! Rows are appended to `samples_recent` and moved to `samples_sorted` in bulk. Written straight into the order of series, a few
-//! rows of each of some hundred series touch a page each: fifty times the bytes go to the disk (docs/storage.md).
+//! rows of each of some hundred series touch a page each: twenty times the bytes go to the disk (docs/storage.md).
 
 mod alerts;
 mod commit;
@@ -12,6 +12,7 @@ mod connection;
 mod error;
 mod load;
 mod migration;
+mod samples;
 mod series;
 
 use std::collections::HashMap;
