@@ -1,7 +1,9 @@
-//! Rows a second through `Store::commit`, beside what the database does with the same bytes and nobody around it.
+//! Rows a second through `Store::commit`, beside what the database does with the same bytes and
+//! nobody around it.
 //!
-//! `cargo bench -p ingest --bench store` takes under half a minute. Figures to read, not to assert: the ratio to COPY alone, taken
-//! in turns in the same run, is what stays the same from machine to machine.
+//! `cargo bench -p ingest --bench store` takes under half a minute. Figures to read, not to assert:
+//! the ratio to COPY alone, taken in turns in the same run, is what stays the same from machine to
+//! machine.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

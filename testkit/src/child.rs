@@ -18,7 +18,8 @@ pub struct ChildGuard {
 }
 
 impl ChildGuard {
-    /// Starts `command`; the lines of its standard output and standard error are collected in the order they arrive.
+    /// Starts `command`; the lines of its standard output and standard error are collected in the
+    /// order they arrive.
     ///
     /// # Panics
     ///
@@ -142,7 +143,8 @@ pub(crate) fn signal(process: u32, name: &str) {
     assert!(sent, "cannot send {name} to process {process}");
 }
 
-/// False when there is no such process. Goes through `kill`, because the call itself is unsafe code.
+/// False when there is no such process. Goes through `kill`, because the call itself is unsafe
+/// code.
 pub(crate) fn try_signal(process: u32, name: &str) -> bool {
     Command::new("kill")
         .args(["-s", name, &process.to_string()])

@@ -1,7 +1,9 @@
-//! What tests of several crates share: a private PostgreSQL cluster, free ports, child processes that end with the test.
+//! What tests of several crates share: a private PostgreSQL cluster, free ports, child processes
+//! that end with the test.
 //!
-//! Owns: starting and ending what a test needs from outside. Never: touches a server it did not start, leaves one behind,
-//! sleeps as synchronisation. Invariant: whatever was started ends when its value is dropped, panics included.
+//! Owns: starting and ending what a test needs from outside. Never: touches a server it did not
+//! start, leaves one behind, sleeps as synchronisation. Invariant: whatever was started ends when
+//! its value is dropped, panics included.
 
 mod child;
 mod postgres;

@@ -1,7 +1,8 @@
 //! A PostgreSQL cluster of its own for a test: a folder, a port, one server process.
 //!
-//! `initdb` takes a second, so it runs once per PostgreSQL version; its result is kept under the target folder and copied.
-//! The server is a direct child (not `pg_ctl`), so its process id is known and it shares the test's process group.
+//! `initdb` takes a second, so it runs once per PostgreSQL version; its result is kept under the
+//! target folder and copied. The server is a direct child (not `pg_ctl`), so its process id is
+//! known and it shares the test's process group.
 
 mod cluster;
 mod sql;
@@ -18,19 +19,23 @@ use crate::child::{ChildGuard, signal, try_signal};
 use crate::wait::free_port;
 use cluster::Installation;
 
-/// How long the server may take to answer after its start, crash recovery included, on a busy machine.
+/// How long the server may take to answer after its start, crash recovery included, on a busy
+/// machine.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often the server's port may turn out to be taken by somebody else between choosing it and listening on it.
+/// How often the server's port may turn out to be taken by somebody else between choosing it and
+/// listening on it.
 const START_ATTEMPTS_MAX: u32 = 5;
 
 /// What differs from a server with PostgreSQL's own defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Off makes a test faster and still survives a killed server: only the machine's own end would lose data.
+    /// Off makes a test faster and still survives a killed server: only the machine's own end would
+    /// lose data.
     pub fsync: bool,
-    /// Passwords are checked (SCRAM) when true; anybody is trusted otherwise. The password is `Postgres::PASSWORD`.
+    /// Passwords are checked (SCRAM) when true; anybody is trusted otherwise. The password is
+    /// `Postgres::PASSWORD`.
     pub password: bool,
     /// Further settings, such as `("max_connections", "5")`.
     pub settings: Vec<(String, String)>,
@@ -128,7 +133,8 @@ impl Postgres {
         self.stop("QUIT");
     }
 
-    /// SIGKILL to the server process, as the kernel does when memory ends; its children notice and leave.
+    /// SIGKILL to the server process, as the kernel does when memory ends; its children notice and
+    /// leave.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill();
@@ -191,7 +197,8 @@ impl Postgres {
         sql::query(&self.url(database), sql);
     }
 
-    /// Runs SQL as the superuser and returns the rows, every value as PostgreSQL prints it; a null is empty.
+    /// Runs SQL as the superuser and returns the rows, every value as PostgreSQL prints it; a null
+    /// is empty.
     #[track_caller]
     pub fn query(&self, database: &str, sql: &str) -> Vec<Vec<String>> {
         sql::query(&self.url(database), sql)
@@ -259,7 +266,8 @@ impl Drop for Postgres {
         let Some(mut server) = self.server.take() else {
             return;
         };
-        // An immediate stop lets the server end its children and free its shared memory; if that takes long, the guard kills.
+        // An immediate stop lets the server end its children and free its shared memory; if that
+        // takes long, the guard kills.
         let asked = try_signal(server.id(), "QUIT") && try_signal(server.id(), "CONT");
         let started = Instant::now();
         while asked && server.try_wait().is_none() && started.elapsed() < STOP_DEADLINE {
@@ -291,8 +299,9 @@ impl Database {
     }
 }
 
-/// A new database in a cluster that the tests of this process share; the cluster ends with the last of them.
-/// Without fsync: nobody takes the power away from it. For tests that stop the server, start one with `Postgres::start`.
+/// A new database in a cluster that the tests of this process share; the cluster ends with the last
+/// of them. Without fsync: nobody takes the power away from it. For tests that stop the server,
+/// start one with `Postgres::start`.
 #[track_caller]
 pub fn shared_postgres() -> Database {
     static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 /// How often `wait_until` looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A port on 127.0.0.1 that nobody listened on a moment ago. Prefer port 0 where the program can say what it got.
+/// A port on 127.0.0.1 that nobody listened on a moment ago. Prefer port 0 where the program can
+/// say what it got.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())

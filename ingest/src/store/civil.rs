@@ -1,4 +1,5 @@
-//! Days and months of the proleptic Gregorian calendar, in UTC, for the whole range of times a store takes.
+//! Days and months of the proleptic Gregorian calendar, in UTC, for the whole range of times a
+//! store takes.
 //!
 //! The algorithms are Howard Hinnant's `days_from_civil` and `civil_from_days`
 //! (<https://howardhinnant.github.io/date_algorithms.html>).
@@ -7,7 +8,8 @@ use telemetry::Micros;
 
 pub(super) const DAY: Micros = 86_400_000_000;
 
-/// The first instants of the years 1 and 10000: what both databases, ISO 8601 with four digits and people can write down.
+/// The first instants of the years 1 and 10000: what both databases, ISO 8601 with four digits and
+/// people can write down.
 pub(super) const TIME_MIN: Micros = -62_135_596_800_000_000;
 pub(super) const TIME_END: Micros = 253_402_300_800_000_000;
 

@@ -13,13 +13,14 @@ const SQLITE_FILE: &str = "millrace.db";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `sqlite` (a file in the data folder), `sqlite:PATH`, or `postgres://user:password@host:port/database`.
+    /// `sqlite` (a file in the data folder), `sqlite:PATH`, or
+    /// `postgres://user:password@host:port/database`.
     pub url: String,
     /// How long one attempt to connect may take.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// How long the database may take for one statement before it counts as unavailable. SQLite: how long to wait for a
-    /// lock that another program holds.
+    /// How long the database may take for one statement before it counts as unavailable. SQLite:
+    /// how long to wait for a lock that another program holds.
     #[serde(with = "humantime_serde")]
     pub statement_timeout: Duration,
 }
@@ -34,7 +35,8 @@ impl Default for Config {
     }
 }
 
-/// A value of the section that cannot be used; `key` is its name in the file. Never holds the URL's password.
+/// A value of the section that cannot be used; `key` is its name in the file. Never holds the URL's
+/// password.
 #[derive(Debug, thiserror::Error)]
 #[error("`store.{key}` {problem}")]
 pub struct ConfigError {
@@ -60,7 +62,8 @@ pub enum Target {
 }
 
 impl Config {
-    /// Checks every value; the first problem is reported. A relative SQLite path is taken from `data_dir`.
+    /// Checks every value; the first problem is reported. A relative SQLite path is taken from
+    /// `data_dir`.
     pub fn validate(&self, data_dir: &Path) -> Result<Settings, ConfigError> {
         for (key, timeout) in [
             ("connect_timeout", self.connect_timeout),
@@ -96,7 +99,8 @@ fn target(url: &str, data_dir: &Path) -> Result<Target, ConfigError> {
         _ => return Err(unusable("names no known database".into())),
     };
     if file.is_empty() || file == ":memory:" {
-        // Nothing would be left after a restart, while the journal is told that everything is stored.
+        // Nothing would be left after a restart, while the journal is told that everything is
+        // stored.
         return Err(unusable("needs the path of a file after `sqlite:`".into()));
     }
     Ok(Target::Sqlite(data_dir.join(file)))

@@ -1,7 +1,8 @@
 //! The database behind one trait: PostgreSQL or SQLite, with the same behaviour.
 //!
-//! Owns: the tables and what is committed to them. Never: decides when to try again, reads the journal. Invariant: a position is
-//! only ever moved by the transaction that holds what it stands for, and only from where that batch began.
+//! Owns: the tables and what is committed to them. Never: decides when to try again, reads the
+//! journal. Invariant: a position is only ever moved by the transaction that holds what it stands
+//! for, and only from where that batch began.
 
 mod civil;
 pub mod config;
@@ -19,17 +20,19 @@ pub use config::{Config, ConfigError, Settings, Target};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
-/// Where rows go. Used from one thread that may block (and is not inside a tokio runtime); implementations connect when first
-/// used and again after a loss.
+/// Where rows go. Used from one thread that may block (and is not inside a tokio runtime);
+/// implementations connect when first used and again after a loss.
 pub trait Store: Send {
-    /// Connects if needed, brings the schema up to date and reads what was committed for this journal.
+    /// Connects if needed, brings the schema up to date and reads what was committed for this
+    /// journal.
     fn load(&mut self, journal: Uuid) -> Result<Checkpoint, StoreError>;
 
-    /// Writes the batch and its positions in one transaction. All or nothing, except that after `Unavailable` the outcome is
-    /// unknown: `load` tells what was committed.
+    /// Writes the batch and its positions in one transaction. All or nothing, except that after
+    /// `Unavailable` the outcome is unknown: `load` tells what was committed.
     ///
-    /// The batch must begin at the committed position; one without records carries alert changes alone. A definition in
-    /// `new_series` is remembered until a commit that needs it has succeeded, so it need not be given again.
+    /// The batch must begin at the committed position; one without records carries alert changes
+    /// alone. A definition in `new_series` is remembered until a commit that needs it has
+    /// succeeded, so it need not be given again.
     fn commit(&mut self, journal: Uuid, batch: &Batch) -> Result<(), StoreError>;
 
     /// For messages to people: `postgres://user@host/db` without the password, or the file.

@@ -1,7 +1,9 @@
-//! The database's ids of the series this process knows, and the definitions the database has not taken yet.
+//! The database's ids of the series this process knows, and the definitions the database has not
+//! taken yet.
 //!
-//! A definition comes once, with the first batch that uses its key, but that batch may fail, be split, or end in a lost
-//! connection. Invariant: a key has its definition here until a transaction that resolved it has been committed.
+//! A definition comes once, with the first batch that uses its key, but that batch may fail, be
+//! split, or end in a lost connection. Invariant: a key has its definition here until a transaction
+//! that resolved it has been committed.
 
 use std::collections::HashMap;
 
@@ -10,7 +12,8 @@ use crate::batch::{Batch, NewSeries, SeriesKey};
 /// Ids begin at 1 in both databases, so 0 stands for "not known yet".
 const UNRESOLVED: i32 = 0;
 
-/// A series as the database numbers it. 32 bits: the unique index over two billion names would end first.
+/// A series as the database numbers it. 32 bits: the unique index over two billion names would end
+/// first.
 pub(super) type SeriesId = i32;
 
 #[derive(Debug, Default)]
@@ -23,7 +26,8 @@ pub(super) struct SeriesIds {
 }
 
 impl SeriesIds {
-    /// Takes definitions. One for a known key replaces it: the series is resolved again, with its new unit and labels.
+    /// Takes definitions. One for a known key replaces it: the series is resolved again, with its
+    /// new unit and labels.
     pub(super) fn define(&mut self, new: &[NewSeries]) {
         for series in new {
             let index = series.key.0 as usize;
@@ -35,8 +39,9 @@ impl SeriesIds {
         }
     }
 
-    /// The definitions that the rows of this batch need first, ordered by device and metric, so that two processes lock the
-    /// names they share in the same order. Only those: a definition that the database refuses must not fail other batches.
+    /// The definitions that the rows of this batch need first, ordered by device and metric, so
+    /// that two processes lock the names they share in the same order. Only those: a definition
+    /// that the database refuses must not fail other batches.
     ///
     /// The error is a key that was never defined.
     pub(super) fn unresolved(&self, batch: &Batch) -> Result<Vec<&NewSeries>, SeriesKey> {

@@ -45,7 +45,8 @@ fn a_lost_connection_is_replaced_and_nothing_is_stored_twice() {
     assert_eq!(count(&backend, "samples"), 3);
 }
 
-/// The server is killed at different moments of a stream of commits; the writer does what the contract says.
+/// The server is killed at different moments of a stream of commits; the writer does what the
+/// contract says.
 #[test]
 fn a_server_that_dies_during_commits_loses_and_doubles_nothing() {
     const ROUNDS: u64 = 10;
@@ -81,7 +82,8 @@ fn a_server_that_dies_during_commits_loses_and_doubles_nothing() {
                     committed.store(at.0, Ordering::Release);
                 }
             });
-            // Another moment each time, counted in commits: those that follow are cut off somewhere.
+            // Another moment each time, counted in commits: those that follow are cut off
+            // somewhere.
             wait_until(
                 "some commits",
                 Duration::from_secs(60),

@@ -12,7 +12,8 @@ use super::Postgres;
 #[derive(Debug, Clone)]
 pub(super) struct Installation {
     bin: PathBuf,
-    /// PostgreSQL refuses to run as root: then it runs as the system's user `postgres` (user id, group id).
+    /// PostgreSQL refuses to run as root: then it runs as the system's user `postgres` (user id,
+    /// group id).
     run_as: Option<(u32, u32)>,
 }
 
@@ -47,7 +48,8 @@ impl Installation {
         }
     }
 
-    /// The command that runs the server on `folder/data`; it becomes the server, so its process id is the server's.
+    /// The command that runs the server on `folder/data`; it becomes the server, so its process id
+    /// is the server's.
     pub(super) fn server(&self, folder: &Path) -> Command {
         let mut command = self.command("postgres", folder);
         command.arg("-D").arg(folder.join("data"));

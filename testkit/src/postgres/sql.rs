@@ -1,4 +1,5 @@
-//! SQL from a test, blocking, callable from anywhere (also from inside a tokio runtime: it runs on a thread of its own).
+//! SQL from a test, blocking, callable from anywhere (also from inside a tokio runtime: it runs on
+//! a thread of its own).
 
 use std::time::Duration;
 

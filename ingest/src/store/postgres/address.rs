@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::ANSWER_GRACE;
 
-/// A server that vanished without a word (power, cable) is noticed after about this time of silence.
+/// A server that vanished without a word (power, cable) is noticed after about this time of
+/// silence.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -18,7 +19,8 @@ const PORT: u16 = 5432;
 
 pub(super) struct Address {
     pub(super) config: tokio_postgres::Config,
-    /// Names this store's sessions among all the server's, so that a lost one can be ended when it lives on there.
+    /// Names this store's sessions among all the server's, so that a lost one can be ended when it
+    /// lives on there.
     pub(super) application: String,
     pub(super) statement_timeout: Duration,
 }
@@ -51,7 +53,8 @@ impl Address {
         self.statement_timeout + ANSWER_GRACE
     }
 
-    /// Settings of every session. The server must notice a vanished client too, or its locks would stay.
+    /// Settings of every session. The server must notice a vanished client too, or its locks would
+    /// stay.
     pub(super) fn session_settings(&self) -> String {
         format!(
             "SET timezone = 'UTC';

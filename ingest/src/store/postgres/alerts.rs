@@ -29,7 +29,8 @@ pub(super) const INSERT_EVENTS: &str = "
 /// Rows in one statement; keeps a message to the server at some megabytes.
 const ROWS_PER_STATEMENT: usize = 10_000;
 
-/// Nothing here comes with a record that could be dead-lettered in its place, so the values are made storable.
+/// Nothing here comes with a record that could be dead-lettered in its place, so the values are
+/// made storable.
 pub(super) async fn write(
     session: &Session,
     journal: &str,

@@ -52,7 +52,8 @@ pub(super) async fn commit(
     let written = write(session, journal, batch, ids, scratch).await;
     match &written {
         Ok(()) => {}
-        // It would be silent once more; the session is given up, and the server rolls back when it notices.
+        // It would be silent once more; the session is given up, and the server rolls back when it
+        // notices.
         Err(Failure::Silent(_)) => {}
         Err(_) if !session.is_usable() => {}
         Err(_) => {
@@ -83,7 +84,8 @@ async fn write(
         .await
 }
 
-/// Own transactions: a partition is there for everyone at once, and no lock on the parent outlives it.
+/// Own transactions: a partition is there for everyone at once, and no lock on the parent outlives
+/// it.
 async fn ensure_partitions(
     session: &mut Session,
     batch: &Batch,
@@ -239,7 +241,8 @@ async fn copy_dead_letters(
     copy.end().await
 }
 
-/// Straight into the partition when one holds all rows, as nearly always: that saves finding it for every row.
+/// Straight into the partition when one holds all rows, as nearly always: that saves finding it for
+/// every row.
 fn table_for(partitions: &Partitions, first: Micros, last: Micros) -> String {
     match partitions.holding(first, last) {
         Some(partition) => partition.table.clone(),

@@ -1,7 +1,8 @@
 //! Binary COPY: rows encoded into large pieces.
 //!
-//! The format: a signature, flags and an extension length; per row the number of fields, per field its length and bytes, all big-endian;
-//! -1 at the end (PostgreSQL documentation, COPY, "Binary Format").
+//! The format: a signature, flags and an extension length; per row the number of fields, per field
+//! its length and bytes, all big-endian; -1 at the end (PostgreSQL documentation, COPY, "Binary
+//! Format").
 
 use std::pin::Pin;
 
@@ -14,8 +15,8 @@ use super::session::Session;
 use super::sorted::SortedSample;
 use super::types::Instant;
 
-/// A piece handed to the connection. Large enough to cost nothing a row, small enough to be encoded while the server is
-/// still busy with the one before.
+/// A piece handed to the connection. Large enough to cost nothing a row, small enough to be encoded
+/// while the server is still busy with the one before.
 const PIECE_BYTES: usize = 128 * 1024;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";

@@ -1,7 +1,7 @@
 //! What went wrong with PostgreSQL, and what it means for the writer.
 //!
-//! The rule: only a refusal of the data itself is `Rejected`, only what a person must change is `Fatal`, and everything else is
-//! `Unavailable`, because trying again after `load` is always safe.
+//! The rule: only a refusal of the data itself is `Rejected`, only what a person must change is
+//! `Fatal`, and everything else is `Unavailable`, because trying again after `load` is always safe.
 
 use std::time::Duration;
 
@@ -142,13 +142,15 @@ fn database(error: tokio_postgres::Error, address: &Address, loading: bool) -> S
         );
     }
     match &code.code()[..2] {
-        // A partition was dropped meanwhile: our tables have no other check, and reconnecting finds out.
+        // A partition was dropped meanwhile: our tables have no other check, and reconnecting finds
+        // out.
         _ if code == SqlState::CHECK_VIOLATION && !loading => unavailable(address, error),
         // Data exceptions, constraints, program limits (a name too long for the index on names).
         "22" | "23" | "54" if !loading => StoreError::Rejected {
             source: Box::new(error),
         },
-        // The tables are not ours, or were changed. During a commit: a partition dropped meanwhile; `load` finds out.
+        // The tables are not ours, or were changed. During a commit: a partition dropped meanwhile;
+        // `load` finds out.
         "42" | "22" | "23" if loading => fatal(
             format!("the tables in `{address}` are not those of this Millrace"),
             "use a database of its own, or a schema: add `?options=-csearch_path%3Dmillrace` to `store.url`",
@@ -158,7 +160,8 @@ fn database(error: tokio_postgres::Error, address: &Address, loading: bool) -> S
     }
 }
 
-/// Errors of the connection itself. Their kind is private, so what is not I/O is told apart by its cause.
+/// Errors of the connection itself. Their kind is private, so what is not I/O is told apart by its
+/// cause.
 fn without_code(error: tokio_postgres::Error, address: &Address) -> StoreError {
     match error.to_string() {
         kind if kind.starts_with("authentication") || kind.starts_with("invalid config") => fatal(

@@ -1,11 +1,13 @@
 //! Which indexes a partition has.
 //!
-//! Numbers: BRIN on (time, series) always: it costs next to nothing, and since a batch is written in the order of series it narrows a
-//! search by both. A B-tree on (series, time) wherever it can be afforded: on every closed partition, and on the newest one
-//! unless the load is heavy. Texts are few: a B-tree at once.
+//! Numbers: BRIN on (time, series) always: it costs next to nothing, and since a batch is written
+//! in the order of series it narrows a search by both. A B-tree on (series, time) wherever it can
+//! be afforded: on every closed partition, and on the newest one unless the load is heavy. Texts
+//! are few: a B-tree at once.
 
-/// Pages of 8 KB that one BRIN entry stands for: 2,500 rows, so that a batch of 60,000 rows in the order of series falls into 24
-/// ranges. 128 (the default) is no faster to write and reads eight times as much.
+/// Pages of 8 KB that one BRIN entry stands for: 2,500 rows, so that a batch of 60,000 rows in the
+/// order of series falls into 24 ranges. 128 (the default) is no faster to write and reads eight
+/// times as much.
 const BRIN_PAGES_PER_RANGE: u32 = 16;
 
 /// What a new partition gets.

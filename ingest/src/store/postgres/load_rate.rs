@@ -1,14 +1,17 @@
 //! How many rows a second arrive, as far as it decides which index the newest partition can afford.
 //!
-//! A B-tree answers "one series over an hour" in a fraction of a millisecond at any load, and takes three quarters of the COPY
-//! speed (docs/storage.md has the figures). Below `HEAVY` that costs a tenth of a core, so it is kept; above, it goes.
+//! A B-tree answers "one series over an hour" in a fraction of a millisecond at any load, and takes
+//! three quarters of the COPY speed (docs/storage.md has the figures). Below `HEAVY` that costs a
+//! tenth of a core, so it is kept; above, it goes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Rows a second from which on the newest partition goes without a B-tree. A B-tree costs about 1 µs a row.
+/// Rows a second from which on the newest partition goes without a B-tree. A B-tree costs about 1
+/// µs a row.
 const HEAVY: f64 = 100_000.0;
-/// Rows a second below which it gets one again: well apart, so that a load near the limit does not flap.
+/// Rows a second below which it gets one again: well apart, so that a load near the limit does not
+/// flap.
 const LIGHT: f64 = 30_000.0;
 /// How long a heavy load must last: a batch of late data after a short outage is not one.
 const HEAVY_FOR: Duration = Duration::from_secs(5);

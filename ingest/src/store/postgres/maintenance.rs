@@ -1,8 +1,9 @@
-//! A thread that tends partitions and indexes over a connection of its own, so that no commit ever waits for it.
+//! A thread that tends partitions and indexes over a connection of its own, so that no commit ever
+//! waits for it.
 //!
-//! It makes tomorrow's partition, summarises fresh block ranges, builds the B-tree of partitions that have none and can afford
-//! one, and drops it from those that grow when the load turns heavy. Everything it does may fail or be left undone: rows stay
-//! right, queries get slower.
+//! It makes tomorrow's partition, summarises fresh block ranges, builds the B-tree of partitions
+//! that have none and can afford one, and drops it from those that grow when the load turns heavy.
+//! Everything it does may fail or be left undone: rows stay right, queries get slower.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,13 +24,15 @@ use crate::store::civil::DAY;
 
 /// How often the load is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often partitions and indexes are looked at, when the load gives no reason to do it earlier. Fresh block ranges count
-/// as matching every query until then: at most half a minute of rows.
+/// How often partitions and indexes are looked at, when the load gives no reason to do it earlier.
+/// Fresh block ranges count as matching every query until then: at most half a minute of rows.
 const TEND_INTERVAL: Duration = Duration::from_secs(30);
-/// A B-tree larger than this is not dropped for a heavy load: building it again would cost more than it spares.
+/// A B-tree larger than this is not dropped for a heavy load: building it again would cost more
+/// than it spares.
 const DROPPED_TREE_BYTES_MAX: i64 = 1 << 30;
 
-/// Held by one maintenance thread among all processes on a database; the number is "MillTend" in ASCII.
+/// Held by one maintenance thread among all processes on a database; the number is "MillTend" in
+/// ASCII.
 const MAINTENANCE_LOCK: i64 = i64::from_be_bytes(*b"MillTend");
 
 /// Ends its thread when dropped, cancelling what the server is doing for it.
@@ -123,7 +126,8 @@ impl Tender {
             }
             if turned || tended.is_none_or(|at| at.elapsed() >= TEND_INTERVAL) {
                 if let Err(failure) = self.tend().await {
-                    // The writer tells of a database that is away; here it means no more than "later".
+                    // The writer tells of a database that is away; here it means no more than
+                    // "later".
                     tracing::debug!(%failure, "partitions and indexes could not be tended");
                 }
                 self.working = None;
@@ -136,7 +140,8 @@ impl Tender {
     async fn tend(&mut self) -> Result<(), Failure> {
         let client = connect(&self.address).await?;
         self.working = Some(client.cancel_token());
-        // Another name than the store's: it ends its own lost sessions by theirs. Builds may take long.
+        // Another name than the store's: it ends its own lost sessions by theirs. Builds may take
+        // long.
         client
             .batch_execute(
                 "SET application_name = 'millrace maintenance'; SET statement_timeout = 0",
@@ -162,7 +167,8 @@ impl Tender {
         Ok(())
     }
 
-    /// So that the first commit after midnight finds its partition. Only where data flow: not for an idle database.
+    /// So that the first commit after midnight finds its partition. Only where data flow: not for
+    /// an idle database.
     async fn prepare_tomorrow(&self, client: &Client) -> Result<(), Failure> {
         let now = now();
         let mut partitions = partition::list(client, "samples").await?;

@@ -24,16 +24,18 @@ const MIGRATIONS: &[Migration] = &[
     },
 ];
 
-/// Held (in a transaction) by whoever changes the schema of a database; the number is "Millrace" in ASCII.
+/// Held (in a transaction) by whoever changes the schema of a database; the number is "Millrace" in
+/// ASCII.
 pub(super) const SCHEMA_LOCK: i64 = i64::from_be_bytes(*b"Millrace");
 
-/// PostgreSQL 13 is the oldest version that the project still supported when this was written, less one.
+/// Older ones have been out of support for years, and nothing here was tried on them.
 const SERVER_VERSION_MIN: i32 = 130_000;
 
 /// A step may rewrite tables, or wait for another process that does.
 const STEP_TIMEOUT: Duration = Duration::from_secs(3_600);
 
-/// Returns when the schema has exactly the version this program knows. `timeout` is for one answer to a simple question.
+/// Returns when the schema has exactly the version this program knows. `timeout` is for one answer
+/// to a simple question.
 pub(super) async fn migrate(client: &Client, timeout: Duration) -> Result<(), Failure> {
     within(timeout, check_server(client)).await?;
     let known = MIGRATIONS.len() as i32;

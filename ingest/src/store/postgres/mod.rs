@@ -1,8 +1,9 @@
 //! PostgreSQL: range partitions by time, binary COPY, one transaction a batch.
 //!
-//! Owns: one connection and the runtime that drives it, and a thread that tends partitions and indexes over a connection of its
-//! own. Never: retries by itself (the writer decides when), keeps a batch. Invariant: the position moves only from where the
-//! batch begins, in the transaction that writes the batch's rows.
+//! Owns: one connection and the runtime that drives it, and a thread that tends partitions and
+//! indexes over a connection of its own. Never: retries by itself (the writer decides when), keeps
+//! a batch. Invariant: the position moves only from where the batch begins, in the transaction that
+//! writes the batch's rows.
 
 mod address;
 mod alerts;
@@ -41,14 +42,16 @@ use session::Session;
 /// How long a server may take over and above its own statement timeout before it counts as gone.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
-/// A store on a PostgreSQL server. Its methods block, and must not be called from inside a tokio runtime.
+/// A store on a PostgreSQL server. Its methods block, and must not be called from inside a tokio
+/// runtime.
 pub struct PostgresStore {
     address: Arc<Address>,
     runtime: Runtime,
     session: Option<Session>,
     ids: SeriesIds,
     scratch: Scratch,
-    /// What was seen committed, by journal: a database that knows less was put back to an earlier state.
+    /// What was seen committed, by journal: a database that knows less was put back to an earlier
+    /// state.
     committed: HashMap<Uuid, Position>,
     rate: Arc<LoadRate>,
     maintenance: Option<Maintenance>,

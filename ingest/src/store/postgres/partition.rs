@@ -1,8 +1,9 @@
 //! Which partition a time falls into, and making the ones that are missing.
 //!
-//! The rule: the existing partition that covers the time; else, within `RECENT` of now, a partition for the day; else one for the
-//! month, or for the day when the month already has partitions of days. So retention can drop single days of what is
-//! recent, and a device with a wild clock cannot make more than twelve partitions a year.
+//! The rule: the existing partition that covers the time; else, within `RECENT` of now, a partition
+//! for the day; else one for the month, or for the day when the month already has partitions of
+//! days. So retention can drop single days of what is recent, and a device with a wild clock cannot
+//! make more than twelve partitions a year.
 
 use telemetry::Micros;
 use tokio_postgres::Client;
@@ -15,8 +16,9 @@ use crate::store::civil::{DAY, Date, TIME_END, TIME_MIN};
 /// Times this close to now, before or after, get a partition a day.
 const RECENT: Micros = 40 * DAY;
 
-/// A transaction holds some locks for every partition that it writes and for each of its indexes, out of a pool that by default has
-/// 6,400 of them. A batch that spreads wider is refused and so split.
+/// A transaction holds some locks for every partition that it writes and for each of its indexes,
+/// out of a pool that by default has 6,400 of them. A batch that spreads wider is refused and so
+/// split.
 const PARTITIONS_PER_BATCH_MAX: usize = 256;
 
 /// Partitions made in one transaction, for the same reason; more would also keep others waiting.
@@ -31,7 +33,8 @@ pub(super) struct Partition {
     pub(super) table: String,
 }
 
-/// The partitions of one table as far as they were seen; only grows, so one dropped meanwhile is noticed by a failing statement.
+/// The partitions of one table as far as they were seen; only grows, so one dropped meanwhile is
+/// noticed by a failing statement.
 #[derive(Debug)]
 pub(super) struct Partitions {
     parent: &'static str,
@@ -103,8 +106,8 @@ impl Partitions {
         self.known.insert(at, partition);
     }
 
-    /// What must be made so that every time is covered, in the order of first need. Fails on a time that cannot be stored, and when
-    /// the times spread too far for one transaction.
+    /// What must be made so that every time is covered, in the order of first need. Fails on a time
+    /// that cannot be stored, and when the times spread too far for one transaction.
     fn missing(
         &self,
         times: impl Iterator<Item = Micros>,
@@ -206,8 +209,8 @@ fn literal(time: Micros) -> String {
     format!("'{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}+00'")
 }
 
-/// A bound without a finite value (MINVALUE, infinity) comes as null. A default partition covers nothing: it must not keep times from
-/// getting partitions of their own.
+/// A bound without a finite value (MINVALUE, infinity) comes as null. A default partition covers
+/// nothing: it must not keep times from getting partitions of their own.
 const LIST: &str = r"
     WITH children AS (
         SELECT child.oid::regclass::text AS name, pg_get_expr(child.relpartbound, child.oid) AS bound

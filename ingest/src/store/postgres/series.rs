@@ -1,6 +1,7 @@
 //! Finds or makes the series that a batch is the first to use.
 //!
-//! Looks first and inserts only what is missing: an `INSERT … ON CONFLICT` of known names would use up ids at every start.
+//! Looks first and inserts only what is missing: an `INSERT … ON CONFLICT` of known names would use
+//! up ids at every start.
 
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;

@@ -36,7 +36,8 @@ pub(super) struct Statements {
 }
 
 impl Session {
-    /// Connects, ends what an earlier session of this store may still be doing, and brings the schema up to date.
+    /// Connects, ends what an earlier session of this store may still be doing, and brings the
+    /// schema up to date.
     pub(super) async fn open(address: &Address) -> Result<Session, Failure> {
         let client = connect(address).await?;
         let timeout = address.answer_timeout();
@@ -101,7 +102,8 @@ impl Session {
 
 /// A connection with our settings. Must be called inside the runtime that is to drive it.
 pub(super) async fn connect(address: &Address) -> Result<Client, Failure> {
-    // The configuration's own timeout covers the TCP connect of one address; this one the whole, log-in included.
+    // The configuration's own timeout covers the TCP connect of one address; this one the whole,
+    // log-in included.
     let connect_timeout = address.config.get_connect_timeout().copied();
     let whole = connect_timeout.unwrap_or_default() + address.answer_timeout();
     let (client, connection) = within(whole, address.config.connect(NoTls)).await?;
@@ -126,7 +128,8 @@ pub(super) async fn within<T, E: Into<Failure>>(
     }
 }
 
-/// After a lost connection the server may still be at work on our last commit, or wait for the rest of it.
+/// After a lost connection the server may still be at work on our last commit, or wait for the rest
+/// of it.
 async fn end_earlier_sessions(client: &Client, application: &str) -> Result<(), Failure> {
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()";

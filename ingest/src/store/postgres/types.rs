@@ -12,7 +12,8 @@ use crate::store::civil::{TIME_END, TIME_MIN};
 /// PostgreSQL counts from 2000-01-01T00:00:00Z.
 const EPOCH: Micros = 946_684_800_000_000;
 
-/// An instant as PostgreSQL's binary format has it. The caller has checked the range, or wants it clamped.
+/// An instant as PostgreSQL's binary format has it. The caller has checked the range, or wants it
+/// clamped.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Instant(pub(super) Micros);
 
@@ -33,7 +34,8 @@ impl ToSql for Instant {
     to_sql_checked!();
 }
 
-/// PostgreSQL's text cannot hold U+0000. Where a row must be taken whatever it holds, the replacement character stands for it.
+/// PostgreSQL's text cannot hold U+0000. Where a row must be taken whatever it holds, the
+/// replacement character stands for it.
 pub(super) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', "\u{FFFD}"))

@@ -44,7 +44,8 @@ pub(super) fn commit(
     Ok(())
 }
 
-/// SQLite would take any integer; what people and PostgreSQL cannot write down is refused here as well.
+/// SQLite would take any integer; what people and PostgreSQL cannot write down is refused here as
+/// well.
 fn check_times(batch: &Batch) -> Result<(), Failure> {
     let samples = batch.samples.iter().map(|sample| sample.time);
     let texts = batch.texts.iter().map(|text| text.time);

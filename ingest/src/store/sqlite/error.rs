@@ -1,7 +1,7 @@
 //! What went wrong with the file, and what it means for the writer.
 //!
-//! The rule: only a refusal of the data itself is `Rejected`, only what a person must change is `Fatal`, and everything else is
-//! `Unavailable`, because trying again after `load` is always safe.
+//! The rule: only a refusal of the data itself is `Rejected`, only what a person must change is
+//! `Fatal`, and everything else is `Unavailable`, because trying again after `load` is always safe.
 
 use std::path::Path;
 

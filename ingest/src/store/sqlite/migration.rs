@@ -1,4 +1,5 @@
-//! Brings the schema up to date, step by step, each in a transaction that holds the file's write lock from its beginning.
+//! Brings the schema up to date, step by step, each in a transaction that holds the file's write
+//! lock from its beginning.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 

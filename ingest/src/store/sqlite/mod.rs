@@ -1,10 +1,12 @@
 //! SQLite, compiled in: one file, one connection, one transaction a batch.
 //!
-//! Owns: the connection, which lives on the writer's thread. Never: retries by itself, keeps a batch. Invariant: the position moves
-//! only from where the batch begins, in the transaction that writes the batch's rows, and a commit is on the disk when it returns.
+//! Owns: the connection, which lives on the writer's thread. Never: retries by itself, keeps a
+//! batch. Invariant: the position moves only from where the batch begins, in the transaction that
+//! writes the batch's rows, and a commit is on the disk when it returns.
 //!
-//! Rows are appended to `samples_recent` and moved to `samples_sorted` in bulk. Written straight into the order of series, a few
-//! rows of each of some hundred series touch a page each: twenty times the bytes go to the disk (docs/storage.md).
+//! Rows are appended to `samples_recent` and moved to `samples_sorted` in bulk. Written straight
+//! into the order of series, a few rows of each of some hundred series touch a page each: twenty
+//! times the bytes go to the disk (docs/storage.md).
 
 mod alerts;
 mod commit;
@@ -34,13 +36,14 @@ pub struct SqliteStore {
     busy_timeout: Duration,
     connection: Option<Connection>,
     ids: SeriesIds,
-    /// What was seen committed, by journal: a file that knows less was put back to an earlier state.
+    /// What was seen committed, by journal: a file that knows less was put back to an earlier
+    /// state.
     committed: HashMap<Uuid, Position>,
 }
 
 impl SqliteStore {
-    /// Does not open the file yet: `load` does, and creates it when it is missing. `busy_timeout`: how long to wait for a lock
-    /// that another program holds.
+    /// Does not open the file yet: `load` does, and creates it when it is missing. `busy_timeout`:
+    /// how long to wait for a lock that another program holds.
     pub fn new(path: &Path, busy_timeout: Duration) -> SqliteStore {
         SqliteStore {
             path: path.to_owned(),

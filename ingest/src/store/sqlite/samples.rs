@@ -8,7 +8,8 @@ use crate::store::series::SeriesIds;
 
 const TAKE_IDS: &str = "UPDATE sample_ids SET given = given + ?1 RETURNING given";
 
-/// The smallest and largest id tell how many rows there are, because ids are given out without gaps.
+/// The smallest and largest id tell how many rows there are, because ids are given out without
+/// gaps.
 const RECENT: &str = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM samples_recent";
 
 const SORT: &str = "INSERT INTO samples_sorted (series_id, time, id, value)
@@ -16,8 +17,8 @@ const SORT: &str = "INSERT INTO samples_sorted (series_id, time, id, value)
 
 const CLEAR: &str = "DELETE FROM samples_recent";
 
-/// Rows that gather in `samples_recent`. More of them make sorting cheaper for each, and a query has to look through them all:
-/// these take a few milliseconds, and a tenth of a second to sort.
+/// Rows that gather in `samples_recent`. More of them make sorting cheaper for each, and a query
+/// has to look through them all: these take a few milliseconds, and a tenth of a second to sort.
 const RECENT_ROWS_MAX: i64 = 100_000;
 
 /// Rows in one statement: running a statement costs as much as a few rows do.

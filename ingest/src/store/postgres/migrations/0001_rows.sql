@@ -9,8 +9,9 @@ CREATE TABLE series (
     UNIQUE (device, metric)
 );
 
--- No uniqueness: a device may report two values at one time, and the same value twice.
--- Partitions (a day, or a month in the distant past) are made on demand, with their indexes: see docs/storage.md.
+-- No uniqueness: a device may report two values at one time, and the same value twice. Partitions
+-- (a day, or a month in the distant past) are made on demand, with their indexes: see
+-- docs/storage.md.
 CREATE TABLE samples (
     time      timestamptz NOT NULL,
     value     float8 NOT NULL,
@@ -36,7 +37,8 @@ CREATE TABLE dead_letters (
 );
 CREATE INDEX dead_letters_received_at ON dead_letters (received_at);
 
--- Committed together with the rows it stands for. stored + filtered + dead_lettered = rows_position.
+-- Committed together with the rows it stands for. stored + filtered + dead_lettered =
+-- rows_position.
 CREATE TABLE ingest_position (
     journal         uuid NOT NULL,
     partition       integer NOT NULL DEFAULT 0,

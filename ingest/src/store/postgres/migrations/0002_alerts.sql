@@ -1,5 +1,5 @@
--- Where each alert instance stands, and every event that was published.
--- Both belong to a journal: event ids are made from its positions, and states stand for what was read up to one.
+-- Where each alert instance stands, and every event that was published. Both belong to a journal:
+-- event ids are made from its positions, and states stand for what was read up to one.
 
 CREATE TABLE alerts (
     journal    uuid NOT NULL,

@@ -10,7 +10,8 @@ CREATE TABLE series (
     UNIQUE (device, metric)
 ) STRICT;
 
--- Where a commit appends. Every so often its rows are moved, in order, to the table that queries use most.
+-- Where a commit appends. Every so often its rows are moved, in order, to the table that queries
+-- use most.
 CREATE TABLE samples_recent (
     id        INTEGER PRIMARY KEY,
     series_id INTEGER NOT NULL,
@@ -18,8 +19,8 @@ CREATE TABLE samples_recent (
     value     REAL NOT NULL
 ) STRICT;
 
--- One series lies together, in the order of time. The id keeps equal rows apart: a device may report two values at one
--- time, and the same value twice.
+-- One series lies together, in the order of time. The id keeps equal rows apart: a device may
+-- report two values at one time, and the same value twice.
 CREATE TABLE samples_sorted (
     series_id INTEGER NOT NULL,
     time      INTEGER NOT NULL,
@@ -57,7 +58,8 @@ CREATE TABLE dead_letters (
 ) STRICT;
 CREATE INDEX dead_letters_received_at ON dead_letters (received_at);
 
--- Committed together with the rows it stands for. stored + filtered + dead_lettered = rows_position.
+-- Committed together with the rows it stands for. stored + filtered + dead_lettered =
+-- rows_position.
 CREATE TABLE ingest_position (
     journal         TEXT NOT NULL,
     partition       INTEGER NOT NULL DEFAULT 0,
@@ -70,8 +72,9 @@ CREATE TABLE ingest_position (
     PRIMARY KEY (journal, partition)
 ) STRICT;
 
--- Every numeric value with its device and metric. `time` is for reading; `time_us` is for conditions: it is what the tables
--- are ordered by. SQLite divides towards zero, hence the remainder that is made positive before the epoch as well.
+-- Every numeric value with its device and metric. `time` is for reading; `time_us` is for
+-- conditions: it is what the tables are ordered by. SQLite divides towards zero, hence the
+-- remainder that is made positive before the epoch as well.
 CREATE VIEW telemetry AS
 SELECT strftime('%Y-%m-%dT%H:%M:%S', (samples_sorted.time - (samples_sorted.time % 1000000 + 1000000) % 1000000) / 1000000, 'unixepoch')
            || printf('.%06dZ', (samples_sorted.time % 1000000 + 1000000) % 1000000) AS time,
