@@ -1,8 +1,10 @@
 //! Millrace: telemetry over MQTT in, rows and alerts out.
 //!
-//! Owns: the order of things (parse, load, build, run, drain). Never: does the work of a crate. Invariant: whatever goes
-//! wrong leaves through `diagnostics`, with an exit code that is written there.
+//! Owns: the order of things (parse, load, build, run, drain). Never: does the work of a crate.
+//! Invariant: whatever goes wrong leaves through `diagnostics`, with an exit code that is written
+//! there.
 
+mod app;
 mod cli;
 mod config;
 mod diagnostics;

@@ -72,14 +72,14 @@ impl Broker {
         &self.gate.stats
     }
 
-    /// Stops accepting, lets every connection send what it owes (acknowledgements of what the journal holds) and say goodbye,
-    /// and closes the retained store. What is not done by the deadline is cut off.
-    pub async fn shutdown(self, deadline: Duration) {
-        let gate = self.gate;
+    /// Stops accepting and lets every connection send what it owes (acknowledgements of what the journal holds) and say
+    /// goodbye; what is not done within the time is cut off. Own publishes still go through, and are retained.
+    pub async fn close(&self, within: Duration) {
+        let gate = &self.gate;
         gate.stop.cancel();
         gate.registry.close_all(ReasonCode::ServerShuttingDown);
         gate.tasks.close();
-        if tokio::time::timeout(deadline, gate.tasks.wait())
+        if tokio::time::timeout(within, gate.tasks.wait())
             .await
             .is_err()
         {
@@ -88,8 +88,13 @@ impl Broker {
                 "cut off at the deadline"
             );
         }
-        gate.router.shutdown().await;
-        gate.retained.close();
+    }
+
+    /// Ends the router and writes what is retained; to be called after `close`.
+    pub async fn shutdown(self) {
+        self.gate.ended.cancel();
+        self.gate.router.shutdown().await;
+        self.gate.retained.close();
         info!("broker stopped");
     }
 }

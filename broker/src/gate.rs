@@ -39,6 +39,8 @@ pub(crate) struct Gate {
     pub(crate) router: Router,
     /// Cancelled when nothing new is to be accepted.
     pub(crate) stop: CancellationToken,
+    /// Cancelled when nothing at all is published any more.
+    pub(crate) ended: CancellationToken,
     /// Every connection's task.
     pub(crate) tasks: TaskTracker,
     pub(crate) runtime: Handle,
@@ -77,6 +79,7 @@ impl Gate {
             registry: Registry::default(),
             subscriptions,
             stop: CancellationToken::new(),
+            ended: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             sessions_created: AtomicU64::new(0),

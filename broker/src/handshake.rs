@@ -57,6 +57,10 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
                 Ok((client, answer)) => {
                     // Before CONNACK: whoever held the client id is gone first. [MQTT-3.1.4-3]
                     gate.registry.enter(&client.session);
+                    if gate.stop.is_cancelled() {
+                        // Entered behind the back of the shutdown, which would wait for it.
+                        client.session.close(ReasonCode::ServerShuttingDown);
+                    }
                     // A client that does not take these few bytes at once is not there.
                     let sent = tokio::time::timeout(
                         gate.settings.connect_timeout,

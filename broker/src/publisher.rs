@@ -61,7 +61,7 @@ impl Publisher {
     fn wait_for_router(&self, message: &Arc<Message>) -> bool {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
-        while !self.gate.stop.is_cancelled() {
+        while !self.gate.ended.is_cancelled() {
             match self.gate.poll_publish(message, &mut context) {
                 Poll::Ready(()) => return true,
                 Poll::Pending => std::thread::park_timeout(RECHECK),

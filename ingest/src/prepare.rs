@@ -213,6 +213,11 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// The number of values the payload held; those that are not samples were filtered.
+    pub fn values(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The number of samples.
     pub fn len(&self) -> usize {
         self.kept.len()

@@ -1,12 +1,18 @@
 //! `millrace up`: broker and ingest in one process.
 //!
-//! Owns: the order of a start: settings, log, the data folder's lock, then the application. Never: builds a part itself.
-//! Invariant: nothing in the data folder is touched before its lock is held.
+//! Owns: the order of a start: settings, log, the data folder's lock, then the application. Never:
+//! builds a part itself. Invariant: nothing in the data folder is touched before its lock is held.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::Outcome;
+use tokio::signal::unix::SignalKind;
+
 use super::options::{ConfigFile, Overrides};
+use super::{Outcome, output};
+use crate::app::App;
+use crate::diagnostics::Failure;
 use crate::lock::DataLock;
 use crate::{config, logging};
 
@@ -34,9 +40,58 @@ pub(crate) struct Args {
     pub(super) overrides: Overrides,
 }
 
+/// How long the drain may take; what is not written by then stays in the journal.
+pub(super) const DRAIN: Duration = Duration::from_secs(10);
+
 pub(crate) async fn run(args: Args) -> Outcome {
     let settings = config::load(&args.file.sources(&args.overrides))?;
-    logging::init(settings.log);
+    logging::init(settings.log.clone());
     let _lock = DataLock::acquire(&settings.data)?;
-    Ok(ExitCode::SUCCESS)
+    let data = settings.data.clone();
+    let app = App::start(settings).await?;
+    output::text(&banner(&app, &data))?;
+    let failure = tokio::select! {
+        stopped = signal() => stopped.err(),
+        failure = app.failure() => Some(failure),
+    };
+    output::text(&app.drain(DRAIN).await?.describe())?;
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Returns on SIGINT or SIGTERM.
+pub(super) async fn signal() -> Result<(), Failure> {
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// What is listening, where data goes, and what to try next.
+pub(super) fn banner(app: &App, data: &Path) -> String {
+    let address = app.address();
+    let port = match address.port() {
+        1883 => String::new(),
+        port => format!(" -p {port}"),
+    };
+    let absent = match app.store_is_reached() {
+        true => "",
+        false => " (not reached yet: messages are kept in the journal until it is)",
+    };
+    format!(
+        "millrace {version} is up
+  mqtt     {address}  (3.1.1 and 5)
+  data     {data}
+  rows     {store}{absent}
+  try      mosquitto_pub{port} -q 1 -t devices/boiler-1/telemetry -m '{{\"temperature\": 71.5}}'
+           millrace watch{port}
+",
+        version = env!("CARGO_PKG_VERSION"),
+        data = data.display(),
+        store = app.store(),
+    )
 }

@@ -69,6 +69,8 @@ pub(super) struct Owner {
     links_in_flight: usize,
     /// Filters, live and dead, for which this router's logs are sized.
     capacity: usize,
+    /// The newest message when this router was started.
+    last_at_rebuild: u64,
     /// Time spent waiting for a marker in which nothing at all came back.
     silence: Duration,
     /// Failures since `confirmed_at_failure` was last seen to move.
@@ -104,6 +106,7 @@ impl Owner {
             released: Held::default(),
             links_in_flight: 0,
             capacity: CAPACITY_MIN,
+            last_at_rebuild: 0,
             silence: Duration::ZERO,
             attempts: 0,
             confirmed_at_failure: 0,
@@ -137,12 +140,10 @@ impl Owner {
             self.feed()?;
             let heard = self.listen()?;
             self.settle();
-            if heard {
-                continue;
-            }
-            match self.must_renew() {
-                true => self.renew(),
-                false => self.rest()?,
+            if self.must_renew() {
+                self.renew();
+            } else if !heard {
+                self.rest()?;
             }
         }
     }
@@ -311,8 +312,9 @@ impl Owner {
 impl Owner {
     fn must_renew(&self) -> bool {
         let (live, dead) = (self.table.live(), self.table.dead());
-        // Once everything is linked, so that a rebuild is finished before the next.
+        // A rebuild is finished before the next: all filters are linked, and what was published again has come through.
         !self.table.has_unlinked()
+            && self.window.confirmed() >= self.last_at_rebuild
             && (dead > live + DEAD_MAX
                 || live + dead > self.capacity
                 || self.topics.len() > self.settings.topics_max)
@@ -379,6 +381,7 @@ impl Owner {
         self.topics.clear();
         self.batch.clear();
         self.links_in_flight = 0;
+        self.last_at_rebuild = self.window.last();
         self.silence = Duration::ZERO;
     }
 

@@ -80,8 +80,10 @@ impl Running {
 
     fn stop(&mut self) {
         if let Some(broker) = self.broker.take() {
-            self.runtime
-                .block_on(broker.shutdown(Duration::from_secs(10)));
+            self.runtime.block_on(async {
+                broker.close(Duration::from_secs(10)).await;
+                broker.shutdown().await;
+            });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// More entries than a device sends between a publish and the resend of it; the window is per series.
-pub const DUPLICATE_WINDOW_MAX: u16 = 256;
+pub(super) const DUPLICATE_WINDOW_MAX: u16 = 256;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -224,8 +224,9 @@ fn range(config: RangeConfig) -> Result<Range, (&'static str, String)> {
     if config.min.is_none() && config.max.is_none() {
         return Err(("range", "needs `min` or `max`".into()));
     }
-    // Not the negation of `>`: a NaN must not pass.
-    if !(range.min <= range.max) {
+    // A NaN compares as nothing and must not pass.
+    let holds_numbers = range.min <= range.max;
+    if !holds_numbers {
         return Err((
             "range",
             format!("from {} to {} holds no number", range.min, range.max),

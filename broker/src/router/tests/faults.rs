@@ -90,7 +90,7 @@ async fn a_router_that_always_dies_is_bypassed() {
         publish(&router, &message(topics[n as usize % topics.len()], n));
     }
     // Before the shutdown, which does not try a router again.
-    recorder.wait_for(FilterId(1), 20);
+    recorder.wait_for(FilterId(1), 10);
     router.shutdown().await;
     for (id, filter) in (0..).zip(filters) {
         let expected: Vec<u64> = (0..70)

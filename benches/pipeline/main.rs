@@ -1,0 +1,287 @@
+//! The whole path, measured from outside: load generator, server process and PostgreSQL share this machine.
+//!
+//! ```text
+//! cargo bench --bench pipeline -- [throughput|sqlite|latency|alerts|idle|connects|overload]… [--seconds N]
+//! ```
+//!
+//! Without a name all but `overload` run. Figures are for comparing on one machine in one run: machines are noisy.
+
+mod database;
+mod load;
+mod server;
+mod subscriber;
+
+use std::error::Error;
+use std::io;
+use std::time::{Duration, Instant};
+
+use load::{ClosedLoop, OpenLoop};
+use server::Server;
+use subscriber::AlertSubscriber;
+
+type Done = Result<(), Box<dyn Error>>;
+
+/// As the systems in this field are usually compared: 100 connections with 64 publishes in flight each.
+const CONNECTIONS: usize = 100;
+const WINDOW: usize = 64;
+const METRICS: u64 = 3;
+const IDLE_CONNECTIONS: usize = 10_000;
+const CONNECT_STORM: usize = 5_000;
+const PACED_RATE: u64 = 2_000;
+
+/// Every message of the alternating load crosses this rule's thresholds.
+const RULES: &str = r#"
+[[rule]]
+name = "hot"
+metric = "temperature"
+above = 80
+clear = 40
+severity = "critical"
+"#;
+
+fn main() -> Done {
+    let mut names = Vec::new();
+    let mut seconds = 10;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--seconds" => {
+                seconds = arguments
+                    .next()
+                    .ok_or("--seconds needs a number")?
+                    .parse()?
+            }
+            // What `cargo bench` adds by itself.
+            "--bench" => {}
+            name => names.push(name.to_owned()),
+        }
+    }
+    let duration = Duration::from_secs(seconds);
+    let runs = |name: &str| match names.is_empty() {
+        true => name != "overload",
+        false => names.iter().any(|wanted| wanted == name),
+    };
+    if runs("throughput") {
+        throughput_postgres(duration)?;
+    }
+    if runs("sqlite") {
+        throughput_sqlite(duration)?;
+    }
+    if runs("latency") {
+        latency(duration)?;
+    }
+    if runs("alerts") {
+        alerts(duration)?;
+    }
+    if runs("idle") {
+        idle()?;
+    }
+    if runs("connects") {
+        connects()?;
+    }
+    if runs("overload") {
+        throughput_postgres(duration.max(Duration::from_secs(600)))?;
+    }
+    Ok(())
+}
+
+fn full_load(server: &Server, duration: Duration) -> io::Result<load::Sent> {
+    ClosedLoop {
+        address: server.address,
+        connections: CONNECTIONS,
+        window: WINDOW,
+        duration,
+    }
+    .run()
+}
+
+fn throughput_postgres(duration: Duration) -> Done {
+    println!(
+        "throughput, PostgreSQL ({} s, {CONNECTIONS} connections, {WINDOW} in flight):",
+        duration.as_secs()
+    );
+    let cluster = testkit::Postgres::start();
+    let name = cluster.create_database();
+    let url = cluster.url(&name);
+    let data = tempfile::tempdir()?;
+    let server = Server::start(data.path(), Some(&url), None)?;
+    let started = Instant::now();
+    let sent = full_load(&server, duration)?;
+    let accepted = sent.acknowledged;
+    let stored_at_end = database::count_samples(&url)?;
+    let expected = accepted * METRICS;
+    while database::count_samples(&url)? < expected {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let landed = started.elapsed();
+    report_throughput(accepted, &sent, landed, stored_at_end);
+    let rows = database::count_samples(&url)?;
+    println!("  rows stored / expected        {rows} / {expected}");
+    report_process(&server);
+    let copy = database::copy_alone(&url, rows.min(5_000_000))?;
+    let rate = expected as f64 / landed.as_secs_f64();
+    println!(
+        "  COPY alone, same table        {copy:>12.0} rows/s   landed / COPY alone {:.2}",
+        rate / copy
+    );
+    let hour = database::one_series_over_an_hour(&url)?;
+    println!(
+        "  one series over an hour       {:>12.1} ms",
+        hour.as_secs_f64() * 1e3
+    );
+    server.kill();
+    Ok(())
+}
+
+fn throughput_sqlite(duration: Duration) -> Done {
+    println!("throughput, SQLite ({} s):", duration.as_secs());
+    let data = tempfile::tempdir()?;
+    let server = Server::start(data.path(), None, None)?;
+    let started = Instant::now();
+    let sent = full_load(&server, duration)?;
+    let file = data.path().join("millrace.db");
+    let stored_at_end = database::count_sqlite(&file)?;
+    let expected = sent.acknowledged * METRICS;
+    while database::count_sqlite(&file)? < expected {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    report_throughput(sent.acknowledged, &sent, started.elapsed(), stored_at_end);
+    report_process(&server);
+    server.kill();
+    Ok(())
+}
+
+fn report_throughput(accepted: u64, sent: &load::Sent, landed: Duration, stored_at_end: u64) {
+    let per_second = |count: u64, time: Duration| count as f64 / time.as_secs_f64();
+    println!(
+        "  accepted (PUBACK, on disk)    {:>12.0} messages/s",
+        per_second(accepted, sent.elapsed)
+    );
+    println!(
+        "  landed (queryable rows)       {:>12.0} messages/s   {:.0} rows/s",
+        per_second(accepted, landed),
+        per_second(accepted * METRICS, landed)
+    );
+    let share = stored_at_end as f64 / (accepted * METRICS) as f64;
+    println!("  stored when load ended        {:>12.1} %", share * 100.0);
+}
+
+fn report_process(server: &Server) {
+    println!(
+        "  resident, most                {:>12.0} MB   processor {:.1} s",
+        server.resident_bytes_max() as f64 / 1e6,
+        server.processor_seconds()
+    );
+}
+
+fn latency(duration: Duration) -> Done {
+    println!("PUBACK latency at {PACED_RATE} messages/s, open loop:");
+    let cluster = testkit::Postgres::start();
+    let url = cluster.url(&cluster.create_database());
+    let data = tempfile::tempdir()?;
+    let server = Server::start(data.path(), Some(&url), None)?;
+    let paced = OpenLoop {
+        address: server.address,
+        connections: CONNECTIONS,
+        rate: PACED_RATE,
+        duration,
+        alternating: false,
+    };
+    report_latency("PUBACK", paced.run()?);
+    println!(
+        "  fdatasync alone, this disk    {:>12.2} ms p50",
+        database::fdatasync_ms(data.path())?
+    );
+    server.kill();
+    Ok(())
+}
+
+fn alerts(duration: Duration) -> Done {
+    println!("publish to alert at {PACED_RATE} messages/s, every message changes an alert:");
+    let data = tempfile::tempdir()?;
+    let rules = data.path().join("rules.toml");
+    std::fs::write(&rules, RULES)?;
+    let server = Server::start(&data.path().join("data"), None, Some(&rules))?;
+    let subscriber = AlertSubscriber::start(server.address)?;
+    let paced = OpenLoop {
+        address: server.address,
+        connections: CONNECTIONS,
+        rate: PACED_RATE,
+        duration,
+        alternating: true,
+    };
+    let sent = paced.run()?.len();
+    let latencies = subscriber.stop();
+    println!("  messages {sent}, alert events {}", latencies.len());
+    report_latency("publish to alert", latencies);
+    server.kill();
+    Ok(())
+}
+
+fn report_latency(what: &str, mut micros: Vec<u64>) {
+    micros.sort_unstable();
+    let at = |share: f64| {
+        let index = ((micros.len() as f64 * share) as usize).min(micros.len().saturating_sub(1));
+        micros
+            .get(index)
+            .map_or(f64::NAN, |micros| *micros as f64 / 1e3)
+    };
+    println!(
+        "  {what:<29} {:>12.2} ms p50   {:.2} ms p99   {:.2} ms max",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+}
+
+fn idle() -> Done {
+    println!("idle connections ({IDLE_CONNECTIONS}):");
+    let data = tempfile::tempdir()?;
+    let server = Server::start(data.path(), None, None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let before = server.resident_bytes();
+    let held = runtime.block_on(async {
+        let mut held = Vec::with_capacity(IDLE_CONNECTIONS);
+        for index in 0..IDLE_CONNECTIONS {
+            held.push(load::connect(server.address, &format!("idle-{index}")).await?);
+        }
+        Ok::<_, io::Error>(held)
+    })?;
+    let each = server.resident_bytes().saturating_sub(before) as f64 / held.len() as f64;
+    println!("  resident, each                {:>12.2} KB", each / 1e3);
+    server.kill();
+    Ok(())
+}
+
+fn connects() -> Done {
+    println!("connects ({CONNECT_STORM}, 64 at a time, TCP connect to CONNACK):");
+    let data = tempfile::tempdir()?;
+    let server = Server::start(data.path(), None, None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let started = Instant::now();
+    runtime.block_on(async {
+        let address = server.address;
+        let tasks: Vec<_> = (0..64)
+            .map(|lane| {
+                tokio::spawn(async move {
+                    for index in 0..CONNECT_STORM / 64 {
+                        load::connect(address, &format!("storm-{lane}-{index}")).await?;
+                    }
+                    Ok::<_, io::Error>(())
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.map_err(io::Error::other)??;
+        }
+        Ok::<_, io::Error>(())
+    })?;
+    let rate = CONNECT_STORM as f64 / started.elapsed().as_secs_f64();
+    println!("  connects                      {rate:>12.0} /s");
+    server.kill();
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! The running system: built from settings, watched, drained in order.
+//!
+//! Owns: which part is started with which other, and the order of the end. Never: does the work of a part. Invariant: when
+//! `drain` returns, everything that was acknowledged is in the database or in the journal.
+
+mod descriptors;
+mod outlet;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use broker::Broker;
+use ingest::alert::{LaneHandle, Pending, SystemClock};
+use ingest::prepare::Preparer;
+use ingest::rows;
+use ingest::{alert, store};
+use journal::local::LocalJournal;
+use journal::{Journal, State};
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use crate::config::Settings;
+use crate::diagnostics::Failure;
+use outlet::GateOutlet;
+
+/// How long a start waits for the database before it goes on without it: the journal keeps what comes.
+const STORE_PATIENCE: Duration = Duration::from_secs(3);
+/// How often the parts are asked whether they are well.
+const WATCH_INTERVAL: Duration = Duration::from_millis(200);
+/// How much of the deadline the connections may take; the rest is for the rows on their way to the database.
+const BROKER_SHARE: u32 = 3;
+
+/// A started system.
+pub(crate) struct App {
+    journal: Arc<LocalJournal>,
+    broker: Broker,
+    rows: rows::Handle,
+    alerts: LaneHandle,
+    store: String,
+}
+
+impl App {
+    /// Starts every part, the broker last: nothing is acknowledged before it can be kept.
+    pub(crate) async fn start(settings: Settings) -> Result<App, Failure> {
+        descriptors::raise_limit();
+        let journal = open_journal(&settings).await?;
+        let pending = Pending::open(&settings.data, settings.alerts.max_pending_events);
+        // What devices send again from now on is told apart from what the journal already held.
+        pending.note_journal_end(journal.end());
+        let store = store::open(&settings.store)?;
+        let described = store.describe();
+        let rows = rows::spawn(rows::Parts {
+            journal: journal.clone(),
+            store,
+            meaning: settings.meaning.clone(),
+            settings: settings.rows.clone(),
+            pending: Some(pending.clone()),
+        })?;
+        let rows = wait_for_store(rows).await?;
+
+        let topics = Arc::clone(&settings.meaning.topics);
+        let broker = Broker::start(
+            settings.broker,
+            &settings.data,
+            journal.clone(),
+            Arc::new(move |topic: &str| topics.matches(topic).is_some()),
+        )
+        .await?;
+        let alerts = alert::spawn(alert::Parts {
+            journal: journal.clone(),
+            rules: settings.rules,
+            config: settings.alerts,
+            source: Box::new(Preparer::new(settings.meaning)),
+            outlet: Box::new(GateOutlet::new(broker.publisher())),
+            pending,
+            clock: Box::new(SystemClock),
+        })?;
+        Ok(App {
+            journal,
+            broker,
+            rows,
+            alerts,
+            store: described,
+        })
+    }
+
+    /// Where MQTT is spoken.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.broker.address()
+    }
+
+    /// The database, without its password.
+    pub(crate) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Whether the database has been reached.
+    pub(crate) fn store_is_reached(&self) -> bool {
+        matches!(self.rows.state(), rows::State::Running)
+    }
+
+    /// Returns when a part has failed for good.
+    pub(crate) async fn failure(&self) -> Failure {
+        let mut interval = tokio::time::interval(WATCH_INTERVAL);
+        loop {
+            interval.tick().await;
+            if self.journal.status().state == State::Poisoned {
+                return Failure::new("the journal cannot be written any more").hint(
+                    "the disk failed a write: see the log, check the disk, then start again; \
+                     everything that was acknowledged before is kept",
+                );
+            }
+            if let rows::State::Failed(failure) = self.rows.state() {
+                return rows_failure(&failure);
+            }
+            if self.alerts.is_finished() {
+                return Failure::new("the alerts lane ended unexpectedly")
+                    .hint("this is a defect of Millrace; nothing is lost, start again to go on");
+            }
+        }
+    }
+
+    /// Stops in the order of the data path, within the deadline: accept nothing more, acknowledge what the journal holds,
+    /// evaluate what is left, write it.
+    pub(crate) async fn drain(self, within: Duration) -> Result<Drained, Failure> {
+        let deadline = Instant::now() + within;
+        let App {
+            journal,
+            broker,
+            rows,
+            alerts,
+            ..
+        } = self;
+        broker.close(within / BROKER_SHARE).await;
+        // It publishes through the broker, and its last changes go with the last commit: so it ends between the two.
+        let stopped = spawn_blocking(move || alerts.stop(deadline)).await?;
+        if !stopped {
+            warn!("alerts were not evaluated to the journal's end; the next start goes on there");
+        }
+        broker.shutdown().await;
+        let end = spawn_blocking(move || {
+            journal.close();
+            let stopped = rows.stop(deadline);
+            (stopped, journal.end().0)
+        });
+        let (stopped, received) = end.await?;
+        info!("stopped");
+        Ok(Drained {
+            account: stopped.account,
+            drained: stopped.drained,
+            received,
+        })
+    }
+}
+
+/// How a drained system left things.
+pub(crate) struct Drained {
+    account: Option<rows::Account>,
+    drained: bool,
+    received: u64,
+}
+
+impl Drained {
+    /// Where the journal's records have ended; `None` when the database was never reached.
+    pub(crate) fn account(&self) -> Option<rows::Account> {
+        self.account
+    }
+
+    /// The account in a line, and what is still to be done.
+    pub(crate) fn describe(&self) -> String {
+        let Some(account) = self.account else {
+            return format!(
+                "{} messages received; none written, since the database was never reached: they \
+                 are kept in the journal\n",
+                self.received
+            );
+        };
+        let rows::Account {
+            received,
+            stored,
+            filtered,
+            dead_lettered,
+            pending,
+            ..
+        } = account;
+        let mut text = format!(
+            "{received} messages received = {stored} stored + {filtered} filtered + {dead_lettered} \
+             dead-lettered + {pending} pending\n"
+        );
+        if !self.drained {
+            text.push_str(
+                "pending messages are kept in the journal and written after the next start\n",
+            );
+        }
+        text
+    }
+}
+
+async fn open_journal(settings: &Settings) -> Result<Arc<LocalJournal>, Failure> {
+    let (folder, journal) = (settings.journal_folder(), settings.journal.clone());
+    let (journal, report) =
+        spawn_blocking(move || LocalJournal::open_dir(&folder, journal)).await??;
+    if let Some(torn) = &report.torn_tail {
+        warn!(
+            ?torn,
+            "cut an unfinished write off the journal; nothing in it was acknowledged"
+        );
+    }
+    info!(
+        identity = %report.identity,
+        start = %report.start,
+        end = %report.end,
+        created = report.created,
+        "journal open"
+    );
+    Ok(Arc::new(journal))
+}
+
+/// Lets the lane reach its database; a refusal ends the start, an absence does not.
+async fn wait_for_store(rows: rows::Handle) -> Result<rows::Handle, Failure> {
+    spawn_blocking(move || match rows.wait_until_started(STORE_PATIENCE) {
+        rows::State::Failed(failure) => Err(rows_failure(&failure)),
+        rows::State::Waiting | rows::State::Running => Ok(rows),
+    })
+    .await?
+}
+
+fn rows_failure(failure: &rows::Failure) -> Failure {
+    let reported = Failure::from_error(failure);
+    match failure.hint.is_empty() {
+        true => reported,
+        false => reported.hint(failure.hint.clone()),
+    }
+}
