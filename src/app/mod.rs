@@ -198,7 +198,7 @@ impl Drained {
 }
 
 async fn open_journal(settings: &Settings) -> Result<Arc<LocalJournal>, Failure> {
-    let (folder, journal) = (settings.journal_folder(), settings.journal.clone());
+    let (folder, journal) = (settings.journal_folder(), settings.journal);
     let (journal, report) =
         spawn_blocking(move || LocalJournal::open_dir(&folder, journal)).await??;
     if let Some(torn) = &report.torn_tail {

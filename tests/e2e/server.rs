@@ -1,0 +1,66 @@
+//! The built binary as a process of its own, in a folder of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::{ChildGuard, free_port};
+
+/// Far more than a start or a drain takes, also on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How to start Millrace; the same again after it was killed.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) data: PathBuf,
+    pub(crate) address: SocketAddr,
+    /// `None`: SQLite in the data folder.
+    pub(crate) store: Option<String>,
+    /// `MILLRACE_SECTION__KEY` and its value.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    pub(crate) fn new(data: &Path) -> Setup {
+        Setup {
+            data: data.to_owned(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+            store: None,
+            environment: Vec::new(),
+        }
+    }
+
+    pub(crate) fn store(mut self, url: &str) -> Setup {
+        self.store = Some(url.to_owned());
+        self
+    }
+
+    pub(crate) fn with(mut self, variable: &str, value: impl ToString) -> Setup {
+        self.environment.push((variable.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts `millrace up` and waits until it says that it is up.
+    pub(crate) fn start(&self) -> ChildGuard {
+        let mut server = ChildGuard::spawn(&mut self.command());
+        server.wait_for_line("is up", PATIENCE);
+        server
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = millrace();
+        command.arg("up").arg("--data").arg(&self.data);
+        command.arg("--listen").arg(self.address.to_string());
+        if let Some(store) = &self.store {
+            command.arg("--store").arg(store);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// The built binary.
+pub(crate) fn millrace() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_millrace"))
+}
