@@ -14,6 +14,8 @@ use crate::profile::Profile;
 use crate::signal::{Moment, SignalState, round};
 
 const DAY_US: i64 = 86_400_000_000;
+/// Devices' faults have the random streams from here on, devices those below.
+const FAULT_STREAMS: u64 = 1 << 32;
 
 /// What all devices of one profile in one fleet share.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub(crate) struct Fate {
 pub(crate) struct Device {
     model: Arc<Model>,
     rng: ChaCha8Rng,
+    /// Faults draw from a stream of their own, so that a device measures the same with and without them.
+    fault_rng: Box<ChaCha8Rng>,
     signals: Vec<SignalState>,
     faults: Vec<FaultState>,
     /// The value a stuck metric shows, for each fault.
@@ -83,8 +87,13 @@ pub(crate) struct Device {
 impl Device {
     /// `number` tells the devices of a run apart.
     pub(crate) fn new(model: Arc<Model>, seed: u64, number: usize) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(number as u64);
+        let stream = |stream| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(stream);
+            rng
+        };
+        let mut rng = stream(number as u64);
+        let mut fault_rng = Box::new(stream(FAULT_STREAMS + number as u64));
         let signals = model
             .profile
             .metrics
@@ -94,7 +103,7 @@ impl Device {
         let faults = model
             .faults
             .iter()
-            .map(|fault| FaultState::new(fault, &mut rng))
+            .map(|fault| FaultState::new(fault, &mut *fault_rng))
             .collect();
         Self {
             signals,
@@ -104,6 +113,7 @@ impl Device {
             time_us: i64::MIN,
             last_true_us: i64::MIN,
             rng,
+            fault_rng,
             model,
         }
     }
@@ -139,7 +149,7 @@ impl Device {
 
     fn suffer(&mut self, number: usize, offset: Duration, fate: &mut Fate) {
         let fault = &self.model.faults[number];
-        let Some(active) = self.faults[number].step(fault, offset, &mut self.rng) else {
+        let Some(active) = self.faults[number].step(fault, offset, &mut *self.fault_rng) else {
             return;
         };
         if active.begins {
