@@ -2,7 +2,7 @@
 //!
 //! Each connection keeps a window of unacknowledged QoS 1 publishes full (closed loop), or sends at planned times (open loop).
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use broker::packet::{Qos, Version, client, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
 /// A PUBACK of MQTT 3.1.1.
 const PUBACK_BYTES: usize = 4;
@@ -117,79 +117,85 @@ pub(crate) struct OpenLoop {
 
 impl OpenLoop {
     /// The time from each message's planned moment to its PUBACK, in microseconds.
+    ///
+    /// A thread of its own sends: the runtime's timers count whole milliseconds, which is longer than what is measured.
     pub(crate) fn run(&self) -> io::Result<Vec<u64>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let mut streams = Vec::new();
+            let (mut readers, mut writers) = (Vec::new(), Vec::new());
             for device in 0..self.connections {
-                streams.push(connect(self.address, &format!("paced-{device}")).await?);
+                let stream = connect(self.address, &format!("paced-{device}"))
+                    .await?
+                    .into_std()?;
+                writers.push(stream.try_clone()?);
+                readers.push(TcpStream::from_std(stream)?);
             }
-            let per_connection = (self.rate as f64 / self.connections as f64).max(0.001);
-            let interval = Duration::from_secs_f64(1.0 / per_connection);
-            let started = Instant::now() + Duration::from_millis(50);
-            let tasks: Vec<_> = streams
+            let plan = Plan {
+                first: Instant::now() + Duration::from_millis(50),
+                interval: Duration::from_secs_f64(1.0 / self.rate as f64),
+                count: (self.rate as f64 * self.duration.as_secs_f64()) as u32,
+                connections: self.connections,
+            };
+            let alternating = self.alternating;
+            let sender =
+                std::thread::spawn(move || send_as_planned(&mut writers, plan, alternating));
+            let tasks: Vec<_> = readers
                 .into_iter()
                 .enumerate()
-                .map(|(device, stream)| {
-                    let offset = interval.mul_f64(device as f64 / self.connections as f64);
-                    let plan = Plan {
-                        first: started + offset,
-                        interval,
-                        duration: self.duration,
-                    };
-                    tokio::spawn(send_as_planned(stream, device, plan, self.alternating))
-                })
+                .map(|(device, stream)| tokio::spawn(time_acks(stream, device, plan)))
                 .collect();
             let mut latencies = Vec::new();
             for task in tasks {
                 latencies.extend(task.await.map_err(io::Error::other)??);
             }
+            sender
+                .join()
+                .map_err(|_| io::Error::other("the sender panicked"))??;
             Ok(latencies)
         })
     }
 }
 
+/// Message i of the plan is sent by connection i modulo their number.
+#[derive(Clone, Copy)]
 struct Plan {
     first: Instant,
     interval: Duration,
-    duration: Duration,
+    count: u32,
+    connections: usize,
 }
 
-async fn send_as_planned(
-    stream: TcpStream,
-    device: usize,
+fn send_as_planned(
+    writers: &mut [std::net::TcpStream],
     plan: Plan,
     alternating: bool,
-) -> io::Result<Vec<u64>> {
-    let (mut reader, mut writer) = stream.into_split();
-    let count = (plan.duration.as_secs_f64() / plan.interval.as_secs_f64()) as u32;
-    let (first, interval) = (plan.first, plan.interval);
-    let send = async move {
-        let mut template = Template::new(device);
-        let mut out = Vec::new();
-        for index in 0..count {
-            sleep_until((first + interval * index).into()).await;
-            out.clear();
-            if alternating {
-                template.set_hot(index % 2 == 0);
-            }
-            template.append(1, &mut out);
-            writer.write_all(&out).await?;
+) -> io::Result<()> {
+    let mut templates: Vec<_> = (0..writers.len()).map(Template::new).collect();
+    let mut out = Vec::new();
+    for index in 0..plan.count {
+        let planned = plan.first + plan.interval * index;
+        std::thread::sleep(planned.saturating_duration_since(Instant::now()));
+        let device = index as usize % plan.connections;
+        let template = &mut templates[device];
+        if alternating {
+            template.set_hot(!template.hot);
         }
-        Ok::<_, io::Error>(writer)
-    };
-    let receive = async move {
-        let mut latencies = Vec::with_capacity(count as usize);
-        let mut ack = [0; PUBACK_BYTES];
-        for index in 0..count {
-            timeout(Duration::from_secs(30), reader.read_exact(&mut ack)).await??;
-            latencies.push((first + interval * index).elapsed().as_micros() as u64);
-        }
-        Ok::<_, io::Error>(latencies)
-    };
-    let (writer, latencies) = tokio::join!(send, receive);
-    drop(writer?);
-    latencies
+        out.clear();
+        template.append(1, &mut out);
+        writers[device].write_all(&out)?;
+    }
+    Ok(())
+}
+
+async fn time_acks(mut stream: TcpStream, device: usize, plan: Plan) -> io::Result<Vec<u64>> {
+    let mut latencies = Vec::new();
+    let mut ack = [0; PUBACK_BYTES];
+    for index in (device as u32..plan.count).step_by(plan.connections) {
+        timeout(Duration::from_secs(30), stream.read_exact(&mut ack)).await??;
+        let planned = plan.first + plan.interval * index;
+        latencies.push(planned.elapsed().as_micros() as u64);
+    }
+    Ok(latencies)
 }
 
 /// A publish of three metrics whose digits are changed in place.

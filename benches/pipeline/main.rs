@@ -101,8 +101,7 @@ fn throughput_postgres(duration: Duration) -> Done {
         duration.as_secs()
     );
     let cluster = testkit::Postgres::start();
-    let name = cluster.create_database();
-    let url = cluster.url(&name);
+    let url = cluster.create_database();
     let data = tempfile::tempdir()?;
     let server = Server::start(data.path(), Some(&url), None)?;
     let started = Instant::now();
@@ -177,7 +176,7 @@ fn report_process(server: &Server) {
 fn latency(duration: Duration) -> Done {
     println!("PUBACK latency at {PACED_RATE} messages/s, open loop:");
     let cluster = testkit::Postgres::start();
-    let url = cluster.url(&cluster.create_database());
+    let url = cluster.create_database();
     let data = tempfile::tempdir()?;
     let server = Server::start(data.path(), Some(&url), None)?;
     let paced = OpenLoop {
