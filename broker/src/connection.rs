@@ -100,7 +100,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             {
                 return Poll::Ready(end);
             }
-            let mut more = false;
+            let held_back = !self.client.may_receive();
+            // Without room nothing is asked for, so something may wait: nobody would wake us for it again.
+            let mut more = true;
             if self.unsent.len() + output.len() <= UNSENT_BYTES_MAX {
                 match self.client.send(output, context.waker()) {
                     Ok(waits) => more = waits,
@@ -112,8 +114,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Io(error)),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
+            if held_back && self.client.may_receive() && !self.inbound.is_empty() {
+                // Acknowledgements that left made room for packets that are here already: no byte may come after them.
+                continue;
+            }
             if !self.client.may_receive() || self.unsent.len() > UNSENT_BYTES_MAX {
                 return Poll::Pending;
+            }
+            if self.client.has_more_input {
+                continue;
             }
             match ready!(self.read(context, input)) {
                 Ok(0) => return Poll::Ready(End::Closed),

@@ -122,12 +122,17 @@ impl Gate {
         if message.qos == Qos::AtMostOnce {
             self.stats.dropped_router_busy.add(1);
         } else {
-            let gate = Arc::clone(self);
-            let waiting = async move {
-                std::future::poll_fn(|context| gate.poll_publish(&message, context)).await;
-            };
-            self.tasks.spawn_on(waiting, &self.runtime);
+            self.hand_over(message);
         }
+    }
+
+    /// Gives the message to the router when its turn comes, for somebody who cannot wait.
+    pub(crate) fn hand_over(self: &Arc<Self>, message: Arc<Message>) {
+        let gate = Arc::clone(self);
+        let waiting = async move {
+            std::future::poll_fn(|context| gate.poll_publish(&message, context)).await;
+        };
+        self.tasks.spawn_on(waiting, &self.runtime);
     }
 
     /// Gives the message to the router, or wakes the context's task when that may succeed.

@@ -198,7 +198,8 @@ fn connack<'a>(gate: &Gate, assigned_client_id: Option<&'a str>) -> encode::Conn
 
 /// One and a half times the keep-alive: [MQTT-3.1.2-22].
 fn silence_seconds_max(keep_alive: u16) -> u32 {
-    u32::from(keep_alive) * 3 / 2
+    // Rounded up: a client may use all of it.
+    (u32::from(keep_alive) * 3).div_ceil(2)
 }
 
 fn will_message(will: &Will<'_>, publisher: u64) -> Message {

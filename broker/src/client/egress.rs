@@ -32,10 +32,14 @@ impl Client {
         if self.acks.is_empty() {
             return;
         }
+        let held_back = !self.may_receive();
         let durable = self.gate.journal.durable();
         let is_due = |ack: &Ack| ack.position == Position::ZERO || ack.position <= durable;
         while let Some(ack) = self.acks.pop_front_if(|ack| is_due(ack)) {
             encode::puback(out, self.session.version, ack.packet_id, ack.reason);
+        }
+        if held_back {
+            self.resume_keep_alive();
         }
         if self.acks.is_empty() {
             release_capacity(&mut self.acks);

@@ -17,7 +17,11 @@ use crate::packet::{
 };
 use crate::session::Delivery;
 use crate::subscriptions::Options;
-use crate::topic;
+use crate::topic::TopicLimits;
+
+/// Bytes of records after which a batch goes to the journal, even if more packets have been read: a record repeats the client
+/// id and may be far larger than its packet.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
 
 /// What one `receive` gathers.
 struct Intake<'a> {
@@ -67,7 +71,12 @@ impl Client {
         handled: &mut usize,
         intake: &mut Intake<'_>,
     ) -> Result<(), End> {
+        self.has_more_input = false;
         while self.may_receive() {
+            if intake.batch.byte_len() >= BATCH_BYTES_MAX {
+                self.has_more_input = true;
+                break;
+            }
             let rest = &input[*handled..];
             match frame(rest, self.gate.settings.max_packet_bytes)? {
                 Frame::Incomplete { .. } => break,
@@ -102,7 +111,8 @@ impl Client {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => Err(End::Disconnected {
-                will: disconnect.reason == ReasonCode::DisconnectWithWill,
+                // Only a normal disconnection takes the will back: [MQTT-3.14.4-3].
+                will: disconnect.reason != ReasonCode::Success,
             }),
             // QoS 2 is neither accepted nor sent, so there is nothing these could speak of.
             Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) | Packet::Auth(_) => {
@@ -275,7 +285,8 @@ impl Client {
     }
 
     fn refuse_filter(&self, filter: &str) -> Option<ReasonCode> {
-        if !topic::valid_filter(filter) {
+        // The depth too: the tree of filters is walked by recursion, and a stack that runs out takes the process with it.
+        if TopicLimits::default().check_filter(filter).is_err() {
             return Some(ReasonCode::TopicFilterInvalid);
         }
         if filter.starts_with("$share/") {

@@ -100,6 +100,8 @@ pub(crate) struct Client {
     inflight: VecDeque<u16>,
     last_packet_id: u16,
     parked: Option<Box<Parked>>,
+    /// The last `receive` stopped for its batch's size; complete packets may wait.
+    pub(crate) has_more_input: bool,
     closing: Option<ReasonCode>,
 }
 
@@ -115,6 +117,7 @@ impl Client {
             inflight: VecDeque::new(),
             last_packet_id: 0,
             parked: None,
+            has_more_input: false,
             closing: None,
         }
     }
@@ -166,6 +169,13 @@ impl Client {
         if parked.batch.is_some() || !parked.messages.is_empty() {
             self.parked = Some(parked);
         } else {
+            self.resume_keep_alive();
+        }
+    }
+
+    /// After something that held the client back is gone: if it was the last, the client's silence counts from now.
+    fn resume_keep_alive(&self) {
+        if self.may_receive() {
             self.session.heard(self.gate.seconds());
         }
     }
@@ -262,6 +272,12 @@ impl Drop for Client {
             .subscriptions
             .subtract(self.subscriptions.len() as u64);
         self.gate.registry.leave(&self.session);
+        if let Some(parked) = self.parked.take() {
+            // Their acknowledgements may have left. The batch's have not, so the client sends it again.
+            for message in parked.messages {
+                self.gate.hand_over(message);
+            }
+        }
         if let Some(will) = self.terms.will.take() {
             self.publish_will(*will);
         }

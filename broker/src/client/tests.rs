@@ -9,9 +9,10 @@ use journal::{
     AppendError, Journal, Poisoned, Position, ReadError, Reader, RecordBatch, State, Status,
 };
 
-use super::{Client, End, Terms};
+use super::{Client, End, Parked, Terms};
 use crate::gate::Gate;
 use crate::lock::lock;
+use crate::message::Message;
 use crate::packet::client::{self, ServerPacket};
 use crate::packet::{
     Frame, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version, encode, frame,
@@ -119,6 +120,10 @@ impl Bench {
     }
 
     fn client(&self, version: Version) -> Line {
+        self.client_silent_for(version, 0)
+    }
+
+    fn client_silent_for(&self, version: Version, seconds_max: u32) -> Line {
         let number = self.gate.next_session_number();
         let limits = QueueLimits {
             messages: 100,
@@ -128,7 +133,7 @@ impl Bench {
             number,
             &format!("c{number}"),
             version,
-            0,
+            seconds_max,
             limits,
         ));
         self.gate.registry.enter(&session);
@@ -172,6 +177,19 @@ impl Line {
         self.flush(Vec::new())
     }
 
+    /// What comes by way of the router, which has threads of its own.
+    async fn gets(&mut self, count: usize) -> Vec<String> {
+        let mut packets = Vec::new();
+        let all = async {
+            while packets.len() < count {
+                packets.extend(self.waits());
+                tokio::task::yield_now().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
+        packets
+    }
+
     fn flush(&mut self, mut out: Vec<u8>) -> Vec<String> {
         self.client.resume(Waker::noop()).expect("goes on");
         self.client.send(&mut out, Waker::noop()).expect("goes on");
@@ -193,6 +211,19 @@ impl Line {
             &[subscription(filter, qos)],
         );
         self.says(&bytes)
+    }
+}
+
+fn message(topic: &str) -> Message {
+    Message {
+        topic: topic.into(),
+        payload: bytes::Bytes::from_static(b"x"),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        properties: bytes::Bytes::new(),
+        expiry_seconds: None,
+        publisher: 0,
+        received_at: 0,
     }
 }
 
@@ -377,6 +408,45 @@ async fn a_client_with_too_many_publishes_in_flight_is_not_read_further() {
 }
 
 #[tokio::test]
+async fn a_batch_is_bounded_though_its_records_are_larger_than_their_packets() {
+    let bench = Bench::new();
+    let limits = QueueLimits {
+        messages: 1,
+        bytes: 1,
+    };
+    let long_id = "x".repeat(60_000);
+    let session = Arc::new(Session::new(1, &long_id, Version::V311, 0, limits));
+    let terms = Terms {
+        max_packet_bytes: None,
+        inflight_max: 1,
+        will: None,
+    };
+    let mut client = Client::new(Arc::clone(&bench.gate), session, terms);
+    let bytes: Vec<u8> = (0..20)
+        .flat_map(|_| publish(Version::V311, "devices/a/telemetry", 0))
+        .collect();
+    let one = bytes.len() / 20;
+    let handled = client
+        .receive(&bytes, &mut Vec::new(), Waker::noop())
+        .expect("accepted");
+    assert_eq!(
+        (handled, client.has_more_input),
+        (5 * one, true),
+        "300 KB of records"
+    );
+    let handled = client.receive(&bytes[15 * one..], &mut Vec::new(), Waker::noop());
+    assert_eq!(
+        (handled.expect("accepted"), client.has_more_input),
+        (5 * one, true)
+    );
+    let handled = client.receive(&bytes[19 * one..], &mut Vec::new(), Waker::noop());
+    assert_eq!(
+        (handled.expect("accepted"), client.has_more_input),
+        (one, false)
+    );
+}
+
+#[tokio::test]
 async fn a_denied_publish_is_told_to_mqtt_5_and_ends_3_1_1() {
     let bench = Bench::new();
     let mut new = bench.client(Version::V5);
@@ -554,5 +624,110 @@ async fn nothing_stays_of_a_client_that_is_gone() {
     assert_eq!(bench.gate.stats.subscriptions.get(), 2);
     drop(console);
     assert!(bench.gate.subscriptions.targets("room/a").is_empty());
+    assert_eq!(bench.gate.stats.subscriptions.get(), 0);
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_the_router_outlives_its_client() {
+    let bench = Bench::new();
+    let mut console = bench.client(Version::V5);
+    console.subscribes("room/+", Qos::AtLeastOnce);
+    let mut publisher = bench.client(Version::V5);
+    publisher.client.parked = Some(Box::new(Parked {
+        batch: None,
+        messages: [Arc::new(message("room/a"))].into(),
+    }));
+    drop(publisher);
+    assert_eq!(console.gets(1).await, ["publish room/a x qos 1"]);
+}
+
+#[tokio::test]
+async fn only_a_normal_disconnection_takes_the_will_back() {
+    let bench = Bench::new();
+    let mut console = bench.client(Version::V5);
+    console.subscribes("status/a", Qos::AtMostOnce);
+    let endings = [
+        (ReasonCode::Success, 0),
+        (ReasonCode::DisconnectWithWill, 1),
+        (ReasonCode::UnspecifiedError, 1),
+    ];
+    for (reason, wills) in endings {
+        let mut device = bench.client(Version::V5);
+        device.client.terms.will = Some(Box::new(message("status/a")));
+        let mut bytes = Vec::new();
+        client::disconnect(&mut bytes, Version::V5, reason, None);
+        let end = device.is_refused(&bytes);
+        device.client.finish(&end, &mut Vec::new());
+        drop(device);
+        assert_eq!(console.waits().len(), wills, "{}", reason.name());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_died_while_it_was_held_back_is_overdue_later() {
+    let bench = Bench::new();
+    let mut device = bench.client_silent_for(Version::V311, 5);
+    for id in 1..=8 {
+        device.publishes("devices/a/telemetry", id);
+    }
+    let later = bench.gate.seconds() + 1_000;
+    assert!(
+        !device.client.session.is_overdue(later),
+        "not read, so its silence proves nothing"
+    );
+    bench.journal.sync();
+    assert_eq!(device.waits().len(), 8);
+    assert!(device.client.session.is_overdue(later));
+    bench.journal.refuse(Some(AppendError::Full));
+    device.publishes("devices/a/telemetry", 1);
+    assert!(!device.client.session.is_overdue(later));
+    bench.journal.refuse(None);
+    device.waits();
+    assert!(device.client.session.is_overdue(later));
+}
+
+#[tokio::test]
+async fn filters_are_bounded_in_depth_and_number() {
+    let bench = Bench::new();
+    let deep = "+/".repeat(30_000);
+    for version in [Version::V311, Version::V5] {
+        let mut console = bench.client(version);
+        let refused = match version {
+            Version::V311 => "suback [80]",
+            Version::V5 => "suback [8f]",
+        };
+        assert_eq!(console.subscribes(&deep, Qos::AtMostOnce), [refused]);
+        let filters: Vec<String> = (0..1_001).map(|number| format!("f/{number}/+")).collect();
+        let all: Vec<_> = filters
+            .iter()
+            .map(|filter| subscription(filter, Qos::AtMostOnce))
+            .collect();
+        let mut bytes = Vec::new();
+        client::subscribe(&mut bytes, version, 9, None, &all);
+        let answer = console.says(&bytes);
+        let last = match version {
+            Version::V311 => ", 0, 80]",
+            Version::V5 => ", 0, 97]",
+        };
+        assert!(answer[0].ends_with(last), "{answer:?}");
+        assert_eq!(bench.gate.stats.subscriptions.get(), 1_000);
+    }
+    assert_eq!(bench.gate.stats.subscriptions.get(), 0);
+}
+
+#[tokio::test]
+async fn an_unknown_filter_is_unsubscribed_without_harm() {
+    let bench = Bench::new();
+    let mut console = bench.client(Version::V5);
+    console.subscribes("room/a", Qos::AtMostOnce);
+    let mut bytes = Vec::new();
+    client::unsubscribe(&mut bytes, Version::V5, 4, &["room/b", "room/a", "room/a"]);
+    let mut out = Vec::new();
+    console
+        .client
+        .receive(&bytes, &mut out, Waker::noop())
+        .expect("accepted");
+    // No properties; "no subscription existed", "success", and again the first.
+    assert_eq!(out, [0xB0, 6, 0, 4, 0, 0x11, 0, 0x11]);
     assert_eq!(bench.gate.stats.subscriptions.get(), 0);
 }

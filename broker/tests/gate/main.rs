@@ -109,6 +109,50 @@ fn telemetry_is_acknowledged_over_the_wire() {
 }
 
 #[test]
+fn more_publishes_at_once_than_the_receive_maximum_are_all_acknowledged() {
+    let broker = Running::with(Config {
+        receive_maximum: 16,
+        ..Config::default()
+    });
+    for version in BOTH {
+        for topic in ["devices/a/telemetry", "other"] {
+            let mut device = broker.connect(version, "device");
+            let mut bytes = Vec::new();
+            for packet_id in 1..=1_000 {
+                let publish = broker::packet::encode::Publish {
+                    qos: Qos::AtLeastOnce,
+                    topic,
+                    packet_id,
+                    payload: b"1",
+                    ..Default::default()
+                };
+                broker::packet::encode::publish(&mut bytes, version, &publish);
+            }
+            device.send(&bytes);
+            for id in 1..=1_000 {
+                assert_eq!(device.next(), format!("puback {id}"), "{topic}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_pauses_gets_what_was_queued_without_anything_new() {
+    let broker = Running::start();
+    let mut console = broker.connect(Version::V311, "console");
+    console.subscribe("flood/#");
+    let mut source = broker.connect(Version::V311, "source");
+    let payload = vec![b'x'; 2_000];
+    // 12 MB: far more than the sockets' buffers and `unsent` hold.
+    for _ in 0..6_000 {
+        source.publish("flood/a", &payload, 0, false);
+    }
+    source.is_served();
+    (0..6_000).for_each(|at| assert_eq!(console.next(), "flood/a = 2000 bytes", "{at}"));
+    console.is_served();
+}
+
+#[test]
 fn packets_may_arrive_byte_by_byte_or_all_at_once() {
     let broker = Running::start();
     let mut bytes = Vec::new();
