@@ -53,6 +53,9 @@ pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, 
     let meaning = keep(&mut problems, meaning(config, origins));
     let rows = keep(&mut problems, rows(config, origins));
     let rules = keep(&mut problems, rules(config, origins));
+    if let (Some(broker), Some(journal)) = (&broker, &journal) {
+        problems.extend(packets_beyond_the_journal(broker, journal, origins));
+    }
     let settings = || {
         Some(Settings {
             file: origins.document.map(|document| document.file().to_owned()),
@@ -68,7 +71,10 @@ pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, 
             devices: config.ingest.devices.clone(),
         })
     };
-    settings().ok_or(problems)
+    match settings() {
+        Some(settings) if problems.is_empty() => Ok(settings),
+        _ => Err(problems),
+    }
 }
 
 type Checked<T> = Result<T, Vec<Problem>>;
@@ -102,6 +108,26 @@ fn journal(config: &Config, origins: &Origins<'_>) -> Checked<journal::Settings>
     config.journal.validate().map_err(|error| {
         let key = format!("journal.{}", error.key());
         vec![origins.problem(&key, format!("`[journal]`: {error}"), None)]
+    })
+}
+
+/// How many of the largest packets the journal must at least hold.
+const LARGEST_PACKETS_MIN: u64 = 2;
+
+/// A packet that does not fit into an empty journal could never be acknowledged, and its client would send it for ever.
+fn packets_beyond_the_journal(
+    broker: &broker::Settings,
+    journal: &journal::Settings,
+    origins: &Origins<'_>,
+) -> Option<Problem> {
+    let needed = LARGEST_PACKETS_MIN * broker.max_packet_bytes as u64;
+    (journal.max_size_bytes < needed).then(|| {
+        let message = format!(
+            "`journal.max_size` holds fewer than {LARGEST_PACKETS_MIN} packets of \
+             `broker.max_packet_size`"
+        );
+        let hint = "make the journal larger or the packets smaller";
+        origins.problem("journal.max_size", message, Some(hint.into()))
     })
 }
 

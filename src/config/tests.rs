@@ -239,3 +239,9 @@ fn join(section: &str, key: &str) -> String {
         _ => format!("{section}.{key}"),
     }
 }
+
+#[test]
+fn a_journal_too_small_for_a_packet_is_refused() {
+    Case::new("[broker]\nmax_packet_size = '2MB'\n[journal]\nmax_size = '3MB'\n")
+        .check(expect![[]]);
+}
