@@ -1,7 +1,8 @@
 //! Listening to alerts while load runs.
 //!
-//! Owns: the subscription, and the time from publish to alert. Never: judges an alert. Invariant: an alert is matched to the
-//! message that caused it by device and event time; what cannot be matched is counted as received and nothing else.
+//! Owns: the subscription, and the time from publish to alert. Never: judges an alert. Invariant:
+//! an alert is matched to the message that caused it by device and event time; what cannot be
+//! matched is counted as received and nothing else.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,8 @@ const RECENT_MAX: usize = 64;
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest alert that is accepted.
 const ALERT_MAX_BYTES: usize = 1024 * 1024;
-/// At the end of a run: how long no alert must have come before listening ends, and how long it lasts at most.
+/// At the end of a run: how long no alert must have come before listening ends, and how long it
+/// lasts at most.
 const QUIET: Duration = Duration::from_millis(300);
 const QUIET_MAX: Duration = Duration::from_secs(5);
 /// Wait before the subscription is made again after the server went away.
@@ -194,7 +196,8 @@ impl Drop for Listener {
     }
 }
 
-/// Whether a topic carries the state of alerts or commands to them, and not a change: `alerts/active/…`.
+/// Whether a topic carries the state of alerts or commands to them, and not a change:
+/// `alerts/active/…`.
 fn is_state(topic: &str) -> bool {
     matches!(topic.split('/').nth(1), Some("active" | "command"))
 }

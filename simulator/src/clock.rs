@@ -1,7 +1,8 @@
 //! One reading of both clocks.
 //!
-//! Owns: the wall-clock time of any moment of the run. Never: reads the wall clock again. Invariant: moments that are apart
-//! by a duration have wall-clock times that are apart by it, whatever happens to the system's clock meanwhile.
+//! Owns: the wall-clock time of any moment of the run. Never: reads the wall clock again.
+//! Invariant: moments that are apart by a duration have wall-clock times that are apart by it,
+//! whatever happens to the system's clock meanwhile.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

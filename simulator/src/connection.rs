@@ -1,8 +1,8 @@
 //! One MQTT connection of a publishing client, from its opening to its last acknowledgement.
 //!
-//! Owns: connecting with back-off, sending at the intended moments, acknowledgements, sending again after a reconnect.
-//! Never: makes a message. Invariant: a message that was sent is counted exactly once as acknowledged, failed or in flight,
-//! however often the server dies.
+//! Owns: connecting with back-off, sending at the intended moments, acknowledgements, sending again
+//! after a reconnect. Never: makes a message. Invariant: a message that was sent is counted exactly
+//! once as acknowledged, failed or in flight, however often the server dies.
 
 mod session;
 
@@ -32,10 +32,12 @@ use crate::wire::{self, Accepted, Incoming};
 
 /// How long one attempt to connect may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Wait before the second attempt; doubles up to the longest, and a random half is taken off so that a fleet spreads out.
+/// Wait before the second attempt; doubles up to the longest, and a random half is taken off so
+/// that a fleet spreads out.
 const BACK_OFF: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
-/// Connections that one worker opens at the same time: below the usual accept backlogs, so that none times out in one.
+/// Connections that one worker opens at the same time: below the usual accept backlogs, so that
+/// none times out in one.
 pub(crate) const OPENING_MAX: usize = 256;
 
 /// What the connections of one worker share.
@@ -175,7 +177,8 @@ impl Connection {
                         End::Done => return Ok(()),
                         End::Broken => continue,
                         End::Lost(error) => {
-                            tracing::debug!(client_id = self.manner.client_id, %error, "connection lost");
+                            let client_id = self.manner.client_id.as_str();
+                            tracing::debug!(client_id, %error, "connection lost");
                         }
                     }
                 }

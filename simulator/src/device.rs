@@ -1,7 +1,8 @@
 //! One simulated device.
 //!
-//! Owns: its random stream, the state of its signals and faults, its clock. Never: knows about connections. Invariant: the
-//! same seed, number and offsets give the same samples, byte for byte; times strictly increase unless its clock is at fault.
+//! Owns: its random stream, the state of its signals and faults, its clock. Never: knows about
+//! connections. Invariant: the same seed, number and offsets give the same samples, byte for byte;
+//! times strictly increase unless its clock is at fault.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,8 @@ pub(crate) struct Fate {
 pub(crate) struct Device {
     model: Arc<Model>,
     rng: ChaCha8Rng,
-    /// Faults draw from a stream of their own, so that a device measures the same with and without them.
+    /// Faults draw from a stream of their own, so that a device measures the same with and without
+    /// them.
     fault_rng: Box<ChaCha8Rng>,
     signals: Vec<SignalState>,
     faults: Vec<FaultState>,

@@ -1,7 +1,8 @@
 //! The files against which a test compares the table.
 //!
-//! Owns: `FILE` with every acknowledged sample and `FILE.unacknowledged` with those that were sent and may or may not have
-//! arrived. Never: writes a sample twice. Invariant: when the run has ended, both files are complete and flushed.
+//! Owns: `FILE` with every acknowledged sample and `FILE.unacknowledged` with those that were sent
+//! and may or may not have arrived. Never: writes a sample twice. Invariant: when the run has
+//! ended, both files are complete and flushed.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -78,7 +79,8 @@ impl Sink {
         if lines.is_empty() {
             return;
         }
-        // A poisoned lock guards a buffer that is still whole: `write_all` is the only thing done under it.
+        // A poisoned lock guards a buffer that is still whole: `write_all` is the only thing done
+        // under it.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failure.is_none()
             && let Err(error) = state.file.write_all(lines)

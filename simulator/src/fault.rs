@@ -1,8 +1,8 @@
 //! What goes wrong with devices, and when.
 //!
-//! Owns: the faults a fleet can have and the moments at which they begin and end. Never: touches a value or a socket; the
-//! device and the connection act on what `step` says. Invariant: faults depend on a device's offset and its random stream
-//! alone, so a seed repeats them.
+//! Owns: the faults a fleet can have and the moments at which they begin and end. Never: touches a
+//! value or a socket; the device and the connection act on what `step` says. Invariant: faults
+//! depend on a device's offset and its random stream alone, so a seed repeats them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -114,7 +114,8 @@ impl Fault {
     }
 }
 
-/// `KIND[:PROBABILITY][,at=10s][,every=1m][,for=5s][,by=4][,metric=NAME][,share=0.2]`, the parts in any order.
+/// `KIND[:PROBABILITY][,at=10s][,every=1m][,for=5s][,by=4][,metric=NAME][,share=0.2]`, the parts in
+/// any order.
 impl FromStr for Fault {
     type Err = String;
 
@@ -250,8 +251,8 @@ impl FaultState {
         })
     }
 
-    /// Whether an occurrence is due. Draws at every sample for a probability, so that the stream does not depend on
-    /// what happened before.
+    /// Whether an occurrence is due. Draws at every sample for a probability, so that the stream
+    /// does not depend on what happened before.
     fn begins(&mut self, fault: &Fault, offset: Duration, rng: &mut impl Rng) -> bool {
         if let Trigger::Probability(probability) = fault.trigger {
             return rng.random::<f64>() < probability;
@@ -270,7 +271,8 @@ impl FaultState {
     }
 }
 
-/// The moments at which the connections of a fleet break together; every connection computes the same ones.
+/// The moments at which the connections of a fleet break together; every connection computes the
+/// same ones.
 #[derive(Debug)]
 pub(crate) struct Storms {
     trigger: Trigger,

@@ -1,7 +1,8 @@
 //! The devices behind one connection, as a source of messages.
 //!
-//! Owns: taking turns, the arrays of the batch shape and of late batches. Never: sends anything. Invariant: which messages a
-//! source yields depends on its settings and the seed, not on when it is asked (except at the pace `max` on the wall clock).
+//! Owns: taking turns, the arrays of the batch shape and of late batches. Never: sends anything.
+//! Invariant: which messages a source yields depends on its settings and the seed, not on when it
+//! is asked (except at the pace `max` on the wall clock).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::source::{Due, Message, Source, csv_field, write_line};
 use crate::tally::Counters;
 use crate::template::Filling;
 
-/// Samples a device holds back at most, and then sends early: a day offline must not become one enormous message.
+/// Samples a device holds back at most, and then sends early: a day offline must not become one
+/// enormous message.
 const HELD_BACK_MAX: usize = 1_000;
 /// What a device's clock advances by at the pace `max` when the run has a fixed start time.
 const VIRTUAL_INTERVAL: Duration = Duration::from_secs(1);

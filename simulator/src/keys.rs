@@ -1,7 +1,9 @@
-//! What people write: each key is a flag of `millrace simulate` and a key of a scenario file, by construction.
+//! What people write: each key is a flag of `millrace simulate` and a key of a scenario file, by
+//! construction.
 //!
-//! Owns: the names, help texts and types of the keys. Never: gives a default or judges a combination; `scenario` does.
-//! Invariant: a key that was not written is `None` (or empty), so that flags can be laid over a file.
+//! Owns: the names, help texts and types of the keys. Never: gives a default or judges a
+//! combination; `scenario` does. Invariant: a key that was not written is `None` (or empty), so
+//! that flags can be laid over a file.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -69,8 +71,8 @@ pub struct RunKeys {
     #[arg(long, value_name = "NUMBER", help_heading = "Run")]
     pub workers: Option<usize>,
 
-    /// Write each acknowledged sample to FILE as `device,metric,time_us,value`, and those whose acknowledgement is
-    /// not known to FILE.unacknowledged
+    /// Write each acknowledged sample to FILE as `device,metric,time_us,value`, and those whose
+    /// acknowledgement is not known to FILE.unacknowledged
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub expect: Option<PathBuf>,
     /// Listen to alerts and measure the time from publish to alert [default filter: alerts/#]
@@ -141,7 +143,13 @@ pub struct FleetKeys {
     #[serde(deserialize_with = "units::optional::milliseconds")]
     pub interval: Option<Duration>,
     /// Messages a second of all devices together, or `max`
-    #[arg(short = 'R', long, value_name = "RATE", value_parser = units::rate, help_heading = "Messages")]
+    #[arg(
+        short = 'R',
+        long,
+        value_name = "RATE",
+        value_parser = units::rate,
+        help_heading = "Messages"
+    )]
     #[serde(deserialize_with = "units::optional::rate")]
     pub rate: Option<f64>,
     /// Messages of all devices together
@@ -182,8 +190,10 @@ pub struct FleetKeys {
     /// Unit of the time in the payload [default: us]
     #[arg(long, value_enum, value_name = "UNIT", help_heading = "Messages")]
     pub time_unit: Option<TimeUnit>,
-    /// What goes wrong: KIND[:PROBABILITY][,at=10s][,every=1m][,for=5s][,by=4][,metric=NAME][,share=0.2], with the
-    /// kinds spike, stuck, drift, dropout, duplicate, late-batch, clock-skew, reconnect-storm; repeatable
+    /// What goes wrong:
+    /// KIND[:PROBABILITY][,at=10s][,every=1m][,for=5s][,by=4][,metric=NAME][,share=0.2], with the
+    /// kinds spike, stuck, drift, dropout, duplicate, late-batch, clock-skew, reconnect-storm;
+    /// repeatable
     #[arg(long, value_name = "FAULT", help_heading = "Faults")]
     #[serde(deserialize_with = "one_or_many")]
     pub fault: Vec<Fault>,
@@ -229,7 +239,7 @@ pub struct ReplayKeys {
     /// How much faster than recorded: 60x, or max [default: 1x]
     #[arg(long, value_name = "FACTOR", requires = "replay")]
     pub speed: Option<String>,
-    /// Move the times so that the replay ends now-ish: the last row is sent at its own time
+    /// Move all times so that the last row is sent at its own time, and none lies in the future
     #[arg(long, requires = "replay")]
     pub shift_to_now: bool,
 }
@@ -271,7 +281,8 @@ impl RunKeys {
 }
 
 impl FleetKeys {
-    /// These keys, and where they are silent those of `under`. A pace that is written one way hides the other way.
+    /// These keys, and where they are silent those of `under`. A pace that is written one way hides
+    /// the other way.
     pub fn or(mut self, mut under: Self) -> Self {
         if self.interval.is_some() || self.rate.is_some() {
             (under.interval, under.rate) = (None, None);

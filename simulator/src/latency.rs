@@ -1,14 +1,16 @@
 //! How long things took.
 //!
-//! Owns: the histogram and its summary. Never: decides what a latency counts from; its callers count from the intended
-//! moment, which corrects for coordinated omission. Invariant: recording allocates nothing.
+//! Owns: the histogram and its summary. Never: decides what a latency counts from; its callers
+//! count from the intended moment, which corrects for coordinated omission. Invariant: recording
+//! allocates nothing.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Shortest and longest latency that is told apart, in nanoseconds: 1 µs and an hour. Longer ones count as an hour.
+/// Shortest and longest latency that is told apart, in nanoseconds: 1 µs and an hour. Longer ones
+/// count as an hour.
 const LOW_NS: u64 = 1_000;
 const HIGH_NS: u64 = 3_600_000_000_000;
 /// Three digits: a latency is right to a thousandth.

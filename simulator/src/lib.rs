@@ -1,16 +1,22 @@
 //! A fleet of devices that exists only on the wire.
 //!
-//! Owns: making load over MQTT and accounting for every message of it. Never: knows the server, beyond what MQTT says.
-//! Invariant: the account of a run adds up: a message that was sent is acknowledged, failed, or in flight.
+//! Owns: making load over MQTT and accounting for every message of it. Never: knows the server,
+//! beyond what MQTT says. Invariant: the account of a run adds up: a message that was sent is
+//! acknowledged, failed, or in flight.
 //!
 //! A run goes through these modules:
 //!
 //! ```text
 //! keys, scenario ─▶ settings ─▶ run ─▶ worker ─▶ connection ─▶ wire
 //!                                                 ▲     │
-//!                   profile, signal, fault ─▶ device    ├─▶ window (what is unacknowledged)
-//!                   schedule, fleet | replay ─▶ source  └─▶ latency, tally, expect ─▶ report
+//!            profile, signal, fault ─▶ device     │     ├─▶ window: what is unacknowledged
+//!      schedule, fleet (or replay) ─▶ source ─────┘     └─▶ tally, latency, expect ─▶ report
 //! ```
+//!
+//! What it costs: with three metrics a message and 64 in flight on each of 100 connections, half a
+//! microsecond of one core a message, signals and JSON included (release build; 550,000
+//! acknowledged messages a second beside a server on the same two cores). Below 20,000 messages a
+//! second each message is written at its moment, which costs a system call or two each.
 
 mod alerts;
 mod clock;

@@ -1,8 +1,9 @@
 //! Waking connections at the right moment.
 //!
-//! Owns: the deadlines of one worker's connections, and the one timer behind them. Never: knows what a deadline is for.
-//! Invariant: a connection is woken at or after its deadline, on Linux within some tens of microseconds; tokio's own timer
-//! rounds up to a millisecond, which would drown the latencies that are to be measured.
+//! Owns: the deadlines of one worker's connections, and the one timer behind them. Never: knows
+//! what a deadline is for. Invariant: a connection is woken at or after its deadline, on Linux
+//! within some tens of microseconds; tokio's own timer rounds up to a millisecond, which would
+//! drown the latencies that are to be measured.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -142,8 +143,9 @@ impl Timer {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        // Deprecated because a type may answer with another descriptor from call to call; an `OwnedFd` cannot, and the
-        // replacement is an unsafe function, which this workspace does without.
+        // Deprecated because a type may answer with another descriptor from call to call; an
+        // `OwnedFd` cannot, and the replacement is an unsafe function, which this workspace does
+        // without.
         #[expect(deprecated, reason = "sound for an OwnedFd, see above")]
         let timer = tokio::io::unix::AsyncFd::new(timer)?;
         Ok(Self(timer))

@@ -1,7 +1,7 @@
 //! The shape of a message.
 //!
-//! Owns: which of the JSON shapes a fleet sends; `telemetry::encode` writes them. Never: decides what is in them. Invariant:
-//! writing a message allocates nothing once its buffer has grown.
+//! Owns: which of the JSON shapes a fleet sends; `telemetry::encode` writes them. Never: decides
+//! what is in them. Invariant: writing a message allocates nothing once its buffer has grown.
 //!
 //! ```text
 //! flat     {"ts":1735689600000000,"temperature":21.5,"humidity":44.1}

@@ -1,7 +1,7 @@
 //! What kinds of devices there are, and what each of them measures.
 //!
-//! Owns: the built-in profiles and those of a scenario file. Never: makes a value. Invariant: a profile has at least one
-//! metric, and its metrics have distinct names.
+//! Owns: the built-in profiles and those of a scenario file. Never: makes a value. Invariant: a
+//! profile has at least one metric, and its metrics have distinct names.
 
 use serde::Deserialize;
 

@@ -1,7 +1,8 @@
 //! How a run shows that it goes on, on standard error.
 //!
-//! Owns: a bar on a terminal, a line every five seconds elsewhere. Never: writes to standard output. Invariant: showing
-//! progress reads counters and nothing else, so that it costs the load nothing.
+//! Owns: a bar on a terminal, a line every five seconds elsewhere. Never: writes to standard
+//! output. Invariant: showing progress reads counters and nothing else, so that it costs the load
+//! nothing.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;

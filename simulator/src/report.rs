@@ -1,7 +1,7 @@
 //! What a run came to.
 //!
-//! Owns: the figures, as text for people and JSON for programs. Never: measures. Invariant: with QoS 1 or 2,
-//! `sent = acknowledged + failed + in_flight`.
+//! Owns: the figures, as text for people and JSON for programs. Never: measures. Invariant: with
+//! QoS 1 or 2, `sent = acknowledged + failed + in_flight`.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -19,7 +19,8 @@ pub struct Report {
     pub mqtt_version: MqttVersion,
     pub devices: u64,
     pub connections: u64,
-    /// From the first message to the last acknowledgement (QoS 0: to the end of the run), in seconds.
+    /// From the first message to the last acknowledgement (QoS 0: to the end of the run), in
+    /// seconds.
     pub duration_s: f64,
     /// Sent for the first time, duplicates included.
     pub sent: u64,

@@ -1,7 +1,8 @@
 //! A run from its settings to its report.
 //!
-//! Owns: the order of things: survey, subscribe, start the workers, wait, listen to the last alerts, sum up. Never: sends.
-//! Invariant: whichever way a run ends, its threads have ended and its files are flushed.
+//! Owns: the order of things: survey, subscribe, start the workers, wait, listen to the last
+//! alerts, sum up. Never: sends. Invariant: whichever way a run ends, its threads have ended and
+//! its files are flushed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -23,14 +24,16 @@ use crate::worker::Job;
 
 /// Makes the load and reports on it.
 ///
-/// Cancelling `stop` ends the sending; outstanding acknowledgements are waited for up to `Settings::drain`, and the report
-/// says how far the run came. Dropping the future ends everything at once.
+/// Cancelling `stop` ends the sending; outstanding acknowledgements are waited for up to
+/// `Settings::drain`, and the report says how far the run came. Dropping the future ends everything
+/// at once.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or written, when the server refuses the first connection or cannot be reached within
-/// `Settings::connect_timeout`, or when alerts are wanted and the subscription is refused. A server that goes away later is
-/// not an error: connections come back and send again what was not acknowledged.
+/// When a file cannot be read or written, when the server refuses the first connection or cannot be
+/// reached within `Settings::connect_timeout`, or when alerts are wanted and the subscription is
+/// refused. A server that goes away later is not an error: connections come back and send again
+/// what was not acknowledged.
 pub async fn run(settings: Settings, stop: CancellationToken) -> Result<Report, Error> {
     let survey = match &settings.load {
         Load::Replay(replay) => Some(survey(replay)?),

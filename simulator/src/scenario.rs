@@ -1,7 +1,7 @@
 //! From what people wrote to what is true.
 //!
-//! Owns: scenario files, defaults, and every check of a combination of keys. Never: connects. Invariant: what comes out
-//! can be run; an error names the key.
+//! Owns: scenario files, defaults, and every check of a combination of keys. Never: connects.
+//! Invariant: what comes out can be run; an error names the key.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ use crate::settings::{Broker, Fleet, Load, Progress, Settings};
 use crate::template::Template;
 use crate::{Error, units};
 
-/// Devices of one run at most: each costs about half a kilobyte, and its number must fit where it is kept.
+/// Devices of one run at most: each costs about half a kilobyte, and its number must fit where it
+/// is kept.
 const DEVICES_MAX: usize = 5_000_000;
 /// Samples in one message at most, as many values as one message may hold for the ingest.
 const BATCH_SIZE_MAX: usize = 1_000;
@@ -90,7 +91,12 @@ impl Scenario {
             return Err(Error::Settings(fault));
         }
         let load = match &replay.replay {
-            Some(path) => Load::Replay(Box::new(resolve_replay(path, &replay, &flags)?)),
+            Some(path) => Load::Replay(Box::new(resolve_replay(
+                path,
+                &replay,
+                &flags,
+                run.duration,
+            )?)),
             None => {
                 let mut fleets = std::mem::take(&mut run.fleet);
                 if fleets.is_empty() {
@@ -260,7 +266,8 @@ fn resolve_profiles(names: &[String], own: &[Profile]) -> Result<Vec<Profile>, S
     names.iter().map(find).collect()
 }
 
-/// Two fleets must not have a device in common: its times would not increase, and its connections would fight.
+/// Two fleets must not have a device in common: its times would not increase, and its connections
+/// would fight.
 fn check_names(fleets: &[Fleet]) -> Result<(), String> {
     let devices: usize = fleets.iter().map(|fleet| fleet.devices).sum();
     ensure(devices <= DEVICES_MAX, || {
@@ -283,7 +290,12 @@ fn check_names(fleets: &[Fleet]) -> Result<(), String> {
     Ok(())
 }
 
-fn resolve_replay(path: &Path, keys: &ReplayKeys, flags: &FleetKeys) -> Result<Replay, Error> {
+fn resolve_replay(
+    path: &Path,
+    keys: &ReplayKeys,
+    flags: &FleetKeys,
+    duration: Option<Duration>,
+) -> Result<Replay, Error> {
     let settle = || -> Result<Replay, String> {
         if flags.payload == Some(PayloadShape::Batch) {
             return Err("`payload` cannot be `batch` in a replay: each row is one message".into());
@@ -331,6 +343,7 @@ fn resolve_replay(path: &Path, keys: &ReplayKeys, flags: &FleetKeys) -> Result<R
             speed: keys.speed.as_deref().map_or(Ok(Some(1.0)), units::speed)?,
             shift_to_now: keys.shift_to_now,
             messages: flags.messages,
+            duration,
             qos: flags.qos.unwrap_or(1),
             retain: flags.retain.unwrap_or(false),
             topic: Template::parse_topic(

@@ -1,8 +1,8 @@
 //! When messages are meant to be sent.
 //!
-//! Owns: the intended moment of every message of one connection. Never: looks at a clock. Invariant: intended moments
-//! depend on the schedule alone, not on how the server does, so that a slow server cannot hide the messages it delayed
-//! (coordinated omission).
+//! Owns: the intended moment of every message of one connection. Never: looks at a clock.
+//! Invariant: intended moments depend on the schedule alone, not on how the server does, so that a
+//! slow server cannot hide the messages it delayed (coordinated omission).
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// The pace of each of `devices` devices that together send `rate` messages a second; 0 is as fast as possible.
+    /// The pace of each of `devices` devices that together send `rate` messages a second; 0 is as
+    /// fast as possible.
     pub(crate) fn of_rate(rate: f64, devices: usize) -> Self {
         if rate <= 0.0 {
             return Self::Max;
@@ -44,7 +45,8 @@ pub struct Limit {
 
 /// The messages of one connection in order: its devices take turns.
 ///
-/// The devices of a fleet are spread evenly over the interval, and device `d` belongs to connection `d % connections`.
+/// The devices of a fleet are spread evenly over the interval, and device `d` belongs to connection
+/// `d % connections`.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     pace: Pace,

@@ -1,7 +1,7 @@
 //! What a run does, resolved and checked.
 //!
-//! Owns: the validated settings. Never: reads a file or a flag; `scenario` makes settings out of what people wrote.
-//! Invariant: settings that exist can be run.
+//! Owns: the validated settings. Never: reads a file or a flag; `scenario` makes settings out of
+//! what people wrote. Invariant: settings that exist can be run.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! Waveforms of physical quantities.
 //!
-//! Owns: how one metric moves over time. Never: knows the wall clock or the wire. Invariant: a value depends on the signal,
-//! its state, the moment and the random stream alone, so the same stream gives the same values on every platform.
+//! Owns: how one metric moves over time. Never: knows the wall clock or the wire. Invariant: a
+//! value depends on the signal, its state, the moment and the random stream alone, so the same
+//! stream gives the same values on every platform.
 
 use std::f64::consts::TAU;
 use std::time::Duration;
@@ -17,7 +18,8 @@ const DAY_S: f64 = 86_400.0;
 const DAY_PEAK_S: f64 = 15.0 * 3_600.0;
 /// One step of a random walk, as a part of the amplitude.
 const WALK_STEP: f64 = 0.08;
-/// How strongly a random walk is pulled back to its base each step, so that it never wanders off for good.
+/// How strongly a random walk is pulled back to its base each step, so that it never wanders off
+/// for good.
 const WALK_PULL: f64 = 0.02;
 
 /// The shape of a signal around its base.
@@ -27,7 +29,8 @@ pub enum Waveform {
     Constant,
     Sine,
     Square,
-    /// Rises from `base - amplitude` to `base + amplitude`, then jumps back; falls when the amplitude is negative.
+    /// Rises from `base - amplitude` to `base + amplitude`, then jumps back; falls when the
+    /// amplitude is negative.
     Sawtooth,
     /// Wanders within the amplitude, pulled back to the base.
     RandomWalk,
@@ -99,8 +102,8 @@ impl Signal {
         }
     }
 
-    /// The next value. Draws from the random stream the same number of times whatever happens, so that a fault never
-    /// shifts what comes after it.
+    /// The next value. Draws from the random stream the same number of times whatever happens, so
+    /// that a fault never shifts what comes after it.
     pub(crate) fn value(&self, state: &mut SignalState, moment: Moment, rng: &mut impl Rng) -> f64 {
         let elapsed_s = moment.offset.as_secs_f64();
         let turn = elapsed_s / self.period.as_secs_f64().max(1e-6) + state.phase;
@@ -143,7 +146,8 @@ impl Signal {
         round(value, self.decimals)
     }
 
-    /// What a fault's magnitude is measured in: half the height of the wave, or what stands for it in a flat signal.
+    /// What a fault's magnitude is measured in: half the height of the wave, or what stands for it
+    /// in a flat signal.
     pub(crate) fn scale(&self) -> f64 {
         let scale = self.amplitude.abs().max(self.noise);
         if scale > 0.0 { scale } else { 1.0 }
@@ -157,10 +161,11 @@ pub(crate) fn round(value: f64, decimals: u8) -> f64 {
     (value * power).round() / power + 0.0
 }
 
-/// About normal with mean 0 and deviation 1: the sum of four uniform numbers (Irwin-Hall) out of one draw. Its tails end at
-/// 3.5 deviations, which suits a sensor, and it costs no logarithm.
+/// About normal with mean 0 and deviation 1: the sum of four uniform numbers (Irwin-Hall) out of
+/// one draw. Its tails end at 3.5 deviations, which suits a sensor, and it costs no logarithm.
 fn gauss(rng: &mut impl Rng) -> f64 {
-    /// Deviation of the sum of four numbers that are uniform over 0 to 65,535: 65,536 × sqrt(4 / 12).
+    /// Deviation of the sum of four numbers that are uniform over 0 to 65,535: 65,536 × sqrt(4 /
+    /// 12).
     const DEVIATION: f64 = 37_837.227;
     let bits = rng.next_u64();
     let sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);

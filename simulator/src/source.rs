@@ -1,7 +1,8 @@
 //! Where a connection's messages come from.
 //!
-//! Owns: the seam between what is sent (a fleet's devices, a recorded file) and how (a connection). Never: knows MQTT.
-//! Invariant: the messages of a source come in the order of their intended moments.
+//! Owns: the seam between what is sent (a fleet's devices, a recorded file) and how (a connection).
+//! Never: knows MQTT. Invariant: the messages of a source come in the order of their intended
+//! moments.
 
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ pub(crate) struct Message {
     pub(crate) samples: u32,
     /// How often the message is sent: 0 when the device is silent, 2 for a duplicate.
     pub(crate) copies: u8,
-    /// The number of the device within the run, and the time of the newest sample: what an alert is recognised by.
+    /// The number of the device within the run, and the time of the newest sample: what an alert is
+    /// recognised by.
     pub(crate) device: usize,
     pub(crate) time_us: i64,
 }

@@ -1,7 +1,7 @@
 //! What a run counts.
 //!
-//! Owns: the counters all connections share, and each worker's latencies. Never: formats. Invariant:
-//! `sent = acknowledged + failed + in flight` for QoS 1 and 2.
+//! Owns: the counters all connections share, and each worker's latencies. Never: formats.
+//! Invariant: `sent = acknowledged + failed + in flight` for QoS 1 and 2.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

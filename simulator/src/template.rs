@@ -1,7 +1,8 @@
 //! Names with places in them: topics, device names, client ids.
 //!
-//! Owns: `{device}`, `{index}`, `{profile}`, `{client}`, `{user}` and their short forms `%d`, `%i`, `%c`, `%u`. Never: checks
-//! what a name is used for, except for topics. Invariant: a parsed template can be filled without an error.
+//! Owns: `{device}`, `{index}`, `{profile}`, `{client}`, `{user}` and their short forms `%d`, `%i`,
+//! `%c`, `%u`. Never: checks what a name is used for, except for topics. Invariant: a parsed
+//! template can be filled without an error.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,8 @@
-//! How durations, rates and times are written by people, on the command line and in scenario files alike.
+//! How durations, rates and times are written by people, on the command line and in scenario files
+//! alike.
 //!
-//! Owns: parsing. Never: decides what a value means. Invariant: a bare number and the same number with its unit written out
-//! are the same duration.
+//! Owns: parsing. Never: decides what a value means. Invariant: a bare number and the same number
+//! with its unit written out are the same duration.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use humantime_serde::re::humantime;
 use serde::Deserializer;
 use serde::de::{self, Visitor};
 
-/// Longest duration that is accepted: ten years. Longer ones are typing errors, and would overflow clocks.
+/// Longest duration that is accepted: ten years. Longer ones are typing errors, and would overflow
+/// clocks.
 const LONGEST_S: f64 = 10.0 * 365.25 * 86_400.0;
 
 /// `10s`, `2m 30s`, `250ms`; a bare number is seconds.
@@ -61,7 +63,8 @@ pub(crate) fn probability(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Microseconds since 1970, out of RFC 3339 with a zone, or epoch seconds, milliseconds or microseconds.
+/// Microseconds since 1970, out of RFC 3339 with a zone, or epoch seconds, milliseconds or
+/// microseconds.
 pub(crate) fn time(text: &str) -> Result<i64, String> {
     telemetry::time::parse_text(text.trim()).map_err(|error| format!("`{text}` is {error}"))
 }

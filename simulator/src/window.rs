@@ -1,15 +1,16 @@
 //! What has been sent and not yet been acknowledged.
 //!
-//! Owns: packet ids, the packets to send again, and what each of them stands for. Never: touches a socket. Invariant: a
-//! message leaves the window exactly once, acknowledged, refused or given up; until then it is sent again after every
-//! reconnect, in its original order.
+//! Owns: packet ids, the packets to send again, and what each of them stands for. Never: touches a
+//! socket. Invariant: a message leaves the window exactly once, acknowledged, refused or given up;
+//! until then it is sent again after every reconnect, in its original order.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::wire::{Packet, write_pubrel};
 
-/// Packet ids in use at most, acknowledged ones behind an unacknowledged one included: half of all there are.
+/// Packet ids in use at most, acknowledged ones behind an unacknowledged one included: half of all
+/// there are.
 const SPAN_MAX: usize = 32_768;
 /// Spent messages kept for their buffers.
 const SPARE_MAX: usize = 64;
@@ -163,7 +164,8 @@ impl Window {
         }
     }
 
-    /// After a reconnect: appends everything unacknowledged to `out`, in order, marked as sent before. Returns how many.
+    /// After a reconnect: appends everything unacknowledged to `out`, in order, marked as sent
+    /// before. Returns how many.
     pub(crate) fn resend(&mut self, out: &mut Vec<u8>) -> u64 {
         let mut count = 0;
         for (index, entry) in self.entries.iter_mut().enumerate() {

@@ -1,11 +1,13 @@
 //! MQTT 3.1.1 and 5 as bytes: the one importer of rumqttc's packets for publishing connections.
 //!
-//! Owns: encoding what a publishing client sends, decoding what it receives. Never: owns a socket or a state. Invariant: a
-//! packet is decoded by rumqttc's codec, except the four bytes of a successful PUBACK.
+//! Owns: encoding what a publishing client sends, decoding what it receives. Never: owns a socket
+//! or a state. Invariant: a packet is decoded by rumqttc's codec, except the four bytes of a
+//! successful PUBACK.
 //!
-//! Why the codec and not rumqttc's event loop (0.25): it writes to the socket once for each publish; it forgets what is
-//! unacknowledged when a server comes back without the session; it never sets DUP; and it does not say which publish has
-//! which packet id. A load generator that must account for every sample cannot live with these.
+//! Why the codec and not rumqttc's event loop (0.25): it writes to the socket once for each
+//! publish; it forgets what is unacknowledged when a server comes back without the session; it
+//! never sets DUP; and it does not say which publish has which packet id. A load generator that
+//! must account for every sample cannot live with these.
 
 use bytes::{Buf, BytesMut};
 use rumqttc::mqttbytes::v4;
@@ -16,7 +18,8 @@ use crate::settings::{Broker, MqttVersion};
 
 /// Largest packet that is accepted; a publishing client receives only small ones.
 const INCOMING_MAX_BYTES: usize = 64 * 1024;
-/// How long a server keeps the session of a client that asked for one (MQTT 5): longer than any restart.
+/// How long a server keeps the session of a client that asked for one (MQTT 5): longer than any
+/// restart.
 const SESSION_EXPIRY_S: u32 = 3_600;
 const DUP: u8 = 0b1000;
 
@@ -104,7 +107,8 @@ pub(crate) fn write_connect(out: &mut Vec<u8>, broker: &Broker, client_id: &str)
     let keep_alive = u16::try_from(broker.keep_alive.as_secs()).unwrap_or(u16::MAX);
     let password = || broker.password.clone().unwrap_or_default();
     let mut buffer = BytesMut::new();
-    // Writing fails only for lengths that cannot be encoded; the server would refuse those names anyway.
+    // Writing fails only for lengths that cannot be encoded; the server would refuse those names
+    // anyway.
     match broker.version {
         MqttVersion::V3 => {
             let mut connect = v4::Connect::new(client_id);

@@ -1,7 +1,8 @@
 //! A thread that drives a share of the connections.
 //!
-//! Owns: the thread, its single-threaded runtime, the start of each connection. Never: shares a connection with another
-//! worker. Invariant: when the thread has ended, each of its connections has settled its account.
+//! Owns: the thread, its single-threaded runtime, the start of each connection. Never: shares a
+//! connection with another worker. Invariant: when the thread has ended, each of its connections
+//! has settled its account.
 
 use std::cell::RefCell;
 use std::io;
@@ -29,8 +30,9 @@ use crate::settings::{Fleet, Load, Settings};
 use crate::source::Source;
 use crate::tally::{Counters, Tally};
 
-/// Above this many messages a second a fleet's connections gather what is due into fewer, larger writes: a system call for
-/// each message would otherwise be what is measured. Below, each message is written at its moment.
+/// Above this many messages a second a fleet's connections gather what is due into fewer, larger
+/// writes: a system call for each message would otherwise be what is measured. Below, each message
+/// is written at its moment.
 const GATHER_ABOVE: f64 = 20_000.0;
 /// Messages a write is to carry when gathering, and how long the first of them may wait for it.
 const GATHER_MESSAGES: f64 = 8.0;
@@ -130,7 +132,7 @@ impl Job {
     fn duration(&self) -> Option<Duration> {
         match &self.settings.load {
             Load::Fleets(fleets) => fleets.first().and_then(|fleet| fleet.limit.duration),
-            Load::Replay(_) => None,
+            Load::Replay(replay) => replay.duration,
         }
     }
 

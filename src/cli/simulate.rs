@@ -1,7 +1,7 @@
 //! `millrace simulate`: fake or recorded devices over MQTT, and a report.
 //!
-//! Owns: laying flags over a scenario file, Ctrl-C, and where the report goes. Never: makes load itself; the crate
-//! `simulator` does. Invariant: the report alone is on stdout.
+//! Owns: laying flags over a scenario file, Ctrl-C, and where the report goes. Never: makes load
+//! itself; the crate `simulator` does. Invariant: the report alone is on stdout.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ Every key of a scenario file is a flag of the same name; a flag wins over the fi
 With --seed and --start-time, a run sends the same bytes again. Latency counts from the moment a
 message was meant to be sent, so that a slow server cannot hide what it delayed.
 
-Exit codes: 0 all was acknowledged, 1 something was refused or not acknowledged, 2 wrong command line.";
+Exit codes: 0 all was acknowledged, 1 something was not, 2 wrong command line.";
 
 /// Make load: fake devices, or a recorded file, over MQTT
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,8 @@
 //! `millrace watch`: alerts in the terminal, those that are active first.
 //!
-//! Owns: the subscription and coming back to it. Never: decides what an alert is. Invariant: alerts alone are on stdout; the
-//! state of the connection is on stderr; a reader that leaves is a normal end.
+//! Owns: the subscription and coming back to it. Never: decides what an alert is. Invariant: alerts
+//! alone are on stdout; the state of the connection is on stderr; a reader that leaves is a normal
+//! end.
 
 mod board;
 mod line;
@@ -26,7 +27,8 @@ use self::board::{Board, Filter, Severity, Shown};
 use super::Outcome;
 use crate::diagnostics::Failure;
 
-/// Retained alerts are held back until none has come for this long, so that they can be put in order.
+/// Retained alerts are held back until none has come for this long, so that they can be put in
+/// order.
 const SETTLE: Duration = Duration::from_millis(150);
 const RECONNECT: Duration = Duration::from_millis(500);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);

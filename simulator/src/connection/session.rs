@@ -1,7 +1,7 @@
 //! A connection while it is open: fill, flush, receive, wait.
 //!
-//! Owns: the loop over one socket. Never: opens one. Invariant: what is due is written with as few system calls as the
-//! window allows, and nothing here waits while there is something to do.
+//! Owns: the loop over one socket. Never: opens one. Invariant: what is due is written with as few
+//! system calls as the window allows, and nothing here waits while there is something to do.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! Playing recorded telemetry.
 //!
-//! Owns: the CSV file, its columns, times and errors. Never: changes a value. Invariant: every row is sent, in the order of
-//! the file, with its own time (shifted as a whole when that is asked for); a file that cannot be read to its end is refused
-//! before the first message.
+//! Owns: the CSV file, its columns, times and errors. Never: changes a value. Invariant: every row
+//! is sent, in the order of the file, with its own time (shifted as a whole when that is asked
+//! for); a file that cannot be read to its end is refused before the first message.
 
 mod rows;
 mod source;
@@ -10,6 +10,7 @@ pub(crate) mod time;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub(crate) use rows::{Rows, Survey, survey};
 pub(crate) use source::ReplaySource;
@@ -33,6 +34,8 @@ pub struct Replay {
     pub shift_to_now: bool,
     /// Rows at most.
     pub messages: Option<u64>,
+    /// Rows that are due within this time.
+    pub duration: Option<Duration>,
     pub qos: u8,
     pub retain: bool,
     pub topic: Template,

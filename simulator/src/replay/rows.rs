@@ -1,7 +1,7 @@
 //! The rows of a recorded file.
 //!
-//! Owns: columns and cells. Never: keeps more than one row in memory. Invariant: an error names the file, the line and the
-//! column.
+//! Owns: columns and cells. Never: keeps more than one row in memory. Invariant: an error names the
+//! file, the line and the column.
 
 use std::fs::File;
 use std::io::BufReader;

@@ -1,6 +1,7 @@
 //! A recorded file as a source of messages.
 //!
-//! Owns: when a row is due and what its message is. Never: reorders. Invariant: one row with values is one message.
+//! Owns: when a row is due and what its message is. Never: reorders. Invariant: one row with values
+//! is one message.
 
 use std::time::Duration;
 
@@ -89,7 +90,8 @@ impl ReplaySource {
 impl Source for ReplaySource {
     fn start(&mut self, wall_us: i64) {
         if self.replay.shift_to_now {
-            // The last row is sent at its own time, so that no time lies in the future when it is sent.
+            // The last row is sent at its own time, so that no time lies in the future when it is
+            // sent.
             let ends_after = match self.replay.speed {
                 Some(speed) => self.offset(self.survey.last, speed),
                 None => Duration::ZERO,

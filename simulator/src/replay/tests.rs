@@ -23,6 +23,7 @@ fn replay(file: &NamedTempFile) -> Replay {
         speed: None,
         shift_to_now: false,
         messages: None,
+        duration: None,
         qos: 1,
         retain: false,
         topic: Template::parse("devices/{device}/telemetry").unwrap(),

@@ -1,15 +1,15 @@
 //! Times in recorded files.
 //!
-//! Owns: reading a time that may lack its zone. Never: guesses a zone; the zone is given. Invariant: a time that has a zone
-//! or is an epoch means the same whatever zone is given.
+//! Owns: reading a time that may lack its zone. Never: guesses a zone; the zone is given.
+//! Invariant: a time that has a zone or is an epoch means the same whatever zone is given.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use telemetry::Micros;
 use telemetry::time::{MICROS_END, TimeError};
 
-/// Microseconds since 1970. A naive time that falls into a gap of its zone (spring) is moved behind it; one that occurs
-/// twice (autumn) is the first of the two.
+/// Microseconds since 1970. A naive time that falls into a gap of its zone (spring) is moved behind
+/// it; one that occurs twice (autumn) is the first of the two.
 pub(crate) fn parse(text: &str, zone: &TimeZone) -> Result<Micros, TimeError> {
     match telemetry::time::parse_text(text) {
         Err(TimeError::Naive) => parse_naive(text, zone),

@@ -1,7 +1,7 @@
 //! Which alerts are shown, and in which order.
 //!
-//! Owns: telling changes from states, the filter, and what has been shown already. Never: prints. Invariant: one change of
-//! an alert is shown once, however often the connection comes back.
+//! Owns: telling changes from states, the filter, and what has been shown already. Never: prints.
+//! Invariant: one change of an alert is shown once, however often the connection comes back.
 
 use std::collections::{HashSet, VecDeque};
 

@@ -1,7 +1,7 @@
 //! One alert as one line for people.
 //!
-//! Owns: columns and colours. Never: drops a part that tells alerts apart. Invariant: control characters of a message never
-//! reach the terminal.
+//! Owns: columns and colours. Never: drops a part that tells alerts apart. Invariant: control
+//! characters of a message never reach the terminal.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,8 @@ const CRITICAL: Style = AnsiColor::BrightRed.on_default().bold();
 const RESOLVED: Style = AnsiColor::Green.on_default();
 const FAINT: Style = Style::new().dimmed();
 
-/// `2026-01-31 12:00:00  critical  boiler-0003  boiler-hot  firing  temperature 96.2 (90)  the message`
+/// `2026-01-31 12:00:00  critical  boiler-0003  boiler-hot  firing  temperature 96.2 (90)  the
+/// message`
 pub(super) fn format(shown: &Shown, zone: &TimeZone) -> String {
     let event = &shown.event;
     let severity = match event.severity() {

@@ -62,7 +62,8 @@ fn a_change_is_shown_once() {
             .len(),
         1
     );
-    // The same change: as a state that came live, as a retained one after a reconnect, and sent again.
+    // The same change: as a state that came live, as a retained one after a reconnect, and sent
+    // again.
     assert_eq!(
         board.take("alerts/active/a/hot", payload.as_bytes(), false),
         []
@@ -205,7 +206,8 @@ fn mosquitto(port: u16) -> ChildGuard {
     child
 }
 
-/// Publishes and returns when the broker has acknowledged. The client that blocks brings a runtime of its own.
+/// Publishes and returns when the broker has acknowledged. The client that blocks brings a runtime
+/// of its own.
 fn publish(port: u16, topic: &str, payload: &str, retain: bool) {
     tokio::task::block_in_place(|| publish_now(port, topic, payload, retain));
 }
@@ -272,7 +274,8 @@ async fn it_follows_a_server_through_a_restart_and_ends_when_its_reader_leaves()
 
     broker.kill();
     let _broker = mosquitto(port);
-    // Whether the watch is back is only seen in what it shows: it is told again until it has shown it.
+    // Whether the watch is back is only seen in what it shows: it is told again until it has shown
+    // it.
     let mut again = 3;
     while text.lock().unwrap().lines().count() < 3 {
         let payload = event(&again.to_string(), "c", "critical", "firing", 3);

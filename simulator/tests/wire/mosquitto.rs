@@ -1,12 +1,10 @@
 //! Runs against mosquitto: any broker will do, and this one is not ours.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use simulator::{ConnectError, Error, Report};
-use support::{Mosquitto, PATIENCE, Subscriber, lines, run, samples, settings};
+use crate::support::{Mosquitto, PATIENCE, Subscriber, lines, run, samples, settings};
+use simulator::{ConnectError, Error, ReplayKeys, Report, RunKeys, Scenario};
 use testkit::wait_until;
 use tokio_util::sync::CancellationToken;
 
@@ -166,7 +164,8 @@ async fn load_survives_a_broker_that_is_killed_and_started_again() {
     }
 }
 
-/// Waits until the expect file has grown, which it does when a buffer of it is full or the run has ended.
+/// Waits until the expect file has grown, which it does when a buffer of it is full or the run has
+/// ended.
 async fn wait_for_lines(path: &Path) {
     let path = path.to_owned();
     let size = move || std::fs::metadata(&path).map_or(0, |meta| meta.len());
@@ -354,4 +353,55 @@ async fn time_from_publish_to_alert_is_measured() {
     engine.join().unwrap();
     assert_eq!(report.alerts_received, Some(20), "{report}");
     assert_eq!(report.alert_latency.unwrap().count, 20);
+}
+
+#[tokio::test]
+async fn a_recorded_file_is_played_in_order_row_by_row() {
+    let broker = Mosquitto::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("machine.csv");
+    let mut text = "timestamp,value\n".to_owned();
+    // Every tenth time is repeated with another value.
+    for row in 0..1_000 {
+        let second = row - i32::from(row % 10 == 9);
+        let (minute, second) = (second / 60, second % 60);
+        text.push_str(&format!(
+            "2014-01-07 02:{minute:02}:{second:02},{}\n",
+            f64::from(row) / 4.0
+        ));
+    }
+    std::fs::write(&file, text).unwrap();
+    for version in [simulator::MqttVersion::V3, simulator::MqttVersion::V5] {
+        let subscriber = Subscriber::start(broker.port);
+        let expect = dir.path().join("expect.csv");
+        let scenario = Scenario {
+            run: RunKeys {
+                port: Some(broker.port),
+                mqtt_version: Some(version),
+                expect: Some(expect.clone()),
+                ..RunKeys::default()
+            },
+            replay: ReplayKeys {
+                replay: Some(file.clone()),
+                map: vec!["value=temperature".into()],
+                speed: Some("max".into()),
+                ..ReplayKeys::default()
+            },
+            ..Scenario::default()
+        };
+        let settings = scenario.resolve().unwrap();
+        let report = simulator::run(settings, CancellationToken::new())
+            .await
+            .unwrap();
+        assert_complete(&report, 1_000);
+        let received: Vec<String> = subscriber
+            .take(1_000)
+            .iter()
+            .flat_map(|(topic, payload)| samples(topic, payload))
+            .collect();
+        let expected = std::fs::read_to_string(&expect).unwrap();
+        assert_eq!(received.join("\n"), expected.trim_end());
+        assert_eq!(received[9], "machine,temperature,1389060008000000,2.25");
+        assert_eq!(received[8], "machine,temperature,1389060008000000,2.0");
+    }
 }
