@@ -1,6 +1,7 @@
 //! A message between the moment it was received and the last subscriber's copy.
 //!
-//! Owns: what a subscriber may learn about a publish. Never: changes; it is shared by every queue it waits in.
+//! Owns: what a subscriber may learn about a publish. Never: changes; it is shared by every queue
+//! it waits in.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,7 +16,8 @@ pub(crate) struct Message {
     /// The topic as the publisher wrote it (an alias resolved); valid, without wildcards.
     pub(crate) topic: Arc<str>,
     pub(crate) payload: Bytes,
-    /// The QoS it was published with; a copy is sent with this or the subscription's, whichever is lower.
+    /// The QoS it was published with; a copy is sent with this or the subscription's, whichever is
+    /// lower.
     pub(crate) qos: Qos,
     /// The publish's RETAIN flag, passed on where a subscription asks for "retain as published".
     pub(crate) retain: bool,
@@ -36,8 +38,8 @@ pub(crate) struct Message {
 pub(crate) struct Expired;
 
 impl Message {
-    /// The expiry interval that a copy sent at `now` carries: the published one less the whole seconds
-    /// it waited here [MQTT-3.3.2-6]; `None` when it never expires.
+    /// The expiry interval that a copy sent at `now` carries: the published one less the whole
+    /// seconds it waited here [MQTT-3.3.2-6]; `None` when it never expires.
     pub(crate) fn remaining_expiry(&self, now: SystemTime) -> Result<Option<u32>, Expired> {
         let Some(seconds) = self.expiry_seconds else {
             return Ok(None);

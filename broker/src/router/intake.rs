@@ -1,8 +1,8 @@
 //! What is handed over, by any thread, to the thread in front of the router.
 //!
-//! Owns: the queue, its bounds, and who waits for a place in it. Never: blocks (the lock is held for a push or a
-//! swap). Invariant: commands leave in the order in which they came, and `messages` and `bytes` count everything
-//! accepted that is not yet released, in this queue or beyond it.
+//! Owns: the queue, its bounds, and who waits for a place in it. Never: blocks (the lock is held
+//! for a push or a swap). Invariant: commands leave in the order in which they came, and `messages`
+//! and `bytes` count everything accepted that is not yet released, in this queue or beyond it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -157,7 +157,8 @@ impl Intake {
         state.asleep
     }
 
-    /// Gives back the places of delivered messages, and wakes those who wait when there is plenty of room again.
+    /// Gives back the places of delivered messages, and wakes those who wait when there is plenty
+    /// of room again.
     pub(super) fn release(&self, released: Held) {
         let mut state = lock(&self.state);
         state.held.messages -= released.messages;

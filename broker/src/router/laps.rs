@@ -1,17 +1,19 @@
 //! Markers: what their return proves.
 //!
-//! Owns: the one marker that may be on its way. Never: sends it. Invariant: what `returned` reports as read has been
-//! put into the link's buffer by the router, for every filter, before that marker.
+//! Owns: the one marker that may be on its way. Never: sends it. Invariant: what `returned` reports
+//! as read has been put into the link's buffer by the router, for every filter, before that marker.
 //!
-//! The router keeps a queue of filters with something to read. A filter enters at the tail when it gets its first
-//! unread entry, is served from the head, and then reads all there is and leaves. So when the marker's filter, having
-//! entered after everything published before the marker, is served, all of that has been read.
+//! The router keeps a queue of filters with something to read. A filter enters at the tail when it
+//! gets its first unread entry, is served from the head, and then reads all there is and leaves. So
+//! when the marker's filter, having entered after everything published before the marker, is
+//! served, all of that has been read.
 //!
 //! The exception: when a filter's read fills the link's buffer (200 notifications), the router
-//! re-enters the filter at the tail, though it has nothing to read, and announces it with `Unschedule` directly behind what
-//! was read. If that happens to the marker's own filter, it stands in the queue before the next marker is
-//! published, perhaps ahead of others that get entries meanwhile, and the next return proves only what the one
-//! before it would have proved: everybody ahead of it then, and so with entries from before, has been served since.
+//! re-enters the filter at the tail, though it has nothing to read, and announces it with
+//! `Unschedule` directly behind what was read. If that happens to the marker's own filter, it
+//! stands in the queue before the next marker is published, perhaps ahead of others that get
+//! entries meanwhile, and the next return proves only what the one before it would have proved:
+//! everybody ahead of it then, and so with entries from before, has been served since.
 
 /// A number on the link, told back by the marker.
 pub(super) type Number = u64;
@@ -39,7 +41,8 @@ pub(super) struct Laps {
 impl Laps {
     /// For a new link, which nothing but replayed messages behind `confirmed` will travel.
     pub(super) fn new(confirmed: u64) -> Laps {
-        // The marker's filter is subscribed first and may still be in the queue, ahead of all the others.
+        // The marker's filter is subscribed first and may still be in the queue, ahead of all the
+        // others.
         Laps {
             number: 0,
             outstanding: None,
@@ -68,8 +71,8 @@ impl Laps {
         }
     }
 
-    /// The marker is back. `sequence` of the result: everything up to it has been read; `links`: that many
-    /// subscriptions have been made. `None` when this marker is not on its way.
+    /// The marker is back. `sequence` of the result: everything up to it has been read; `links`:
+    /// that many subscriptions have been made. `None` when this marker is not on its way.
     pub(super) fn returned(&mut self, number: Number) -> Option<Before> {
         if number != self.number {
             return None;

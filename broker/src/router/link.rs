@@ -1,8 +1,9 @@
 //! rumqttd's router and the one link to it.
 //!
-//! Owns: everything that touches rumqttd. Never: is used by two threads; disconnects (the link ends with its router).
-//! Invariant: when the link's buffer holds something, an event that makes the router take it is on its way, so at most
-//! a handful of events are ever queued, and sending never blocks (the channel holds 1,000).
+//! Owns: everything that touches rumqttd. Never: is used by two threads; disconnects (the link ends
+//! with its router). Invariant: when the link's buffer holds something, an event that makes the
+//! router take it is on its way, so at most a handful of events are ever queued, and sending never
+//! blocks (the channel holds 1,000).
 
 use std::panic;
 use std::pin::pin;
@@ -21,7 +22,7 @@ use rumqttd::{Notification, RouterConfig};
 
 use super::laps::Number;
 use super::poison::Poison;
-use super::window::TICKET_BYTES;
+use super::tickets::Tickets;
 
 /// Tells the subscriptions of the link apart; an MQTT 5 subscription identifier.
 pub(super) type Tag = usize;
@@ -37,7 +38,8 @@ const UNHEARD_TOPIC: &str = "unheard";
 
 /// Nothing that the router reads for us is ever left for the next time: see `Laps`.
 const READ_COUNT_MAX: u64 = u32::MAX as u64;
-/// rumqttd drops the oldest of its segments when the newest is full. With two, the last full segment is always there.
+/// rumqttd drops the oldest of its segments when the newest is full. With two, the last full
+/// segment is always there.
 const SEGMENT_COUNT: usize = 2;
 
 /// Why a router is given up.
@@ -87,9 +89,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Starts a router, and links to it. Blocks until it answers. To be called on the owner's thread.
+    /// Starts a router, and links to it. Blocks until it answers. To be called on the owner's
+    /// thread.
     pub(super) fn connect(segment_bytes: usize) -> Result<Link, Failure> {
-        // Names the thread (`router-1`) and the link, neither of which may occur twice in a process.
+        // Names the thread (`router-1`) and the link, neither of which may occur twice in a
+        // process.
         static ROUTERS: AtomicUsize = AtomicUsize::new(0);
         let number = ROUTERS.fetch_add(1, Ordering::Relaxed) + 1;
         let config = RouterConfig {
@@ -163,7 +167,8 @@ impl Link {
         }
     }
 
-    /// Sleeps until the router has something to say, somebody unparks the thread, or the time is up.
+    /// Sleeps until the router has something to say, somebody unparks the thread, or the time is
+    /// up.
     pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> Result<Option<Heard>, Failure> {
         let mut next = pin!(self.rx.next());
         let mut context = Context::from_waker(&self.waker);
@@ -182,7 +187,8 @@ impl Link {
         }
     }
 
-    /// The answer to `Unschedule`, and to nothing else: the router panics when it is not waiting for it.
+    /// The answer to `Unschedule`, and to nothing else: the router panics when it is not waiting
+    /// for it.
     pub(super) fn ready(&self) -> Result<(), Failure> {
         self.rx.ready().map_err(|_| Failure::Died)
     }
@@ -317,42 +323,9 @@ impl Wake for Unpark {
     }
 }
 
-/// Numbers as payloads, a block of them in one allocation.
-#[derive(Default)]
-struct Tickets {
-    block: u64,
-    bytes: Bytes,
-}
-
-/// The router's logs keep a block as long as any of its numbers: 256 bytes for the sake of one.
-const TICKETS_IN_BLOCK: u64 = 32;
-
-impl Tickets {
-    fn of(&mut self, number: u64) -> Bytes {
-        let block = number / TICKETS_IN_BLOCK;
-        if block != self.block || self.bytes.is_empty() {
-            let first = block * TICKETS_IN_BLOCK;
-            self.block = block;
-            self.bytes = (first..first + TICKETS_IN_BLOCK)
-                .flat_map(u64::to_le_bytes)
-                .collect();
-        }
-        let start = (number % TICKETS_IN_BLOCK) as usize * TICKET_BYTES;
-        self.bytes.slice(start..start + TICKET_BYTES)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_ticket_is_its_number() {
-        let mut tickets = Tickets::default();
-        for number in [0, 1, 31, 32, 33, 5, 64, u64::from(u32::MAX) + 7] {
-            assert_eq!(tickets.of(number), number.to_le_bytes().as_slice());
-        }
-    }
 
     #[test]
     fn a_router_that_is_told_to_end_ends() {

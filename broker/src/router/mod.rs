@@ -1,45 +1,49 @@
 //! Fan-out to wildcard filters: rumqttd's `Router`, used in the one way that is safe.
 //!
-//! Owns: rumqttd's router thread, the one link to it, and the thread in front of it; the messages that
-//! are accepted and not yet known to be delivered. Never: sees a client, a packet id, an acknowledgement
-//! or a retained message; blocks whoever publishes or subscribes. Invariant: a message that `publish`
-//! accepted is delivered exactly once, in order, to every filter that was subscribed when it was accepted
-//! and not yet unsubscribed, whatever happens to the router.
+//! Owns: rumqttd's router thread, the one link to it, and the thread in front of it; the messages
+//! that are accepted and not yet known to be delivered. Never: sees a client, a packet id, an
+//! acknowledgement or a retained message; blocks whoever publishes or subscribes. Invariant: a
+//! message that `publish` accepted is delivered exactly once, in order, to every filter that was
+//! subscribed when it was accepted and not yet unsubscribed, whatever happens to the router.
 //!
 //! # What travels
 //!
-//! A message stays here, in the window; what goes through rumqttd is its topic and an eight-byte sequence
-//! number. So the router's logs, which copy every entry for every filter it matches and forget none of
-//! them, never hold a payload, a property or a client's name.
+//! A message stays here, in the window; what goes through rumqttd is its topic and an eight-byte
+//! sequence number. So the router's logs, which copy every entry for every filter it matches and
+//! forget none of them, never hold a payload, a property or a client's name.
 //!
-//! Topics get an ASCII prefix, `m/`, or `s/` when they begin with `$`, and filters likewise. So the router
-//! never sees a first character of several bytes (it would panic) nor a `$` (it would refuse), and `#`
-//! cannot match `$SYS/…`. Its matching of what is behind the prefix is MQTT's (tested against a reference).
+//! Topics get an ASCII prefix, `m/`, or `s/` when they begin with `$`, and filters likewise. So the
+//! router never sees a first character of several bytes (it would panic) nor a `$` (it would
+//! refuse), and `#` cannot match `$SYS/…`. Its matching of what is behind the prefix is MQTT's
+//! (tested against a reference).
 //!
 //! # One link
 //!
-//! All filters are subscriptions of one link, told apart by MQTT 5 subscription identifiers, which the
-//! router adds to each copy. A link for each filter would cost it 180 KB of buffers, a name that the router
-//! never forgets, and a disconnect that scans all filters; and every event for a link that has left ends the
-//! router's thread. This link never leaves: it ends with its router.
-//! Everything on it is done by one thread, in order; `LinkBuilder::build` is the only call that can block.
+//! All filters are subscriptions of one link, told apart by MQTT 5 subscription identifiers, which
+//! the router adds to each copy. A link for each filter would cost it 180 KB of buffers, a name
+//! that the router never forgets, and a disconnect that scans all filters; and every event for a
+//! link that has left ends the router's thread. This link never leaves: it ends with its router.
+//! Everything on it is done by one thread, in order; `LinkBuilder::build` is the only call that can
+//! block.
 //!
 //! # What is delivered, what is lost
 //!
-//! A filter's log keeps at least the last `segment_bytes` of entries and silently drops older ones, read or
-//! not. So no more than that is ever in flight, and the window must know what has been read. A marker, a
-//! message to a topic of our own, goes behind the others, and its return tells: the router serves filters
-//! in the order in which they got something to read, and reads all there is. (`Laps` has the one exception.)
-//! Only one marker is on its way at a time. A marker that does not return is a router that hangs.
-//! Entries are numbered by each log, so a lost one is noticed all the same, and is a failure like any other.
+//! A filter's log keeps at least the last `segment_bytes` of entries and silently drops older ones,
+//! read or not. So no more than that is ever in flight, and the window must know what has been
+//! read. A marker, a message to a topic of our own, goes behind the others, and its return tells:
+//! the router serves filters in the order in which they got something to read, and reads all there
+//! is. (`Laps` has the one exception.) Only one marker is on its way at a time. A marker that does
+//! not return is a router that hangs. Entries are numbered by each log, so a lost one is noticed
+//! all the same, and is a failure like any other.
 //!
 //! # Rebuilding
 //!
 //! A failure (the thread ended, no marker for a while, a lost entry) or rubbish (filters nobody
-//! holds any more, topics seen once: the router forgets none) is answered alike: a new router, all filters subscribed
-//! anew, everything in the window published again. Each filter knows the last sequence it delivered and
-//! skips up to it. When a new router fails three times without any progress, the window is delivered
-//! by matching filter by filter, without rumqttd, so that no message can be fatal for ever.
+//! holds any more, topics seen once: the router forgets none) is answered alike: a new router, all
+//! filters subscribed anew, everything in the window published again. Each filter knows the last
+//! sequence it delivered and skips up to it. When a new router fails three times without any
+//! progress, the window is delivered by matching filter by filter, without rumqttd, so that no
+//! message can be fatal for ever.
 
 mod intake;
 mod laps;
@@ -47,6 +51,7 @@ mod link;
 mod owner;
 mod poison;
 mod table;
+mod tickets;
 mod topics;
 mod window;
 
@@ -75,8 +80,9 @@ pub(crate) struct FilterId(pub(crate) u64);
 
 /// Who gets what the router has matched.
 pub(crate) trait Deliver: Send + Sync + 'static {
-    /// Called for each message that matches the filter, in the order of publishing, always on the same thread.
-    /// Must not block. May still be called for a filter shortly after `unsubscribe` has returned.
+    /// Called for each message that matches the filter, in the order of publishing, always on the
+    /// same thread. Must not block. May still be called for a filter shortly after `unsubscribe`
+    /// has returned.
     fn deliver(&self, filter: FilterId, message: &Arc<Message>);
 }
 
@@ -87,12 +93,14 @@ pub(crate) struct Settings {
     pub(crate) queued_messages_max: usize,
     /// Bytes of these messages: topic, payload, properties and a fixed overhead.
     pub(crate) queued_bytes_max: usize,
-    /// Distinct topics after which the router is rebuilt: each costs some 400 bytes that it never frees.
+    /// Distinct topics after which the router is rebuilt: each costs some 400 bytes that it never
+    /// frees.
     pub(crate) topics_max: usize,
     /// The router counts as hanging when it has been given this much time and returned nothing.
     /// It is measured in ticks of a tenth, so a process that was suspended is not mistaken for one.
     pub(crate) hang_after: Duration,
-    /// Fault injection, for tests of the whole process: the router's thread panics behind each so many messages.
+    /// Fault injection, for tests of the whole process: the router's thread panics behind each so
+    /// many messages.
     pub(crate) panic_every: Option<NonZeroU64>,
 }
 
@@ -104,9 +112,25 @@ impl Default for Settings {
             queued_bytes_max: 16 << 20,
             // About 40 MB.
             topics_max: 100_000,
-            // The longest that is legitimate is a subscription with `topics_max` topics to compare: 10 ms each.
+            // The longest that is legitimate is a subscription with `topics_max` topics to compare:
+            // 10 ms each.
             hang_after: Duration::from_secs(5),
             panic_every: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults; a debug build also takes `panic_every` from the variable `MILLRACE_TEST_ROUTER_PANIC_EVERY`, so that a
+    /// test can have the router die under the whole process. A release build never reads it.
+    pub(crate) fn of_the_process() -> Settings {
+        let panic_every = match cfg!(debug_assertions) {
+            true => std::env::var("MILLRACE_TEST_ROUTER_PANIC_EVERY").ok(),
+            false => None,
+        };
+        Settings {
+            panic_every: panic_every.and_then(|every| every.parse().ok()),
+            ..Settings::default()
         }
     }
 }
@@ -134,7 +158,8 @@ pub(crate) struct Stats {
     pub(crate) accepted: u64,
     /// Calls of `Deliver`: one for each message and filter that matched.
     pub(crate) delivered: u64,
-    /// Of the accepted messages, those that were matched without the router because it kept failing.
+    /// Of the accepted messages, those that were matched without the router because it kept
+    /// failing.
     pub(crate) bypassed: u64,
     /// Rebuilds because the router failed.
     pub(crate) failures: u64,
@@ -202,7 +227,8 @@ impl Router {
         self.intake.command(Command::Subscribe(id, filter.into()));
     }
 
-    /// Takes effect for every publish handed over after it returns; what was accepted before is still delivered.
+    /// Takes effect for every publish handed over after it returns; what was accepted before is
+    /// still delivered.
     pub(crate) fn unsubscribe(&self, id: FilterId) {
         self.intake.command(Command::Unsubscribe(id));
     }

@@ -1,11 +1,12 @@
 //! Payloads that act when the router lets go of them.
 //!
-//! Owns: the only way to end rumqttd's router thread. It holds a sender of its own channel, so it never sees the
-//! channel closed, and there is no event for it. Never: acts on the thread that made the payload.
+//! Owns: the only way to end rumqttd's router thread. It holds a sender of its own channel, so it
+//! never sees the channel closed, and there is no event for it. Never: acts on the thread that made
+//! the payload.
 //!
-//! A publish that no filter matches is dropped by the router's thread, and with it the owner of its payload. `Poison`
-//! then unwinds that thread: quietly, since an unwinding that is resumed does not pass the panic hook. Everything that
-//! the router holds is freed.
+//! A publish that no filter matches is dropped by the router's thread, and with it the owner of its
+//! payload. `Poison` then unwinds that thread: quietly, since an unwinding that is resumed does not
+//! pass the panic hook. Everything that the router holds is freed.
 
 use std::panic;
 use std::thread::{self, ThreadId};

@@ -1,7 +1,8 @@
 //! The filters, and how far each has been served.
 //!
-//! Owns: which filters the router knows, who holds them and since when, what each delivered last. Never: sends
-//! anything. Invariant: each filter's sequence numbers only grow, and each holder gets those of its own time.
+//! Owns: which filters the router knows, who holds them and since when, what each delivered last.
+//! Never: sends anything. Invariant: each filter's sequence numbers only grow, and each holder gets
+//! those of its own time.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Slot;
@@ -148,8 +149,8 @@ impl Table {
         }
     }
 
-    /// Removes the holders that have had all their messages, and the filters that nobody holds any more; `unlink`
-    /// gets those that the router knows.
+    /// Removes the holders that have had all their messages, and the filters that nobody holds any
+    /// more; `unlink` gets those that the router knows.
     pub(super) fn retire(&mut self, confirmed: u64, mut unlink: impl FnMut(&str)) {
         while let Some(&(until, tag)) = self.left.front() {
             if until > confirmed {
@@ -181,7 +182,8 @@ impl Table {
             .is_some_and(|&(until, _)| until <= confirmed)
     }
 
-    /// Who gets this entry: nobody when it was delivered before, by this router or the one before it.
+    /// Who gets this entry: nobody when it was delivered before, by this router or the one before
+    /// it.
     pub(super) fn receive(
         &mut self,
         entry: &Entry,
@@ -204,7 +206,8 @@ impl Table {
         Ok(holders.into_iter().flatten())
     }
 
-    /// Who gets this message, found without the router; `each` is called for those who have not had it.
+    /// Who gets this message, found without the router; `each` is called for those who have not had
+    /// it.
     pub(super) fn bypass(&mut self, sequence: u64, topic: &str, mut each: impl FnMut(FilterId)) {
         let topic = namespaced(topic);
         for filter in self.filters.values_mut() {

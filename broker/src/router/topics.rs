@@ -1,7 +1,8 @@
 //! Names as the router sees them.
 //!
-//! Owns: the prefix that keeps topics apart, and one shared copy of each topic in use. Never: judges a topic;
-//! the gate has validated it. Invariant: what enters the router begins with `m/` or `s/`.
+//! Owns: the prefix that keeps topics apart, and one shared copy of each topic in use. Never:
+//! judges a topic; the gate has validated it. Invariant: what enters the router begins with `m/` or
+//! `s/`.
 
 use std::collections::HashSet;
 

@@ -1,18 +1,17 @@
 //! The messages on their way through the router.
 //!
-//! Owns: each message from its sequence number until every filter that matches it has had it. Never: talks to the
-//! router. Invariant: the entries published and not confirmed are together no more than `limit_bytes` (or there is just
-//! one), so no log of the router has dropped any of them.
+//! Owns: each message from its sequence number until every filter that matches it has had it.
+//! Never: talks to the router. Invariant: the entries published and not confirmed are together no
+//! more than `limit_bytes` (or there is just one), so no log of the router has dropped any of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::intake::Held;
+use super::tickets::TICKET_BYTES;
 use super::topics::PREFIX_BYTES;
 use crate::message::Message;
 
-/// The payload that travels: a sequence number.
-pub(super) const TICKET_BYTES: usize = 8;
 /// What rumqttd's log counts for an entry beside its topic and payload.
 const LOG_OVERHEAD_BYTES: usize = 4;
 
@@ -73,7 +72,8 @@ impl Window {
         self.published < self.last()
     }
 
-    /// The next message for the router, which counts as published from now on; `None` when there is none or no room.
+    /// The next message for the router, which counts as published from now on; `None` when there is
+    /// none or no room.
     pub(super) fn publish_next(&mut self) -> Option<(u64, Arc<Message>)> {
         let sequence = self.published + 1;
         let message = self.get(sequence)?;

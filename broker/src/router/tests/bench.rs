@@ -107,3 +107,42 @@ async fn latency_when_idle() {
     );
     router.shutdown().await;
 }
+
+/// Resident memory of the process, from the kernel; 0 where there is no such file.
+fn resident_mb() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: f64 = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0.0);
+    pages * 4_096.0 / 1e6
+}
+
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn memory_of_busy_filters() {
+    for filters in [1_u64, 64, 1_000, 5_000] {
+        let (router, count) = start_counting();
+        for id in 0..filters {
+            router.subscribe(FilterId(id), &format!("b/{id}/#"));
+        }
+        publish(&router, &message("b/0/first", 0));
+        count.wait_for(1);
+        let before = resident_mb();
+        let all: Vec<_> = (0..filters)
+            .map(|id| with_payload(&format!("b/{id}/telemetry"), &[0; 100]))
+            .collect();
+        let rounds = 2_000_000 / filters.max(1_000);
+        for _ in 0..rounds {
+            all.iter().for_each(|message| publish(&router, message));
+        }
+        count.wait_for(1 + rounds * filters);
+        println!(
+            "{filters:>5} busy filters: {:>6.1} MB more resident",
+            resident_mb() - before
+        );
+        assert_eq!(router.stats().failures, 0);
+        router.shutdown().await;
+    }
+}

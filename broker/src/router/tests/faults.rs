@@ -73,7 +73,8 @@ async fn a_router_that_hangs_is_replaced() {
     assert_eq!(recorder.got(FilterId(1)), (0..100).collect::<Vec<_>>());
 }
 
-/// As if each message were fatal: there is no progress with any router, so they are matched without one.
+/// As if each message were fatal: there is no progress with any router, so they are matched without
+/// one.
 #[tokio::test]
 async fn a_router_that_always_dies_is_bypassed() {
     let settings = Settings {

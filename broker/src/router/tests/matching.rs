@@ -139,7 +139,8 @@ async fn the_longest_topics_arrive() {
     assert_eq!(router.stats().failures, 0);
 }
 
-/// What a retained message or an MQTT 5 publish carries never reaches the router, and arrives as it was.
+/// What a retained message or an MQTT 5 publish carries never reaches the router, and arrives as it
+/// was.
 #[tokio::test]
 async fn a_message_arrives_as_it_was_published() {
     struct Keep(Mutex<Vec<Arc<Message>>>);

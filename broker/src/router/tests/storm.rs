@@ -1,5 +1,6 @@
 //! Filters that come and go while messages are published, against a model.
 
+use super::super::owner::DEAD_MAX;
 use super::super::poison::Fault;
 use super::*;
 
@@ -10,7 +11,8 @@ struct Held {
     live: bool,
 }
 
-/// Random subscribing, unsubscribing and publishing; each filter must get exactly what was published in its time.
+/// Random subscribing, unsubscribing and publishing; each filter must get exactly what was
+/// published in its time.
 async fn storm(seed: u64, operations: u64, fault_every: Option<usize>) {
     let mut random = Random(seed);
     let (router, recorder) = start();
@@ -122,7 +124,7 @@ async fn ten_thousand_filters_join_and_leave() {
     assert_eq!(stats.failures, 0, "{stats:?}");
     router.shutdown().await;
     assert!(
-        router.stats().filters_dead <= 2 + super::super::owner::DEAD_MAX as u64,
+        router.stats().filters_dead <= 2 + DEAD_MAX as u64,
         "{stats:?}"
     );
 }
