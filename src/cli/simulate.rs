@@ -10,7 +10,7 @@ use clap::ArgAction;
 use simulator::{Error, FleetKeys, Progress, ReplayKeys, RunKeys, Scenario, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, output};
+use super::{Outcome, output, up};
 use crate::diagnostics::Failure;
 use crate::logging;
 
@@ -71,7 +71,9 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let stop = CancellationToken::new();
     let report = tokio::select! {
         report = simulator::run(settings, stop.clone()) => report?,
-        () = interrupted_twice(&stop) => return Ok(ExitCode::from(INTERRUPTED)),
+        left = interrupted_twice(&stop) => {
+            return left.map(|()| ExitCode::from(INTERRUPTED));
+        }
     };
     if json {
         output::json(&report)?;
@@ -107,19 +109,12 @@ fn resolve(args: Args) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-/// The first Ctrl-C ends the sending; the second one ends the waiting.
-async fn interrupted_twice(stop: &CancellationToken) {
-    interrupted().await;
+/// The first SIGINT or SIGTERM ends the sending, the second one the waiting.
+async fn interrupted_twice(stop: &CancellationToken) -> Result<(), Failure> {
+    up::signal().await?;
     stop.cancel();
     anstream::eprintln!("waiting for outstanding acknowledgements; Ctrl-C again to leave at once");
-    interrupted().await;
-}
-
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without the signal there is nothing to wait for.
-        std::future::pending::<()>().await;
-    }
+    up::signal().await
 }
 
 #[cfg(test)]
