@@ -23,11 +23,13 @@ pub struct Config {
     pub topics: Topics,
     /// The device registry; without one, nothing is added to what devices send.
     pub devices: Option<PathBuf>,
-    /// Series (a device's metric) kept in memory, about 200 bytes each. The messages of further ones are dead-lettered.
+    /// Series (a device's metric) kept in memory, about 200 bytes each. The messages of further
+    /// ones are dead-lettered.
     pub max_series: usize,
     /// Rows that are written in one transaction when there is much to do.
     pub batch_rows: usize,
-    /// How long the first record waits for others when there is little to do, so that the database sees few transactions.
+    /// How long the first record waits for others when there is little to do, so that the database
+    /// sees few transactions.
     #[serde(with = "humantime_serde")]
     pub batch_delay: Duration,
     pub filter: filter::Config,
@@ -67,7 +69,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What records mean by this configuration; reads the registry, a relative path from `folder` on.
+    /// What records mean by this configuration; reads the registry, a relative path from `folder`
+    /// on.
     pub fn meaning(&self, folder: &Path) -> Result<Meaning, ConfigError> {
         let registry = match &self.devices {
             Some(file) => Registry::load(&folder.join(file)).map_err(ConfigError::Registry)?,

@@ -1,10 +1,12 @@
-//! Records to samples: topic, decode, enrich, stateless filters. Each lane has a [`Preparer`] of its own.
+//! Records to samples: topic, decode, enrich, stateless filters. Each lane has a [`Preparer`] of
+//! its own.
 //!
-//! Owns: what a record means. Never: remembers a sample; whatever depends on earlier samples belongs to the lanes. Invariant:
-//! the same record gives the same samples in both lanes and at every replay, as long as configuration and registry stay.
+//! Owns: what a record means. Never: remembers a sample; whatever depends on earlier samples
+//! belongs to the lanes. Invariant: the same record gives the same samples in both lanes and at
+//! every replay, as long as configuration and registry stay.
 //!
-//! In the steady state a record costs no allocation: names are found by their borrowed text, and what was decided about a
-//! series when it was first seen is kept with it.
+//! In the steady state a record costs no allocation: names are found by their borrowed text, and
+//! what was decided about a series when it was first seen is kept with it.
 
 #[cfg(test)]
 mod tests;
@@ -111,8 +113,8 @@ impl Preparer {
         Some(matched.device_or(record.client_id))
     }
 
-    /// The labels of a record's device, from its topic and from the registry's lines without a metric: a JSON object of
-    /// strings, keys sorted.
+    /// The labels of a record's device, from its topic and from the registry's lines without a
+    /// metric: a JSON object of strings, keys sorted.
     pub fn device_labels(&self, record: &Record<'_>) -> String {
         let labels = self.meaning.topics.matches(record.topic).map(|matched| {
             let device = matched.device_or(record.client_id);

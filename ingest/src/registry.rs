@@ -1,17 +1,20 @@
-//! The device registry: `devices.csv` says where a device stands, what it is and in which unit it measures.
+//! The device registry: `devices.csv` says where a device stands, what it is and in which unit it
+//! measures.
 //!
-//! Owns: what people wrote about devices, and which of it applies to a series. Never: is asked for each sample; a series
-//! is looked up once. Invariant: the same file gives a series the same enrichment, whatever came before.
+//! Owns: what people wrote about devices, and which of it applies to a series. Never: is asked for
+//! each sample; a series is looked up once. Invariant: the same file gives a series the same
+//! enrichment, whatever came before.
 //!
-//! A line applies to the devices and metrics that its cells `device` and `metric` (empty: all) match, literally or as globs.
-//! All lines that apply are laid over each other, the general ones beneath:
+//! A line applies to the devices and metrics that its cells `device` and `metric` (empty: all)
+//! match, literally or as globs. All lines that apply are laid over each other, the general ones
+//! beneath:
 //!
 //! 1. device globs, then lines with the device's exact id;
 //! 2. among these, lines without a metric, then metric globs, then the exact metric;
 //! 3. among these, in the order of the file.
 //!
-//! A filled cell covers what lies beneath it, an empty one lets it through. `scale`, `offset` and `convert` count as one
-//! cell: a line with any of them decides the whole conversion.
+//! A filled cell covers what lies beneath it, an empty one lets it through. `scale`, `offset` and
+//! `convert` count as one cell: a line with any of them decides the whole conversion.
 
 mod error;
 mod file;
@@ -106,7 +109,8 @@ impl Registry {
         enrichment
     }
 
-    /// The labels of a device as such: what lines without a metric say. `topic_labels` as in `enrich`.
+    /// The labels of a device as such: what lines without a metric say. `topic_labels` as in
+    /// `enrich`.
     pub fn device_labels<'a>(
         &self,
         device: &str,

@@ -1,21 +1,25 @@
 //! The rows lane: the journal's records, decoded and filtered, as rows in the store.
 //!
-//! Owns: which records are committed, in which batches, and what becomes of one that the store refuses. Never: waits for the
-//! alerts lane, drops a record. Invariant: every record of the journal ends in exactly one of stored, filtered and
-//! dead-lettered, and the store's position moves in the transaction that says so.
+//! Owns: which records are committed, in which batches, and what becomes of one that the store
+//! refuses. Never: waits for the alerts lane, drops a record. Invariant: every record of the
+//! journal ends in exactly one of stored, filtered and dead-lettered, and the store's position
+//! moves in the transaction that says so.
 //!
 //! ```text
-//! journal ──read──▶ thread `rows` ──batches, at most one waiting──▶ thread `store-writer` ──▶ store
-//!                   prepare, filter, gather                         durable? commit, retry, split, release
+//! journal ──read──▶ thread `rows` ──batches, one may wait──▶ thread `store-writer` ──▶ store
+//!                   prepare                                  durable?
+//!                   filter                                   commit, retry, split
+//!                   gather                                   release the journal
 //! ```
 //!
-//! The writer loads the checkpoint first and hands it on: to the rows thread, which begins there, and through
-//! [`Pending`] to the alerts lane. Its commits carry the alert changes that wait.
+//! The writer loads the checkpoint first and hands it on: to the rows thread, which begins there,
+//! and through [`Pending`] to the alerts lane. Its commits carry the alert changes that wait.
 
 mod commit;
 mod gather;
 mod lane;
 mod outage;
+mod release;
 mod split;
 mod stats;
 mod status;
@@ -134,7 +138,8 @@ impl Handle {
         self.shared.status.wait_until_started(timeout)
     }
 
-    /// What of the journal has ended where, at this moment; `None` before the store was first reached.
+    /// What of the journal has ended where, at this moment; `None` before the store was first
+    /// reached.
     pub fn account(&self) -> Option<Account> {
         self.shared.stats.account(&*self.shared.journal)
     }
@@ -143,15 +148,16 @@ impl Handle {
         self.shared.stats.snapshot(&*self.shared.journal)
     }
 
-    /// A handle for whoever shows figures, which outlives neither threads nor counts.
+    /// For whoever shows figures.
     pub fn observer(&self) -> Observer {
         Observer {
             shared: self.shared.clone(),
         }
     }
 
-    /// Commits what the journal holds now, and ends; gives up at the deadline, which loses nothing: the journal keeps what
-    /// is not committed. Stop the alerts lane first, so that its last changes are part of the last commit.
+    /// Commits what the journal holds now, and ends; gives up at the deadline, which loses nothing:
+    /// the journal keeps what is not committed. Stop the alerts lane first, so that its last
+    /// changes are part of the last commit.
     pub fn stop(self, deadline: Instant) -> Stopped {
         let target = self.shared.journal.end();
         self.shared.stop.request(deadline);
@@ -163,6 +169,15 @@ impl Handle {
             tracing::warn!("the store did not answer in time; its last transaction is left to it");
         }
         Stopped { drained, account }
+    }
+}
+
+impl Drop for Handle {
+    /// A handle that is dropped without `stop` ends the lane at once.
+    fn drop(&mut self) {
+        if !self.shared.stop.requested() {
+            self.shared.stop.request(Instant::now());
+        }
     }
 }
 

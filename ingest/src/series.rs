@@ -1,10 +1,11 @@
 //! Series and their dense numbers: what is known of (device, metric), looked up without allocating.
 //!
-//! Owns: the names, and what a series was given when it was first seen (unit, labels, conversion, filters). Never: forgets a
-//! series. Invariant: keys count from 0 without gaps, and memory is bounded by the number of series.
+//! Owns: the names, and what a series was given when it was first seen (unit, labels, conversion,
+//! filters). Never: forgets a series. Invariant: keys count from 0 without gaps, and memory is
+//! bounded by the number of series.
 //!
-//! A series costs 20 bytes, a slot in the index, and its names, which are kept once each. Enrichments are shared: the
-//! thousand devices of one type have one.
+//! A series costs 20 bytes, a slot in the index, and its names, which are kept once each.
+//! Enrichments are shared: the thousand devices of one type have one.
 
 mod names;
 #[cfg(test)]

@@ -4,26 +4,29 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// More entries than a device sends between a publish and the resend of it; the window is per series.
+/// More entries than a device sends between a publish and the resend of it; the window is per
+/// series.
 pub(super) const DUPLICATE_WINDOW_MAX: u16 = 256;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Samples whose time lies further before their receipt are dropped: `"30d"`, or `"off"`. Off by default, because
-    /// recorded data is replayed with its old times.
+    /// Samples whose time lies further before their receipt are dropped: `"30d"`, or `"off"`. Off
+    /// by default, because recorded data is replayed with its old times.
     #[serde(with = "limit")]
     pub max_age: Option<Duration>,
-    /// Samples whose time lies further behind their receipt are dropped: `"1h"`, or `"off"`. A device whose clock is wrong
-    /// would otherwise be the newest for years.
+    /// Samples whose time lies further behind their receipt are dropped: `"1h"`, or `"off"`. A
+    /// device whose clock is wrong would otherwise be the newest for years.
     #[serde(with = "limit")]
     pub max_future: Option<Duration>,
-    /// Drops a sample that repeats the device time and the value of a recent one of its series: a resend.
+    /// Drops a sample that repeats the device time and the value of a recent one of its series: a
+    /// resend.
     pub duplicates: bool,
     /// How many samples of a series are remembered for that, 4 to 256.
     pub duplicate_window: u16,
-    /// Asked in order: of the rules that match a series, the first with an action decides whether it is kept, the first
-    /// with a range decides the range, and so on. What no rule decides is kept.
+    /// Asked in order: of the rules that match a series, the first with an action decides whether
+    /// it is kept, the first with a range decides the range, and so on. What no rule decides is
+    /// kept.
     #[serde(rename = "rule")]
     pub rules: Vec<RuleConfig>,
 }
@@ -78,7 +81,8 @@ pub struct DeadbandConfig {
     /// Of the last stored value: a change must be larger.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<f64>,
-    /// After so long without a stored sample (by the samples' own times) the next one is stored, changed or not.
+    /// After so long without a stored sample (by the samples' own times) the next one is stored,
+    /// changed or not.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub max_silence: Option<Duration>,
 }

@@ -24,8 +24,8 @@ pub(super) struct LastStored {
 }
 
 impl Deadband {
-    /// Whether a sample is stored; it then becomes the last one, unless it is older than that: a late sample says nothing
-    /// about what is stored now, so it is kept and changes nothing.
+    /// Whether a sample is stored; it then becomes the last one, unless it is older than that: a
+    /// late sample says nothing about what is stored now, so it is kept and changes nothing.
     pub(super) fn passes(&self, last: &mut Option<LastStored>, time: Micros, value: f64) -> bool {
         let Some(before) = *last else {
             *last = Some(LastStored { time, value });

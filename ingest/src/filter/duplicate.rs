@@ -1,7 +1,8 @@
 //! The duplicate filter's memory of one series: a ring of hashes of (time, value).
 //!
-//! Invariant: nothing is forgotten within a minute of its receipt while the window and the budget allow it. A hash has 64
-//! bits: with the 256 of a full ring, one sample in 10^17 is taken for a duplicate that is none.
+//! Invariant: nothing is forgotten within a minute of its receipt while the window and the budget
+//! allow it. A hash has 64 bits: with the 256 of a full ring, one sample in 10^17 is taken for a
+//! duplicate that is none.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
@@ -11,8 +12,8 @@ use telemetry::{Micros, Value};
 /// Every series that sends its own times has so many entries.
 pub(super) const SLOTS_MIN: usize = 4;
 
-/// A client resends what was not acknowledged when it has connected again, which takes seconds. Rings whose entries are
-/// overwritten sooner than this grow.
+/// A client resends what was not acknowledged when it has connected again, which takes seconds.
+/// Rings whose entries are overwritten sooner than this grow.
 const REMEMBERED_SECONDS: u32 = 60;
 
 /// Twelve bytes, and no padding: the hash in two halves, and when it came.
@@ -36,7 +37,8 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Whether the sample is new; if so it is remembered. `budget` are the bytes that growing rings may still take.
+    /// Whether the sample is new; if so it is remembered. `budget` are the bytes that growing rings
+    /// may still take.
     pub(super) fn insert(
         &mut self,
         time: Micros,

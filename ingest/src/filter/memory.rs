@@ -1,7 +1,7 @@
 //! What the rows lane's filters remember, by series.
 //!
-//! Owns: rings of recent samples, and the last stored value where a deadband applies. Invariant: memory is bounded: four
-//! entries a series, and all growth beyond comes out of one budget.
+//! Owns: rings of recent samples, and the last stored value where a deadband applies. Invariant:
+//! memory is bounded: four entries a series, and all growth beyond comes out of one budget.
 
 use telemetry::{Micros, Value};
 
@@ -10,8 +10,8 @@ use super::duplicate::Ring;
 use super::{Reason, Rules};
 use crate::prepare::Sample;
 
-/// Bytes that rings may take beyond their first entries: 20,000 series with full rings, or a million with eight entries
-/// each. When it is used up, busy series remember less.
+/// Bytes that rings may take beyond their first entries: 20,000 series with full rings, or a
+/// million with eight entries each. When it is used up, busy series remember less.
 const GROWTH_BYTES_MAX: usize = 64 << 20;
 
 #[derive(Debug)]

@@ -47,13 +47,18 @@ pub struct RuleSet {
     deadband: Option<Deadband>,
 }
 
-/// A filter that makes no sense; `rule` counts from 1, without one a key of the section itself is meant.
+/// A filter that makes no sense; `rule` counts from 1, without one a key of the section itself is
+/// meant.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{}`{key}` {message}", rule.map(|rule| format!("filter rule {rule}: ")).unwrap_or_default())]
+#[error("{}`{key}` {message}", place(*.rule))]
 pub struct FilterError {
     pub rule: Option<usize>,
     pub key: &'static str,
     pub message: String,
+}
+
+fn place(rule: Option<usize>) -> String {
+    rule.map_or_else(String::new, |rule| format!("filter rule {rule}: "))
 }
 
 impl Rules {

@@ -41,7 +41,7 @@ pub enum RegistryReason {
     },
     #[error("`{0}` is not a finite number")]
     Number(String),
-    #[error("`{name}` is not a known conversion{}", nearest.map(|name| format!("; is it `{name}`?")).unwrap_or_default())]
+    #[error("`{name}` is not a known conversion{}", suggest(*.nearest))]
     Conversion {
         name: String,
         nearest: Option<&'static str>,
@@ -56,6 +56,10 @@ pub enum RegistryReason {
     Repeated(u64),
     #[error("holds U+0000, which no database stores")]
     Nul,
+}
+
+fn suggest(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; is it `{name}`?"))
 }
 
 impl fmt::Display for RegistryError {

@@ -1,6 +1,7 @@
 //! Reading `devices.csv`.
 //!
-//! The first line names the columns, `#` begins a comment, cells may be quoted. Every mistake is reported, up to a screenful.
+//! The first line names the columns, `#` begins a comment, cells may be quoted. Every mistake is
+//! reported, up to a screenful.
 
 use std::collections::HashMap;
 use std::fs;
@@ -87,8 +88,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Registry, Vec<RegistryErr
         .map_err(|reason| vec![whole_file(file, reason)])
 }
 
-/// The line a record begins in. The reader only knows the line behind it: its own position for a record lies before
-/// the comments that it skipped.
+/// The line a record begins in. The reader only knows the line behind it: its own position for a
+/// record lies before the comments that it skipped.
 fn line_of(record: &StringRecord, line_behind: u64) -> u64 {
     let within = record
         .iter()
@@ -298,6 +299,7 @@ const SIMILARITY_MIN: f64 = 0.8;
 fn nearest_conversion(name: &str) -> Option<&'static str> {
     let known = CONVERSIONS.iter().map(|conversion| conversion.name);
     let scored = known.map(|known| (strsim::jaro_winkler(name, known), known));
-    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    // Of equals `max_by` takes the last; the table names the commonest first.
+    let best = scored.rev().max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best.0 >= SIMILARITY_MIN).then_some(best.1)
 }

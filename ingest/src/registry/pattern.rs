@@ -2,8 +2,8 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
-/// Matches whole names. `*` and `?` match any character, `/` and `.` too; `[ab]` and `{a,b}` choose; `\` takes the next
-/// character literally.
+/// Matches whole names. `*` and `?` match any character, `/` and `.` too; `[ab]` and `{a,b}`
+/// choose; `\` takes the next character literally.
 #[derive(Debug, Clone)]
 pub(crate) enum Pattern {
     Exact(Box<str>),

@@ -1,15 +1,18 @@
-//! Committing a batch, whatever the store does: retry when it is away, halve when it refuses, never give up a record.
+//! Committing a batch, whatever the store does: retry when it is away, halve when it refuses, never
+//! give up a record.
 //!
-//! Owns: the committed positions. Invariant: a batch is sent only when the journal says that it is durable, and it is sent
-//! again only after the store has said that it is not committed.
+//! Owns: the committed positions. Invariant: a batch is sent only when the journal says that it is
+//! durable, and it is sent again only after the store has said that it is not committed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use journal::Position;
+use telemetry::Micros;
 
 use super::Shared;
 use super::outage::Outage;
+use super::release::Release;
 use super::status::{Failure, chain};
 use crate::alert::{AlertChanges, Pending};
 use crate::batch::Batch;
@@ -33,6 +36,7 @@ pub(super) struct Committer {
     rows: Position,
     alerts: Position,
     outage: Outage,
+    release: Release,
 }
 
 /// Which alert changes go with a transaction.
@@ -58,6 +62,7 @@ impl Committer {
         pending: Option<Pending>,
     ) -> Committer {
         Committer {
+            release: Release::new(shared.clone(), pending.is_some()),
             shared,
             store,
             pending,
@@ -71,16 +76,20 @@ impl Committer {
         self.store.describe()
     }
 
-    /// What is committed: rows, alerts.
-    pub(super) fn positions(&self) -> (Position, Position) {
-        (self.rows, self.alerts)
+    /// Gives the journal's space back as far as it can be spared.
+    pub(super) fn release(&mut self) {
+        self.release.advance(self.rows, self.alerts);
     }
 
-    /// The first load: a store that is away is waited for, one that refuses ends the lane.
+    /// The first load: a store that is away is waited for. One that refuses at once ends the lane,
+    /// for then a person is there to see it; later on it is asked again.
     pub(super) fn load_first(&mut self) -> Result<Checkpoint, Ended> {
         loop {
             let error = match self.try_load() {
-                Ok(checkpoint) => return Ok(checkpoint),
+                Ok(checkpoint) => {
+                    self.answered();
+                    return Ok(checkpoint);
+                }
                 Err(error) => error,
             };
             match error {
@@ -88,14 +97,14 @@ impl Committer {
                     message,
                     hint,
                     source,
-                } => {
+                } if !self.outage.is_on() => {
                     return Err(Ended::Failed(Failure {
                         message,
                         hint,
                         source,
                     }));
                 }
-                _ => self.wait_after(&error)?,
+                error => self.wait_after(&error)?,
             }
         }
     }
@@ -107,7 +116,15 @@ impl Committer {
     }
 
     /// Commits a batch. A record the store refuses becomes a dead letter; the others are stored.
-    pub(super) fn commit(&mut self, batch: Batch) -> Result<(), Ended> {
+    /// `received` is when its first and last record came.
+    pub(super) fn commit(&mut self, batch: Batch, received: (Micros, Micros)) -> Result<(), Ended> {
+        let start = batch.start;
+        self.commit_parts(batch)?;
+        self.release.committed(start, received.0, received.1);
+        Ok(())
+    }
+
+    fn commit_parts(&mut self, batch: Batch) -> Result<(), Ended> {
         // A stack: the first part of what was cut lies on top.
         let mut parts = vec![Part { batch, refused: 0 }];
         while let Some(mut part) = parts.pop() {
@@ -137,7 +154,7 @@ impl Committer {
             start: self.rows,
             ..Batch::default()
         };
-        self.commit(batch)
+        self.commit_parts(batch)
     }
 
     /// A record that the store refuses alone.
@@ -156,7 +173,8 @@ impl Committer {
             self.wait_after(&fatal)?;
             return Ok(part);
         }
-        tracing::warn!(position = %part.batch.start, "the store refuses a record, now a dead letter: {detail}");
+        let position = part.batch.start;
+        tracing::warn!(%position, "the store refuses a record, now a dead letter: {detail}");
         part.refused = (part.batch.samples.len() + part.batch.texts.len()) as u64;
         part.batch.refuse(detail);
         Ok(part)
@@ -183,8 +201,8 @@ impl Committer {
         self.pending.as_ref().is_some_and(Pending::has_changes)
     }
 
-    /// One of the changes is refused: each goes alone, and what is still refused is lost to the store. The event itself was
-    /// published, and the state is still in the alerts lane's memory.
+    /// One of the changes is refused: each goes alone, and what is still refused is lost to the
+    /// store. The event itself was published, and the state is still in the alerts lane's memory.
     fn commit_alerts_singly(&mut self) -> Result<(), Ended> {
         let Some(pending) = self.pending.clone() else {
             return Ok(());
@@ -292,13 +310,13 @@ impl Committer {
         Ok(())
     }
 
-    fn wait_until_durable(&self, position: Position) -> Result<(), Ended> {
-        let journal = &self.shared.journal;
+    fn wait_until_durable(&mut self, position: Position) -> Result<(), Ended> {
         loop {
-            match journal.wait_durable(position, DURABLE_WAIT) {
+            match self.shared.journal.wait_durable(position, DURABLE_WAIT) {
                 Ok(true) => return Ok(()),
                 Ok(false) if self.shared.stop.expired() => return Err(Ended::DeadlinePassed),
-                Ok(false) => {}
+                // On a full disk the journal may need what is committed before it can go on.
+                Ok(false) => self.release(),
                 Err(poisoned) => {
                     let failure = Failure::new(
                         "rows are no longer written: the journal has stopped",
@@ -310,7 +328,8 @@ impl Committer {
         }
     }
 
-    /// After an unknown outcome: asks the store what it has, and drops that from the part. True when that is all of it.
+    /// After an unknown outcome: asks the store what it has, and drops that from the part. True
+    /// when that is all of it.
     fn recover(&mut self, part: &mut Part) -> Result<bool, Ended> {
         let checkpoint = self.load_again()?;
         let batch = &mut part.batch;
@@ -322,12 +341,16 @@ impl Committer {
                     batch.start,
                     checkpoint.rows
                 ),
-                "it was restored from an older copy: restart Millrace to write again what the journal \
-                 still holds",
+                "it was restored from an older copy: restart Millrace to write again what the \
+                 journal still holds",
             )));
         }
         let committed = checkpoint.rows.since(batch.start) as usize;
         let records = batch.outcomes.len();
+        if records == 0 {
+            batch.start = checkpoint.rows;
+            return Ok(false);
+        }
         if committed == 0 {
             return Ok(false);
         }
@@ -361,17 +384,23 @@ impl Committer {
     }
 
     fn try_load(&mut self) -> Result<Checkpoint, StoreError> {
-        let checkpoint = self.store.load(self.shared.journal.identity())?;
+        self.store.load(self.shared.journal.identity())
+    }
+
+    /// The store does what it is for. That it can be read again is not enough: one that reads and
+    /// does not write would be tried without a pause, and be back and away in turns in the log.
+    fn answered(&mut self) {
         if self.outage.is_on() {
             self.outage.over(&self.store.describe());
         }
         self.shared.stats.store_answered();
-        Ok(checkpoint)
     }
 
     /// Counts and logs a failure and waits before the next attempt.
     fn wait_after(&mut self, error: &StoreError) -> Result<(), Ended> {
         self.shared.stats.store_failed();
+        // Publishers need not wait for the store when the window is all that fills the journal.
+        self.release();
         let delay = self.outage.failed(error);
         match self.shared.stop.sleep(delay) {
             true => Ok(()),
@@ -380,6 +409,7 @@ impl Committer {
     }
 
     fn confirm(&mut self, part: &Part, alerts: Option<Position>) {
+        self.answered();
         self.rows = part.batch.end();
         self.alerts = alerts.unwrap_or(self.alerts);
         self.shared

@@ -1,7 +1,7 @@
 //! Records into a batch: prepare, the filters that remember, rows.
 //!
-//! Owns: the batch under construction and its bounds. Never: talks to the store. Invariant: records go in one by one, in the
-//! journal's order, and each leaves exactly one outcome.
+//! Owns: the batch under construction and its bounds. Never: talks to the store. Invariant: records
+//! go in one by one, in the journal's order, and each leaves exactly one outcome.
 
 use std::time::Instant;
 
@@ -14,7 +14,8 @@ use crate::batch::{Batch, Outcome, SampleRow, SeriesKey, TextRow};
 use crate::filter::{Counts, Memory};
 use crate::prepare::{Meaning, Preparer};
 
-/// Bytes of records in one batch, which stay in memory until it is committed; large texts and dead letters count here.
+/// Bytes of records in one batch, which stay in memory until it is committed; large texts and dead
+/// letters count here.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 
 /// Records in one batch, for a stream of which all is filtered. A second of full load.

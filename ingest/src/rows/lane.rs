@@ -1,10 +1,11 @@
 //! The thread `rows`: reads the journal and hands batches to the writer.
 //!
-//! Owns: when a batch is handed over. Never: waits for the store except when a full batch finds the writer's hands full,
-//! which is how an outage makes the lane stand still.
+//! Owns: when a batch is handed over. Never: waits for the store except when a full batch finds the
+//! writer's hands full, which is how an outage makes the lane stand still.
 //!
-//! A batch is handed over when it is full, or when its first record has waited for the batch delay; if the writer is busy
-//! then, it goes on growing. Between two small reads the thread pauses, so that a light load does not wake it for each message.
+//! A batch is handed over when it is full, or when its first record has waited for the batch delay;
+//! if the writer is busy then, it goes on growing. Between two small reads the thread pauses, so
+//! that a light load does not wake it for each message.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -64,7 +65,9 @@ struct Lane<'l> {
 
 impl Lane<'_> {
     fn run(mut self, gatherer: &mut Gatherer) -> Result<(), ReadError> {
-        self.warm_up(gatherer)?;
+        if !self.warm_up(gatherer)? {
+            return Ok(());
+        }
         let mut reader = self.shared.journal.reader(self.next)?;
         self.shared.stop.interrupts(reader.interrupter());
         let mut chunks = Vec::new();
@@ -82,6 +85,9 @@ impl Lane<'_> {
             {
                 return Ok(());
             }
+            if self.shared.status.has_failed() {
+                return Ok(());
+            }
             if self.shared.stop.requested() {
                 if self.is_at_the_end() {
                     break;
@@ -97,16 +103,31 @@ impl Lane<'_> {
         Ok(())
     }
 
-    /// Rebuilds what the filters remember from the records before the first one.
-    fn warm_up(&mut self, gatherer: &mut Gatherer) -> Result<(), ReadError> {
+    /// Rebuilds what the filters remember from the records before the first one; false when the
+    /// deadline came first.
+    fn warm_up(&self, gatherer: &mut Gatherer) -> Result<bool, ReadError> {
         let journal = &self.shared.journal;
-        let begin = Position(self.next.0.saturating_sub(window::RECORDS)).max(journal.start());
-        if begin >= self.next {
-            return Ok(());
+        let mut begin = Position(self.next.0.saturating_sub(window::RECORDS)).max(journal.start());
+        loop {
+            match self.warm_up_from(begin, gatherer) {
+                // The writer gives the stretch away when the journal is full; the rest must do.
+                Err(ReadError::Released { start, .. }) if start > begin => begin = start,
+                other => return other,
+            }
         }
-        let mut reader = journal.reader(begin)?;
+    }
+
+    fn warm_up_from(&self, begin: Position, gatherer: &mut Gatherer) -> Result<bool, ReadError> {
+        if begin >= self.next {
+            return Ok(true);
+        }
+        let mut reader = self.shared.journal.reader(begin)?;
         let mut chunks = Vec::new();
-        while reader.position() < self.next && !self.shared.stop.requested() {
+        while reader.position() < self.next {
+            // Not at the request to end: rows without the filters' memory could be duplicates.
+            if self.shared.stop.expired() {
+                return Ok(false);
+            }
             reader.read(&mut chunks, READ_BYTES, IDLE_WAIT)?;
             for chunk in chunks.drain(..) {
                 for (position, record) in chunk.records() {
@@ -116,8 +137,8 @@ impl Lane<'_> {
                 }
             }
         }
-        tracing::debug!(from = %begin, to = %self.next, "the filters remember the journal's last records");
-        Ok(())
+        tracing::debug!(from = %begin, to = %self.next, "the filters remember the last records");
+        Ok(true)
     }
 
     fn add(

@@ -1,4 +1,5 @@
-//! Cutting batches: in halves to find a record the store refuses, and at a position that turned out to be committed.
+//! Cutting batches: in halves to find a record the store refuses, and at a position that turned out
+//! to be committed.
 
 use std::collections::HashSet;
 

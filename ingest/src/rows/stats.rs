@@ -1,6 +1,7 @@
 //! The lane's counts, and the account of the journal's records.
 //!
-//! Invariant: what came in is stored, filtered, dead-lettered or held, for records and for samples, at any moment.
+//! Invariant: what came in is stored, filtered, dead-lettered or held, for records and for samples,
+//! at any moment.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

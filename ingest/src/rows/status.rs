@@ -65,6 +65,10 @@ impl Status {
         self.lock().state()
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().failure.is_some()
+    }
+
     pub(super) fn run(&self) {
         self.lock().running = true;
         self.changed.notify_all();

@@ -1,7 +1,9 @@
-//! How much of the journal is kept behind the commit, so that a restart can rebuild the filters' memory.
+//! How much of the journal is kept behind the commit, so that a restart can rebuild the filters'
+//! memory.
 //!
-//! The window is the last [`RECORDS`] records or the last [`SECONDS`] by time of receipt, whichever is less. A resend comes within
-//! seconds of the reconnect, so what lies further back will not be repeated.
+//! The window is the last [`RECORDS`] records or the last [`SECONDS`] by time of receipt, whichever
+//! is less. A resend comes within seconds of the reconnect, so what lies further back will not be
+//! repeated.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,7 @@
 //! The thread `store-writer`: the only one that uses the store.
 //!
-//! Owns: the checkpoint at the start, and when something is committed: each batch, and alert changes when no batch comes.
+//! Owns: the checkpoint at the start, and when something is committed: each batch, and alert
+//! changes when no batch comes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,23 +13,22 @@ use journal::Position;
 use super::commit::{Committer, Ended};
 use super::gather::Work;
 use super::status::Failure;
-use super::window::Window;
 use super::{Shared, State};
 use crate::alert::{AlertCheckpoint, Pending};
 use crate::store::{Checkpoint, Store};
 
-/// How long alert changes wait for a batch to go with, and how often a full journal is asked for space to release.
+/// How long alert changes wait for a batch to go with, and how often a full journal is asked for
+/// space to release.
 const IDLE_TICK: Duration = Duration::from_millis(100);
 
-/// An alerts position that moved, and nothing else, is not worth a transaction more often than this.
+/// An alerts position that moved, and nothing else, is not worth a transaction more often than
+/// this.
 const POSITION_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
     pending: Option<Pending>,
     committer: Committer,
-    window: Window,
-    released: Position,
     last_commit: Instant,
 }
 
@@ -42,8 +42,6 @@ impl Writer {
             committer: Committer::new(shared.clone(), store, pending.clone()),
             shared,
             pending,
-            window: Window::default(),
-            released: Position::ZERO,
             last_commit: Instant::now(),
         }
     }
@@ -75,7 +73,7 @@ impl Writer {
                 // The rows thread has ended: in order, or with a failure that has been reported.
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
-            self.release();
+            self.committer.release();
             if self.shared.stop.expired() {
                 return Err(Ended::DeadlinePassed);
             }
@@ -110,11 +108,11 @@ impl Writer {
         if committed > end {
             return Err(Failure::new(
                 format!(
-                    "the database `{store}` has this journal's records up to position {committed}, but \
-                     the journal ends at {end}"
+                    "the database `{store}` has this journal's records up to position {committed}, \
+                     but the journal ends at {end}"
                 ),
-                "the journal was restored from an older copy: bring back the newer one, or move the \
-                 journal's folder away to begin a new journal",
+                "the journal was restored from an older copy: bring back the newer one, or move \
+                 the journal's folder away to begin a new journal",
             ));
         }
         let needed = match self.pending {
@@ -124,8 +122,8 @@ impl Writer {
         if needed < start {
             return Err(Failure::new(
                 format!(
-                    "the database `{store}` has this journal's records up to position {needed}, but \
-                     the journal begins at {start}: what lies between is not in this database"
+                    "the database `{store}` has this journal's records up to position {needed}, \
+                     but the journal begins at {start}: what lies between is not in this database"
                 ),
                 "use the database that these records went to; to begin anew in this one, move the \
                  journal's folder away once its records are stored elsewhere",
@@ -135,11 +133,8 @@ impl Writer {
     }
 
     fn commit(&mut self, work: Work) -> Result<(), Ended> {
-        let start = work.batch.start;
-        let (first, last) = work.received;
-        self.committer.commit(work.batch)?;
+        self.committer.commit(work.batch, work.received)?;
         self.shared.stats.filtered(&work.filtered);
-        self.window.committed(start, first, last);
         self.last_commit = Instant::now();
         Ok(())
     }
@@ -157,24 +152,6 @@ impl Writer {
         })
     }
 
-    /// What is behind the window is no longer needed; when the journal is full, the window is not either.
-    fn release(&mut self) {
-        let (rows, alerts) = self.committer.positions();
-        let full = self.shared.journal.status().state == journal::State::Full;
-        let kept = match full {
-            true => rows,
-            false => self.window.start(rows),
-        };
-        let up_to = match self.pending {
-            Some(_) => kept.min(alerts),
-            None => kept,
-        };
-        if up_to > self.released {
-            self.shared.journal.release(up_to);
-            self.released = up_to;
-        }
-    }
-
     fn finish(&mut self) -> Result<(), Ended> {
         let waiting = self
             .pending
@@ -183,7 +160,7 @@ impl Writer {
         if waiting && !matches!(self.shared.status.get(), State::Failed(_)) {
             self.commit_alerts()?;
         }
-        self.release();
+        self.committer.release();
         Ok(())
     }
 }
