@@ -78,8 +78,9 @@ fn faults_at_random() {
             }
         }
         bench.database.wait_for_rows(Position(u64::from(written)));
-        let stats = lane.stats();
+        let observer = lane.observer();
         let stopped = stop(lane);
+        let stats = observer.stats();
         let refused = u64::from(written > 77);
         check_account(stopped.account, u64::from(written) - refused, 0, refused);
         check_numbers(&bench, (0..written).filter(|number| *number != 77));
@@ -100,8 +101,9 @@ fn a_record_the_store_refuses_becomes_a_dead_letter_and_nothing_else_does() {
     ]);
     let lane = bench.spawn();
     bench.database.wait_for_rows(Position(54));
-    let stats = lane.stats();
+    let observer = lane.observer();
     let stopped = stop(lane);
+    let stats = observer.stats();
     check_account(stopped.account, 50, 1, 3);
     check_balance(&stats);
     assert_eq!(
@@ -148,7 +150,12 @@ fn a_store_that_refuses_for_a_while_is_asked_again_and_nothing_is_dropped() {
     numbered(&mut bench, 5, 10);
     bench.database.wait(|tables| tables.failures == 1);
     assert!(matches!(lane.state(), State::Running));
-    assert!(lane.stats().store_is_away);
+    testkit::wait_until(
+        "the lane to say that the store is away",
+        PATIENCE,
+        || lane.stats().store_is_away,
+        |away| *away,
+    );
     // Ending does not wait for a store that will not have it.
     let stopped = lane.stop(soon());
     assert!(!stopped.drained);
