@@ -144,8 +144,12 @@ impl Postgres {
     /// Stops every process of the server where it stands; connections stay open and silent.
     #[track_caller]
     pub fn freeze(&self) {
-        for process in self.processes() {
-            signal(process, "STOP");
+        let server = self.server.as_ref().expect("the cluster runs").id();
+        // First, so that no child comes after they have been listed.
+        signal(server, "STOP");
+        for process in children(server) {
+            // A connection's child may end just then.
+            try_signal(process, "STOP");
         }
     }
 
