@@ -71,7 +71,7 @@ impl Gate {
         };
         Ok(Arc::new(Gate {
             retained: Retained::open(data, retained_limits)?,
-            router: Router::start(router::Settings::default(), Arc::new(fanout))?,
+            router: Router::start(router::Settings::of_the_process(), Arc::new(fanout))?,
             settings,
             stats,
             journal,

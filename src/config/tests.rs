@@ -242,14 +242,13 @@ fn join(section: &str, key: &str) -> String {
 
 #[test]
 fn a_journal_too_small_for_a_packet_is_refused() {
-    Case::new("[broker]\nmax_packet_size = '2MB'\n[journal]\nmax_size = '3MB'\n").check(expect![[
-        r"
-            error: `journal.max_size` holds fewer than 2 packets of `broker.max_packet_size`
-             --> millrace.toml:4:12
-              |
-            4 | max_size = '3MB'
-              |            ^^^^^
-              hint: make the journal larger or the packets smaller
-        "
-    ]]);
+    let case = Case::new("[broker]\nmax_packet_size = '2MB'\n[journal]\nmax_size = '3MB'\n");
+    case.check(expect![[r#"
+        error: `journal.max_size` holds fewer than 2 packets of `broker.max_packet_size`
+         --> millrace.toml:4:12
+          |
+        4 | max_size = '3MB'
+          |            ^^^^^
+          hint: make the journal larger or the packets smaller
+    "#]]);
 }

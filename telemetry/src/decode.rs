@@ -1,7 +1,8 @@
 //! Payload bytes to entries.
 //!
-//! Owns: which payloads are understood and what they mean. Never: keeps anything of a message but the capacity of its
-//! scratch memory. Invariant: any bytes give entries within the bounds or an error with a bounded reason, never a panic.
+//! Owns: which payloads are understood and what they mean. Never: keeps anything of a message but
+//! the capacity of its scratch memory. Invariant: any bytes give entries within the bounds or an
+//! error with a bounded reason, never a panic.
 //!
 //! What is understood, as UTF-8 (a byte order mark before it is skipped):
 //!
@@ -12,14 +13,16 @@
 //! v                                    one entry with the metric `value`, or the topic's metric
 //! ```
 //!
-//! - A value is a number, a bool (0 or 1) or a text; null is ignored. Objects and arrays within are flattened:
-//!   `{"engine": {"oil": [7]}}` is `engine.oil.0`. Equal names, repeated or made equal by flattening, are all kept.
-//! - `ts`, `timestamp` and `time` at the top of an object give its entries their time, wherever they stand; when there are
-//!   several, `ts` wins over `timestamp` over `time`, and of one name the last. See [`crate::time`]. Null is no time.
-//! - When the topic names the metric `m`, it is the prefix: `value` is `m`, another member `k` is `m.k`, and a payload
-//!   that does not look like JSON is a text, as in `ON`.
-//! - Integers become the nearest float. A number too large for one (1e999) and the tokens NaN and Infinity, which JSON does
-//!   not have, make the message `not_finite`. Quoted, they are texts.
+//! - A value is a number, a bool (0 or 1) or a text; null is ignored. Objects and arrays within are
+//!   flattened: `{"engine": {"oil": [7]}}` is `engine.oil.0`. Equal names, repeated or made equal
+//!   by flattening, are all kept.
+//! - `ts`, `timestamp` and `time` at the top of an object give its entries their time, wherever
+//!   they stand; when there are several, `ts` wins over `timestamp` over `time`, and of one name
+//!   the last. See [`crate::time`]. Null is no time.
+//! - When the topic names the metric `m`, it is the prefix: `value` is `m`, another member `k` is
+//!   `m.k`, and a payload that does not look like JSON is a text, as in `ON`.
+//! - Integers become the nearest float. A number too large for one (1e999) and the tokens NaN and
+//!   Infinity, which JSON does not have, make the message `not_finite`. Quoted, they are texts.
 //! - U+0000 in a name or a text is refused here because PostgreSQL refuses it later.
 
 mod error;
@@ -40,7 +43,8 @@ pub const VALUES_MAX: usize = 10_000;
 /// Containers within containers. Real payloads have two or three; the bound keeps the stack small.
 pub const DEPTH_MAX: usize = 32;
 
-/// Decodes messages one after another without allocating, once its scratch memory has grown to their size.
+/// Decodes messages one after another without allocating, once its scratch memory has grown to
+/// their size.
 #[derive(Debug, Default)]
 pub struct Decoder {
     scratch: Scratch,

@@ -1,9 +1,10 @@
 //! Entries to payload bytes, in the shapes that `decode` reads.
 //!
-//! Owns: the JSON that devices (the simulator's) send. Never: allocates beyond the output. Invariant: what is written here
-//! decodes to the same entries.
+//! Owns: the JSON that devices (the simulator's) send. Never: allocates beyond the output.
+//! Invariant: what is written here decodes to the same entries.
 //!
-//! Everything is appended, so that a batch is `[`, payloads with `,` between them, `]`; [`array`] does that.
+//! Everything is appended, so that a batch is `[`, payloads with `,` between them, `]`; [`array`]
+//! does that.
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The words of telemetry: topics that name devices, payloads that hold samples, times.
 //!
-//! Owns: what a payload means. Never: does I/O, keeps state between messages. Invariant: the same bytes always decode to the
-//! same samples.
+//! Owns: what a payload means. Never: does I/O, keeps state between messages. Invariant: the same
+//! bytes always decode to the same samples.
 
 pub mod decode;
 pub mod encode;
@@ -12,7 +12,8 @@ pub mod unit;
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub type Micros = i64;
 
-/// Longest name of a device or a metric, after flattening. Names are columns of an index in every store.
+/// Longest name of a device or a metric, after flattening. Names are columns of an index in every
+/// store.
 pub const NAME_BYTES_MAX: usize = 256;
 
 /// What a metric was at one time.

@@ -1,7 +1,7 @@
 //! Times in payloads: from numbers and texts to microseconds, and back to RFC 3339.
 //!
-//! Owns: which moment a time value means. Never: looks at the clock or at a local time zone. Invariant: what is accepted
-//! lies in 1970..2200, so it fits every store and every unit.
+//! Owns: which moment a time value means. Never: looks at the clock or at a local time zone.
+//! Invariant: what is accepted lies in 1970..2200, so it fits every store and every unit.
 //!
 //! Numbers are told apart by magnitude; each range covers every moment from 1970-04-26 to 2200:
 //!
@@ -13,7 +13,8 @@
 //! 10^16 and more        nanoseconds    1767225600000000000
 //! ```
 //!
-//! Digits below a microsecond are cut off; a floating-point number is rounded to its nearest microsecond.
+//! Digits below a microsecond are cut off; a floating-point number is rounded to its nearest
+//! microsecond.
 
 mod calendar;
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Topic templates with named parts: `devices/{device}/telemetry`, `{site}/{line}/{device}/data`.
 //!
-//! Owns: which topics carry telemetry, and which device, metric and labels a topic names. Never: looks at a payload.
-//! Invariant: `matches` accepts exactly the topics that the MQTT filter `filter()` accepts.
+//! Owns: which topics carry telemetry, and which device, metric and labels a topic names. Never:
+//! looks at a payload. Invariant: `matches` accepts exactly the topics that the MQTT filter
+//! `filter()` accepts.
 //!
-//! A template is a topic whose levels are either literal or one named part. `{device}` names the device, `{metric}` the
-//! metric, any other part becomes a label. A template without `{device}` must have the literal level `me`: then the
-//! device is the client that published, as in `v1/devices/me/telemetry`.
+//! A template is a topic whose levels are either literal or one named part. `{device}` names the
+//! device, `{metric}` the metric, any other part becomes a label. A template without `{device}`
+//! must have the literal level `me`: then the device is the client that published, as in
+//! `v1/devices/me/telemetry`.
 
 mod list;
 mod template;
@@ -24,8 +26,8 @@ struct Levels<'a> {
 }
 
 impl<'a> Levels<'a> {
-    /// `None` for a topic no template can match: too many levels, longer than MQTT allows, or the broker's own (`$SYS`),
-    /// which wildcards do not reach (MQTT 5, section 4.7.2).
+    /// `None` for a topic no template can match: too many levels, longer than MQTT allows, or the
+    /// broker's own (`$SYS`), which wildcards do not reach (MQTT 5, section 4.7.2).
     fn split(topic: &'a str) -> Option<Levels<'a>> {
         if topic.starts_with('$') || topic.len() > usize::from(u16::MAX) {
             return None;

@@ -1,10 +1,12 @@
 //! Named unit conversions, each a scale and an offset: `to = from × scale + offset`.
 //!
-//! Owns: the factors and where they come from. Invariant: every name is unique and says what it does: `from_to_to`.
+//! Owns: the factors and where they come from. Invariant: every name is unique and says what it
+//! does: `from_to_to`.
 //!
-//! Sources: BIPM, The International System of Units, 9th edition (temperature, section 2.3.1; litre, hour, bar, tables 8 and
-//! 9); NIST SP 811 (2008), appendix B.8, for the units of the yard and pound, which are exact by the agreement of 1959
-//! (1 in = 25.4 mm, 1 lb = 0.453 592 37 kg), and with gₙ = 9.806 65 m/s² for pounds of force.
+//! Sources: BIPM, The International System of Units, 9th edition (temperature, section 2.3.1;
+//! litre, hour, bar, tables 8 and 9); NIST SP 811 (2008), appendix B.8, for the units of the yard
+//! and pound, which are exact by the agreement of 1959 (1 in = 25.4 mm, 1 lb = 0.453 592 37 kg),
+//! and with gₙ = 9.806 65 m/s² for pounds of force.
 
 #[cfg(test)]
 mod tests;

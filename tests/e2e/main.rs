@@ -1,9 +1,10 @@
 //! Millrace as its users run it: real processes, real databases, real MQTT clients, and the end of each of them.
 
-mod clients;
 mod console;
 mod durability;
-mod hazards;
+#[path = "../../broker/tests/gate/line.rs"]
+mod line;
 mod outage;
 mod replay;
 mod server;
+mod sqlite;

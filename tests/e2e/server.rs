@@ -37,7 +37,8 @@ impl Setup {
     }
 
     pub(crate) fn with(mut self, variable: &str, value: impl ToString) -> Setup {
-        self.environment.push((variable.to_owned(), value.to_string()));
+        self.environment
+            .push((variable.to_owned(), value.to_string()));
         self
     }
 

@@ -1,7 +1,7 @@
 //! JSON into the scratch memory, in one pass and without a tree.
 //!
-//! Owns: how the shapes are told apart while they are read. Never: allocates for a message without escapes. The
-//! visitors carry no results: entries, times and failures all go to `Scratch`.
+//! Owns: how the shapes are told apart while they are read. Never: allocates for a message without
+//! escapes. The visitors carry no results: entries, times and failures all go to `Scratch`.
 
 use std::fmt;
 
@@ -20,7 +20,8 @@ const VALUE: &str = "value";
 /// A member of the outer object whose members count as the outer object's own.
 const VALUES: &str = "values";
 
-/// Whether a trimmed payload on a topic that names the metric is JSON, or meant to be, rather than a bare text.
+/// Whether a trimmed payload on a topic that names the metric is JSON, or meant to be, rather than
+/// a bare text.
 pub(super) fn looks_like_json(trimmed: &str) -> bool {
     let begins = |first: char| matches!(first, '{' | '[' | '"' | '-' | '+' | '.' | '0'..='9');
     trimmed.starts_with(begins)

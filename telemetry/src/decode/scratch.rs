@@ -1,7 +1,7 @@
 //! The decoder's memory: names and texts in one arena, entries as ranges of it.
 //!
-//! Owns: the bounds on names and values, and the time of a group of entries. Invariant: a failure is kept here in full
-//! while the JSON reader unwinds with an empty error of its own.
+//! Owns: the bounds on names and values, and the time of a group of entries. Invariant: a failure
+//! is kept here in full while the JSON reader unwinds with an empty error of its own.
 
 use std::slice;
 
@@ -9,7 +9,8 @@ use super::error::{DecodeError, quote};
 use super::{DEPTH_MAX, VALUES_MAX};
 use crate::{Entry, Micros, NAME_BYTES_MAX, Value};
 
-/// A rare large message does not keep its memory: scratch beyond this is given back with the next message.
+/// A rare large message does not keep its memory: scratch beyond this is given back with the next
+/// message.
 const RETAINED_BYTES_MAX: usize = 1 << 20;
 
 /// The metric of a bare value when the topic names none.

@@ -1,7 +1,8 @@
 //! Times written as text: RFC 3339 in and out, and digits that are an epoch.
 //!
-//! The common forms are read by hand, a nanosecond a byte; whatever else has a zone (`+0200`, a leap second, hours alone)
-//! goes to jiff, which also tells a time without a zone from a text that is no time at all.
+//! The common forms are read by hand, a nanosecond a byte; whatever else has a zone (`+0200`, a
+//! leap second, hours alone) goes to jiff, which also tells a time without a zone from a text that
+//! is no time at all.
 
 use std::fmt;
 
@@ -12,7 +13,8 @@ use crate::Micros;
 /// A longer text is no time.
 const TEXT_BYTES_MAX: usize = 64;
 
-/// A number of seconds … nanoseconds in digits (with a fraction or without), or a date and time with a zone (RFC 3339).
+/// A number of seconds … nanoseconds in digits (with a fraction or without), or a date and time
+/// with a zone (RFC 3339).
 pub fn parse_text(text: &str) -> Result<Micros, TimeError> {
     let text = text.trim_ascii();
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
@@ -27,8 +29,8 @@ pub fn parse_text(text: &str) -> Result<Micros, TimeError> {
     }
 }
 
-/// Appends the time as `2026-01-31T08:15:00Z`, with three digits of a second or six where they are needed. Times outside
-/// of 1970 to 2200 are set to the nearest end.
+/// Appends the time as `2026-01-31T08:15:00Z`, with three digits of a second or six where they are
+/// needed. Times outside of 1970 to 2200 are set to the nearest end.
 pub fn write_rfc3339(out: &mut Vec<u8>, time: Micros) {
     let mut text = [0; RFC3339_BYTES_MAX];
     let length = format_rfc3339(&mut text, time);

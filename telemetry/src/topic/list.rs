@@ -29,8 +29,8 @@ impl Topics {
         Ok(Topics { templates })
     }
 
-    /// What the topic means by the first template that matches it. Runs for each message: the topic is cut once, then
-    /// each template compares its number of levels and its literal levels.
+    /// What the topic means by the first template that matches it. Runs for each message: the topic
+    /// is cut once, then each template compares its number of levels and its literal levels.
     pub fn matches<'a>(&'a self, topic: &'a str) -> Option<Match<'a>> {
         let levels = Levels::split(topic)?;
         self.templates

@@ -1,4 +1,5 @@
-//! One template: parsing it with a reason and a column for what is wrong, and matching a topic without allocating.
+//! One template: parsing it with a reason and a column for what is wrong, and matching a topic
+//! without allocating.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -31,7 +32,8 @@ enum Level {
 /// What a topic says by a template.
 #[derive(Debug, Clone, Copy)]
 pub struct Match<'a> {
-    /// As it stands in the topic, possibly empty; `None` for the `me` form: the device is the client id.
+    /// As it stands in the topic, possibly empty; `None` for the `me` form: the device is the
+    /// client id.
     pub device: Option<&'a str>,
     /// As it stands in the topic, possibly empty; `None` when the payload names its metrics.
     pub metric: Option<&'a str>,
