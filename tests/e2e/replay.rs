@@ -168,8 +168,8 @@ fn samples_of(file: &Path) -> Vec<(i64, u64)> {
         .map(|line| {
             let (time, value) = line.split_once(',').expect("two columns");
             let time: jiff::civil::DateTime = time.parse().expect("a time");
-            let time = jiff::tz::TimeZone::UTC.to_zoned(time).expect("in UTC");
-            sample(time.timestamp().as_microsecond(), value)
+            let time = jiff::tz::TimeZone::UTC.to_timestamp(time).expect("in UTC");
+            sample(time.as_microsecond(), value)
         })
         .collect();
     samples.sort_unstable();
