@@ -2,6 +2,8 @@
 
 mod console;
 mod durability;
+// Shared with the gate\'s own tests, which use all of it.
+#[allow(dead_code)]
 #[path = "../../broker/tests/gate/line.rs"]
 mod line;
 mod outage;
