@@ -17,7 +17,9 @@ pub(super) struct Observer {
 impl Observer {
     /// Subscribes to each change and to what is active, and waits until that is so.
     pub(super) fn start(setup: &Setup) -> Observer {
-        let mut command = Command::new("mosquitto_sub");
+        // Into a pipe it would write by the block, long after it has seen something.
+        let mut command = Command::new("stdbuf");
+        command.args(["-oL", "mosquitto_sub"]);
         command.args(["-h", "127.0.0.1", "-p", &setup.address.port().to_string()]);
         command.args(["-q", "1", "-d", "-F", "%r %t %p", "-t", "alerts/+/+/+"]);
         let mut process = ChildGuard::spawn(&mut command);
