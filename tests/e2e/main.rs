@@ -1,8 +1,10 @@
 //! Millrace as its users run it: real processes, real databases, real MQTT clients, and the end of each of them.
 
+mod clients;
 mod console;
 mod durability;
-// Shared with the gate\'s own tests, which use all of it.
+mod hazards;
+// Shared with the gate's own tests, which use all of it.
 #[allow(dead_code)]
 #[path = "../../broker/tests/gate/line.rs"]
 mod line;

@@ -11,8 +11,10 @@ pub(crate) fn query(data: &Path, sql: &str) -> Vec<Vec<String>> {
     let Ok(database) = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
         return Vec::new();
     };
-    let Ok(mut statement) = database.prepare(sql) else {
-        return Vec::new();
+    let mut statement = match database.prepare(sql) {
+        Ok(statement) => statement,
+        Err(error) if error.to_string().contains("no such table") => return Vec::new(),
+        Err(error) => panic!("`{sql}`: {error}"),
     };
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| {

@@ -1,0 +1,279 @@
+//! The clients that people have: mosquitto's, paho-mqtt and mqtt.js, in both versions of the protocol.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use testkit::{ChildGuard, wait_until};
+
+use crate::server::{PATIENCE, Setup};
+use crate::sqlite;
+
+const RULES: &str =
+    "[[rule]]\nname = \"hot\"\nmetric = \"temperature\"\nabove = 90\nseverity = \"critical\"\n";
+const VERSIONS: [&str; 2] = ["mqttv311", "mqttv5"];
+const MESSAGES: usize = 200;
+
+#[test]
+fn paho_publishes_telemetry_and_hears_alerts() {
+    let python = repository().join("target/test-clients/python");
+    hears_alerts("paho", || {
+        let mut command = Command::new("python3");
+        command
+            .env("PYTHONPATH", &python)
+            .arg(script("telemetry.py"));
+        command
+    });
+}
+
+#[test]
+fn mqtt_js_publishes_telemetry_and_hears_alerts() {
+    hears_alerts("mqttjs", || {
+        let mut command = Command::new("node");
+        command.arg(script("telemetry.mjs"));
+        command
+    });
+}
+
+/// Runs the client in both versions; every reading must become a row, and its alert must come back to it.
+fn hears_alerts(name: &str, client: impl Fn() -> Command) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = folder.path().join("alerts.toml");
+    std::fs::write(&rules, RULES).expect("rules");
+    let setup = Setup::new(folder.path()).with("MILLRACE_ALERTS__RULES", rules.display());
+    let _server = setup.start();
+    for version in ["3", "5"] {
+        let device = format!("{name}-{version}");
+        let mut command = client();
+        command.arg(setup.address.port().to_string());
+        command.args([version, &device, &MESSAGES.to_string()]);
+        let mut client = ChildGuard::spawn(&mut command);
+        let status = client.wait(PATIENCE);
+        let expected = [
+            format!("acknowledged {MESSAGES}"),
+            "alert hot firing".to_owned(),
+        ];
+        assert!(
+            status.success() && client.lines() == expected,
+            "{:#?}",
+            client.lines()
+        );
+        wait_for_rows(&setup, &device, MESSAGES);
+    }
+}
+
+#[test]
+fn mosquitto_pub_makes_rows_at_each_qos_there_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    let _server = setup.start();
+    for version in VERSIONS {
+        for qos in ["0", "1"] {
+            let device = format!("{version}-{qos}");
+            let topic = format!("devices/{device}/telemetry");
+            let flags = [
+                "-V",
+                version,
+                "-q",
+                qos,
+                "-t",
+                &topic,
+                "-m",
+                r#"{"temperature": 20.5}"#,
+            ];
+            assert!(publish(&setup, &flags).status.success(), "{flags:?}");
+            wait_for_rows(&setup, &device, 1);
+        }
+    }
+    // A batch from standard input's place: a payload of 100 KB is one reading of many metrics.
+    let metrics: Vec<_> = (0..5_000)
+        .map(|number| format!("\"m{number}\": {number}.125"))
+        .collect();
+    let payload = format!("{{{}}}", metrics.join(", "));
+    assert!(payload.len() > 90_000);
+    let file = folder.path().join("payload.json");
+    std::fs::write(&file, payload).expect("a payload");
+    let file = file.display().to_string();
+    let flags = ["-q", "1", "-t", "devices/large/telemetry", "-f", &file];
+    assert!(publish(&setup, &flags).status.success());
+    wait_for_rows(&setup, "large", 5_000);
+}
+
+#[test]
+fn mosquitto_clients_exchange_messages_across_versions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    let _server = setup.start();
+    for from in VERSIONS {
+        // Properties of MQTT 5, which 3.1.1 has no room for: they must not disturb a subscriber of the older version.
+        let properties: &[&str] = match from {
+            "mqttv5" => &[
+                "-D",
+                "publish",
+                "user-property",
+                "k",
+                "v",
+                "-D",
+                "publish",
+                "content-type",
+                "text/x",
+            ],
+            _ => &[],
+        };
+        let topic = format!("room/{from}");
+        let retain = ["-V", from, "-q", "1", "-r", "-t", &topic, "-m", "on"];
+        assert!(
+            publish(&setup, &[&retain, properties].concat())
+                .status
+                .success()
+        );
+        for to in VERSIONS {
+            // Retained first, then one that is sent while it listens.
+            let mut subscriber = subscribe(&setup, to, "room/+", "%r %q %t %p");
+            subscriber.wait_for_line(&format!("1 1 {topic} on"), PATIENCE);
+            let live = ["-V", from, "-q", "1", "-t", &topic, "-m", to];
+            assert!(
+                publish(&setup, &[&live, properties].concat())
+                    .status
+                    .success()
+            );
+            subscriber.wait_for_line(&format!("0 1 {topic} {to}"), PATIENCE);
+        }
+        let clear = ["-V", from, "-r", "-n", "-t", &topic];
+        assert!(publish(&setup, &clear).status.success());
+    }
+}
+
+#[test]
+fn properties_of_mqtt_5_arrive_as_they_were_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    let _server = setup.start();
+    let flags = [
+        "-V",
+        "mqttv5",
+        "-q",
+        "1",
+        "-r",
+        "-t",
+        "room/a",
+        "-m",
+        "on", //
+        "-D",
+        "publish",
+        "content-type",
+        "text/x",
+        "-D",
+        "publish",
+        "response-topic",
+        "room/reply", //
+        "-D",
+        "publish",
+        "user-property",
+        "k",
+        "v",
+    ];
+    assert!(publish(&setup, &flags).status.success());
+    let mut subscriber = subscribe(&setup, "mqttv5", "room/#", "%p %C %R %P");
+    subscriber.wait_for_line("on text/x room/reply k:v", PATIENCE);
+}
+
+#[test]
+fn a_will_is_heard_when_a_mosquitto_client_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    let _server = setup.start();
+    let mut console = subscribe(&setup, "mqttv5", "status/+", "%t %p");
+    // What it will be sent once its subscription stands proves that it is connected.
+    assert!(
+        publish(&setup, &["-r", "-t", "status/ready", "-m", "yes"])
+            .status
+            .success()
+    );
+    console.wait_for_line("status/ready yes", PATIENCE);
+    for version in VERSIONS {
+        let topic = format!("status/{version}");
+        let mut command = mosquitto_sub(&setup, version, "status/ready", "%p");
+        command.args(["--will-topic", &topic, "--will-payload", "lost"]);
+        let mut client = ChildGuard::spawn(&mut command);
+        client.wait_for_line("yes", PATIENCE);
+        client.kill();
+        console.wait_for_line(&format!("{topic} lost"), PATIENCE);
+    }
+}
+
+#[test]
+fn qos_2_is_refused_to_publishers_and_granted_as_1_to_subscribers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    let _server = setup.start();
+    // An MQTT 5 client learns from CONNACK that the maximum is 1 and does not even try.
+    let refused = publish(
+        &setup,
+        &["-V", "mqttv5", "-q", "2", "-t", "room/a", "-m", "on"],
+    );
+    // mosquitto_pub says so, and exits with 0 all the same.
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("QoS not supported"), "{refused:?}");
+    assert!(
+        publish(&setup, &["-q", "1", "-r", "-t", "room/a", "-m", "on"])
+            .status
+            .success()
+    );
+    for version in VERSIONS {
+        let mut command = mosquitto_sub(&setup, version, "room/+", "%q %p");
+        command.args(["-q", "2"]);
+        ChildGuard::spawn(&mut command).wait_for_line("1 on", PATIENCE);
+    }
+}
+
+fn publish(setup: &Setup, flags: &[&str]) -> Output {
+    let port = setup.address.port().to_string();
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "127.0.0.1", "-p", &port]).args(flags);
+    command
+        .output()
+        .expect("mosquitto_pub: `make test` installs it")
+}
+
+fn subscribe(setup: &Setup, version: &str, filter: &str, format: &str) -> ChildGuard {
+    ChildGuard::spawn(&mut mosquitto_sub(setup, version, filter, format))
+}
+
+fn mosquitto_sub(setup: &Setup, version: &str, filter: &str, format: &str) -> Command {
+    let port = setup.address.port().to_string();
+    // Into a pipe it would write by the block, long after it has seen something.
+    let mut command = Command::new("stdbuf");
+    command.args([
+        "-oL",
+        "mosquitto_sub",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &port,
+        "-V",
+        version,
+    ]);
+    command.args(["-q", "1", "-F", format, "-t", filter]);
+    command
+}
+
+fn wait_for_rows(setup: &Setup, device: &str, expected: usize) {
+    let sql = format!("SELECT count(*) FROM telemetry WHERE device = '{device}'");
+    wait_until(
+        &format!("{expected} rows of {device}"),
+        PATIENCE,
+        || sqlite::query(&setup.data, &sql),
+        |rows| {
+            rows.first()
+                .is_some_and(|row| row[0] == expected.to_string())
+        },
+    );
+}
+
+fn script(name: &str) -> std::path::PathBuf {
+    repository().join("tests/clients").join(name)
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

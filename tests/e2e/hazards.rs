@@ -1,0 +1,104 @@
+//! What brings a stock rumqttd down, done to the running binary. Each must leave everybody connected and served. The same
+//! cases at length, and those that need no process, are the broker's own tests.
+
+use broker::packet::{ReasonCode, Version, encode};
+
+use crate::line::Line;
+use crate::server::Setup;
+
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+const MESSAGES: u16 = 2_000;
+/// Messages behind each of which the router's thread panics (debug builds only).
+const PANIC_EVERY: usize = 150;
+
+#[test]
+fn the_router_dies_again_and_again_under_load_and_nobody_notices() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path()).with("MILLRACE_TEST_ROUTER_PANIC_EVERY", PANIC_EVERY);
+    let server = setup.start();
+    let mut consoles: Vec<_> = ["fleet/#", "fleet/+", "+/a", "#"]
+        .iter()
+        .enumerate()
+        .map(|(number, filter)| {
+            let version = BOTH[number % 2];
+            let mut line = Line::connect(setup.address, version, &format!("console-{number}"));
+            line.subscribe(filter);
+            (line, version)
+        })
+        .collect();
+    let mut source = Line::connect(setup.address, Version::V311, "source");
+    for number in 1..=MESSAGES {
+        source.publish("fleet/a", number.to_string().as_bytes(), number, false);
+        assert_eq!(source.next(), format!("puback {number}"));
+        for (console, version) in &mut consoles {
+            assert_eq!(
+                console.next(),
+                format!("fleet/a = {number}"),
+                "in order, once"
+            );
+            let mut ack = Vec::new();
+            encode::puback(&mut ack, *version, number, ReasonCode::Success);
+            console.send(&ack);
+        }
+    }
+    consoles
+        .iter_mut()
+        .for_each(|(console, _)| console.is_served());
+    source.is_served();
+    let lines = server.lines();
+    let rebuilt = lines
+        .iter()
+        .filter(|line| line.contains("ERROR") && line.contains("router"));
+    assert!(
+        rebuilt.count() > 1,
+        "the router did die, and it was said: {lines:#?}"
+    );
+}
+
+#[test]
+fn topics_in_any_script_reach_wildcard_subscribers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    let _server = setup.start();
+    let mut console = Line::connect(setup.address, Version::V311, "console");
+    console.subscribe("#");
+    let mut source = Line::connect(setup.address, Version::V5, "größe/+#$");
+    for (number, topic) in ["öl/druck", "日本", "/", "//", "a//b", "🦀"]
+        .iter()
+        .enumerate()
+    {
+        let id = number as u16 + 1;
+        source.publish(topic, b"x", id, false);
+        assert_eq!(source.next(), format!("puback {id}"));
+        assert_eq!(console.next(), format!("{topic} = x"));
+    }
+}
+
+#[test]
+fn busy_subscribers_that_leave_and_are_taken_over_harm_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    let _server = setup.start();
+    let mut stays = Line::connect(setup.address, Version::V5, "stays");
+    stays.subscribe("busy/#");
+    let mut source = Line::connect(setup.address, Version::V311, "source");
+    for round in 1..=200u16 {
+        // Takes the one before it over while messages for it are on their way; every third leaves by itself.
+        let mut twin = Line::connect(setup.address, BOTH[usize::from(round % 2)], "twin");
+        twin.subscribe(if round % 2 == 0 { "busy/#" } else { "busy/+" });
+        source.publish("busy/a", round.to_string().as_bytes(), round, false);
+        assert_eq!(source.next(), format!("puback {round}"));
+        if round % 3 == 0 {
+            drop(twin);
+        } else {
+            // Kept until it is taken over: its socket must not close first.
+            std::mem::forget(twin);
+        }
+        assert_eq!(stays.next(), format!("busy/a = {round}"));
+        let mut ack = Vec::new();
+        encode::puback(&mut ack, Version::V5, round, ReasonCode::Success);
+        stays.send(&ack);
+    }
+    stays.is_served();
+    source.is_served();
+}
