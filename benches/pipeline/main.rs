@@ -27,6 +27,7 @@ const WINDOW: usize = 64;
 const METRICS: u64 = 3;
 const IDLE_CONNECTIONS: usize = 10_000;
 const CONNECT_STORM: usize = 5_000;
+const OVERLOAD_JOURNAL: &str = "2GB";
 const PACED_RATE: u64 = 2_000;
 
 /// Every message of the alternating load crosses this rule's thresholds.
@@ -80,7 +81,7 @@ fn main() -> Done {
         connects()?;
     }
     if runs("overload") {
-        throughput_postgres(duration.max(Duration::from_secs(600)))?;
+        overload(duration.max(Duration::from_secs(600)))?;
     }
     Ok(())
 }
@@ -128,6 +129,37 @@ fn throughput_postgres(duration: Duration) -> Done {
         "  one series over an hour       {:>12.1} ms",
         hour.as_secs_f64() * 1e3
     );
+    server.kill();
+    Ok(())
+}
+
+/// Far more than the database can take, for long: the journal reaches its limit, clients are held back, memory stays.
+fn overload(duration: Duration) -> Done {
+    println!(
+        "overload ({} s, journal of {OVERLOAD_JOURNAL}):",
+        duration.as_secs()
+    );
+    let cluster = testkit::Postgres::start();
+    let url = cluster.create_database();
+    let data = tempfile::tempdir()?;
+    let server = Server::start_with_journal(data.path(), Some(&url), None, OVERLOAD_JOURNAL)?;
+    let sent = full_load(&server, duration)?;
+    let resident = server.resident_bytes();
+    while database::committed_messages(&url)? < sent.acknowledged {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let rate = sent.acknowledged as f64 / sent.elapsed.as_secs_f64();
+    println!("  accepted, held back by disk   {rate:>12.0} messages/s");
+    println!(
+        "  accepted / committed          {} / {}",
+        sent.acknowledged,
+        database::committed_messages(&url)?
+    );
+    println!(
+        "  resident when load ended      {:>12.0} MB",
+        resident as f64 / 1e6
+    );
+    report_process(&server);
     server.kill();
     Ok(())
 }

@@ -19,6 +19,16 @@ impl Server {
         store: Option<&str>,
         rules: Option<&Path>,
     ) -> io::Result<Server> {
+        Server::start_with_journal(data, store, rules, "20GB")
+    }
+
+    /// The same with another limit of the journal.
+    pub(crate) fn start_with_journal(
+        data: &Path,
+        store: Option<&str>,
+        rules: Option<&Path>,
+        journal_max: &str,
+    ) -> io::Result<Server> {
         let port = testkit::free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
@@ -35,7 +45,7 @@ impl Server {
             command.env("MILLRACE_ALERTS__RULES", rules);
         }
         let mut child = command
-            .env("MILLRACE_JOURNAL__MAX_SIZE", "20GB")
+            .env("MILLRACE_JOURNAL__MAX_SIZE", journal_max)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
