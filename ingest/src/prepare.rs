@@ -22,7 +22,7 @@ use telemetry::{Micros, NAME_BYTES_MAX, Value};
 
 use crate::batch::SeriesKey;
 use crate::filter::{Counts, Reason, RuleSet, Rules};
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::series::{Series, SeriesTable, TooManySeries};
 
 /// What decides the meaning of records; shared by the lanes.
@@ -122,8 +122,7 @@ impl Preparer {
                 .registry
                 .device_labels(device, matched.labels())
         });
-        serde_json::to_string(&labels.unwrap_or_default())
-            .expect("a map of texts always has a JSON form")
+        registry::labels_json(&labels.unwrap_or_default())
     }
 
     /// The record's samples, enriched and filtered, or why it is not understood.

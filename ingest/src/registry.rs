@@ -181,3 +181,8 @@ impl Row {
         }
     }
 }
+
+/// Labels as rows and alerts carry them: a JSON object of strings, keys sorted.
+pub(crate) fn labels_json(labels: &BTreeMap<String, String>) -> String {
+    serde_json::to_string(labels).expect("a map of texts always has a JSON form")
+}

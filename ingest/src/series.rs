@@ -19,7 +19,7 @@ use hashbrown::HashTable;
 
 use crate::batch::{NewSeries, SeriesKey};
 use crate::filter::RuleSet;
-use crate::registry::Enrichment;
+use crate::registry::{self, Enrichment};
 use names::Names;
 
 #[derive(Debug)]
@@ -197,9 +197,7 @@ impl SeriesTable {
         let index = self.enrichments.len() as u32;
         self.enrichments.push(Applied {
             unit: key.unit.as_str().into(),
-            labels: serde_json::to_string(&key.labels)
-                .expect("a map of texts always has a JSON form")
-                .into(),
+            labels: registry::labels_json(&key.labels).into(),
             scale: enrichment.scale,
             offset: enrichment.offset,
         });

@@ -6,6 +6,7 @@
 
 mod civil;
 pub mod config;
+mod guard;
 pub mod postgres;
 mod series;
 pub mod sqlite;

@@ -1,5 +1,6 @@
 //! One batch, one transaction.
 
+use crate::store::guard::Violation;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
@@ -132,10 +133,11 @@ async fn begin(session: &Session, journal: Uuid, batch: &Batch) -> Result<(), Fa
     let ((), moved) = session.answer(both).await?;
     match moved {
         1 => Ok(()),
-        _ => Err(Failure::Position {
+        _ => Err(Violation::Position {
             journal,
             start: batch.start,
-        }),
+        }
+        .into()),
     }
 }
 
@@ -144,7 +146,7 @@ async fn resolve_series(
     batch: &Batch,
     ids: &mut SeriesIds,
 ) -> Result<(), Failure> {
-    let wanted = ids.unresolved(batch).map_err(Failure::Undefined)?;
+    let wanted = ids.unresolved(batch).map_err(Violation::Undefined)?;
     if wanted.is_empty() {
         return Ok(());
     }
@@ -195,7 +197,7 @@ async fn copy_texts(
     for text in &batch.texts {
         let id = ids
             .get(text.series)
-            .ok_or(Failure::Undefined(text.series))?;
+            .ok_or(Violation::Undefined(text.series))?;
         copy.row(3);
         copy.timestamptz(Instant(text.time));
         copy.int4(id);

@@ -5,13 +5,11 @@
 
 use std::time::Duration;
 
-use journal::Position;
-use telemetry::Micros;
 use tokio_postgres::error::SqlState;
 
 use super::address::Address;
-use crate::batch::SeriesKey;
 use crate::store::StoreError;
+use crate::store::guard::{Violation, fatal, unavailable};
 
 /// Why a load or a commit did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -20,20 +18,10 @@ pub(super) enum Failure {
     Database(#[from] tokio_postgres::Error),
     #[error("no answer for {0:?}")]
     Silent(Duration),
-    #[error("not connected; the outcome of the last commit must be loaded first")]
-    NotLoaded,
-    #[error("the position of journal `{journal}` is not {start}")]
-    Position { journal: String, start: Position },
-    #[error("the position went back from {known} to {found}")]
-    WentBack { found: Position, known: Position },
-    #[error("the time {0} lies outside the years 1 to 9999")]
-    Time(Micros),
+    #[error(transparent)]
+    Violation(#[from] Violation),
     #[error("the rows of one batch fall into more than {0} partitions")]
     Scattered(usize),
-    #[error("series {0:?} was used before it was defined")]
-    Undefined(SeriesKey),
-    #[error("the schema has version {found}, this program knows {known}")]
-    NewerSchema { found: i32, known: i32 },
     #[error("the server has version {0}")]
     OldServer(String),
 }
@@ -50,32 +38,11 @@ impl Failure {
     fn classify(self, address: &Address, loading: bool) -> StoreError {
         match self {
             Failure::Database(error) => database(error, address, loading),
-            Failure::Silent(_) | Failure::NotLoaded => unavailable(address, self),
-            Failure::Time(_) | Failure::Scattered(_) => StoreError::Rejected {
+            Failure::Violation(violation) => violation.classify(address, "database"),
+            Failure::Silent(_) => unavailable(address, self),
+            Failure::Scattered(_) => StoreError::Rejected {
                 source: Box::new(self),
             },
-            Failure::Position { .. } => fatal(
-                format!("somebody else moved the position in `{address}`"),
-                "let one process alone use a data folder, and never a copy of it beside the original; then restart",
-                self,
-            ),
-            Failure::WentBack { .. } => fatal(
-                format!("`{address}` was put back to an earlier state"),
-                "restart: what the journal still holds is then stored again",
-                self,
-            ),
-            Failure::Undefined(_) => fatal(
-                "a batch cannot be stored".to_owned(),
-                "this is a defect of Millrace: please report it",
-                self,
-            ),
-            Failure::NewerSchema { found, known } => fatal(
-                format!(
-                    "`{address}` was written by a newer Millrace (schema {found}, this one knows {known})"
-                ),
-                "use that newer version, or another database",
-                self,
-            ),
             Failure::OldServer(ref version) => fatal(
                 format!("PostgreSQL {version} at `{address}` is too old"),
                 "use PostgreSQL 13 or newer",
@@ -180,27 +147,5 @@ fn without_code(error: tokio_postgres::Error, address: &Address) -> StoreError {
             }
         }
         _ => unavailable(address, error),
-    }
-}
-
-fn unavailable(
-    address: &Address,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> StoreError {
-    StoreError::Unavailable {
-        store: address.to_string(),
-        source: source.into(),
-    }
-}
-
-fn fatal(
-    message: String,
-    hint: impl Into<String>,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> StoreError {
-    StoreError::Fatal {
-        message,
-        hint: hint.into(),
-        source: Some(source.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! Brings the schema up to date, step by step, while other processes may be doing the same.
 
+use crate::store::guard::Violation;
 use std::time::Duration;
 
 use tokio_postgres::Client;
@@ -42,7 +43,13 @@ pub(super) async fn migrate(client: &Client, timeout: Duration) -> Result<(), Fa
     loop {
         match within(timeout, version(client)).await? {
             found if found == known => return Ok(()),
-            found if found > known => return Err(Failure::NewerSchema { found, known }),
+            found if found > known => {
+                return Err(Violation::NewerSchema {
+                    found: found.into(),
+                    known: known.into(),
+                }
+                .into());
+            }
             _ => within(STEP_TIMEOUT, step(client)).await?,
         }
     }

@@ -21,14 +21,13 @@ mod session;
 mod sorted;
 mod types;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use journal::Position;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+use super::guard::{Committed, Violation};
 use super::series::SeriesIds;
 use super::{Checkpoint, Store, StoreError};
 use crate::batch::Batch;
@@ -50,9 +49,7 @@ pub struct PostgresStore {
     session: Option<Session>,
     ids: SeriesIds,
     scratch: Scratch,
-    /// What was seen committed, by journal: a database that knows less was put back to an earlier
-    /// state.
-    committed: HashMap<Uuid, Position>,
+    committed: Committed,
     rate: Arc<LoadRate>,
     maintenance: Option<Maintenance>,
 }
@@ -78,7 +75,7 @@ impl PostgresStore {
             session: None,
             ids: SeriesIds::default(),
             scratch: Scratch::default(),
-            committed: HashMap::new(),
+            committed: Committed::default(),
             rate: Arc::default(),
             maintenance: None,
         })
@@ -94,19 +91,12 @@ impl PostgresStore {
             };
             load::checkpoint(session, journal).await
         })?;
-        let known = self.committed.get(&journal).copied().unwrap_or_default();
-        if checkpoint.rows < known {
-            return Err(Failure::WentBack {
-                found: checkpoint.rows,
-                known,
-            });
-        }
-        self.committed.insert(journal, checkpoint.rows);
+        self.committed.found(journal, checkpoint.rows)?;
         Ok(checkpoint)
     }
 
     fn try_commit(&mut self, journal: Uuid, batch: &Batch) -> Result<(), Failure> {
-        let session = self.session.as_mut().ok_or(Failure::NotLoaded)?;
+        let session = self.session.as_mut().ok_or(Violation::NotLoaded)?;
         self.ids.define(&batch.new_series);
         self.runtime.block_on(commit::commit(
             session,
@@ -134,7 +124,7 @@ impl Store for PostgresStore {
         match self.try_commit(journal, batch) {
             Ok(()) => {
                 self.ids.confirm();
-                self.committed.insert(journal, batch.end());
+                self.committed.moved(journal, batch.end());
                 self.rate.add(batch.samples.len() as u64);
                 Ok(())
             }

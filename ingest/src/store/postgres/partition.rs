@@ -5,6 +5,7 @@
 //! days. So retention can drop single days of what is recent, and a device with a wild clock cannot
 //! make more than twelve partitions a year.
 
+use crate::store::guard::Violation;
 use telemetry::Micros;
 use tokio_postgres::Client;
 
@@ -125,7 +126,7 @@ impl Partitions {
                 continue;
             }
             if !(TIME_MIN..TIME_END).contains(&time) {
-                return Err(Failure::Time(time));
+                return Err(Violation::Time(time).into());
             }
             last = match planned.covering(time) {
                 Some(known) => known.from..known.to,

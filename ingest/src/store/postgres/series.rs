@@ -3,6 +3,7 @@
 //! Looks first and inserts only what is missing: an `INSERT … ON CONFLICT` of known names would use
 //! up ids at every start.
 
+use crate::store::guard::Violation;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
@@ -61,7 +62,7 @@ async fn resolve_group(session: &Session, group: &[&NewSeries]) -> Result<Vec<Se
     }
     let found = ids.into_iter().zip(group);
     found
-        .map(|(id, series)| id.ok_or(Failure::Undefined(series.key)))
+        .map(|(id, series)| id.ok_or(Violation::Undefined(series.key).into()))
         .collect()
 }
 

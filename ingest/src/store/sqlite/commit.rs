@@ -1,5 +1,6 @@
 //! One batch, one transaction.
 
+use crate::store::guard::Violation;
 use journal::Position;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use telemetry::Micros;
@@ -52,7 +53,7 @@ fn check_times(batch: &Batch) -> Result<(), Failure> {
     let bad = samples
         .chain(texts)
         .find(|time| !(TIME_MIN..TIME_END).contains(time));
-    bad.map_or(Ok(()), |time: Micros| Err(Failure::Time(time)))
+    bad.map_or(Ok(()), |time: Micros| Err(Violation::Time(time).into()))
 }
 
 fn advance(transaction: &Transaction<'_>, journal: &str, batch: &Batch) -> Result<(), Failure> {
@@ -68,10 +69,11 @@ fn advance(transaction: &Transaction<'_>, journal: &str, batch: &Batch) -> Resul
     ])?;
     match moved {
         1 => Ok(()),
-        _ => Err(Failure::Position {
+        _ => Err(Violation::Position {
             journal: journal.to_owned(),
             start: batch.start,
-        }),
+        }
+        .into()),
     }
 }
 
@@ -83,7 +85,7 @@ fn insert_texts(
     for text in &batch.texts {
         let series = ids
             .get(text.series)
-            .ok_or(Failure::Undefined(text.series))?;
+            .ok_or(Violation::Undefined(text.series))?;
         transaction
             .prepare_cached(INSERT_TEXT)?
             .execute(params![text.time, series, text.value])?;

@@ -5,30 +5,18 @@
 
 use std::path::Path;
 
-use journal::Position;
 use rusqlite::ErrorCode;
-use telemetry::Micros;
 
-use crate::batch::SeriesKey;
 use crate::store::StoreError;
+use crate::store::guard::{Violation, fatal, unavailable};
 
 /// Why a load or a commit did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error(transparent)]
     Database(#[from] rusqlite::Error),
-    #[error("not open; the outcome of the last commit must be loaded first")]
-    NotLoaded,
-    #[error("the position of journal `{journal}` is not {start}")]
-    Position { journal: String, start: Position },
-    #[error("the position went back from {known} to {found}")]
-    WentBack { found: Position, known: Position },
-    #[error("the time {0} lies outside the years 1 to 9999")]
-    Time(Micros),
-    #[error("series {0:?} was used before it was defined")]
-    Undefined(SeriesKey),
-    #[error("the schema has version {found}, this program knows {known}")]
-    NewerSchema { found: i64, known: i64 },
+    #[error(transparent)]
+    Violation(#[from] Violation),
     #[error("the file system allows journal mode `{0}` only")]
     NoWriteAheadLog(String),
 }
@@ -38,32 +26,7 @@ impl Failure {
         let file = path.display();
         match self {
             Failure::Database(error) => database(error, path),
-            Failure::NotLoaded => unavailable(path, self),
-            Failure::Time(_) => StoreError::Rejected {
-                source: Box::new(self),
-            },
-            Failure::Position { .. } => fatal(
-                format!("somebody else moved the position in `{file}`"),
-                "let one process alone use a data folder, and never a copy of it beside the original; then restart",
-                self,
-            ),
-            Failure::WentBack { .. } => fatal(
-                format!("`{file}` was put back to an earlier state"),
-                "restart: what the journal still holds is then stored again",
-                self,
-            ),
-            Failure::Undefined(_) => fatal(
-                "a batch cannot be stored".to_owned(),
-                "this is a defect of Millrace: please report it",
-                self,
-            ),
-            Failure::NewerSchema { found, known } => fatal(
-                format!(
-                    "`{file}` was written by a newer Millrace (schema {found}, this one knows {known})"
-                ),
-                "use that newer version, or another data folder",
-                self,
-            ),
+            Failure::Violation(violation) => violation.classify(file, "data folder"),
             Failure::NoWriteAheadLog(_) => fatal(
                 format!("`{file}` lies on a file system that cannot hold it"),
                 "put the data folder on a local disk: network file systems lack shared memory",
@@ -115,29 +78,7 @@ fn database(error: rusqlite::Error, path: &Path) -> StoreError {
             error,
         ),
         // Busy, locked, disk full, an I/O error, out of memory.
-        _ => unavailable(path, error),
-    }
-}
-
-fn unavailable(
-    path: &Path,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> StoreError {
-    StoreError::Unavailable {
-        store: path.display().to_string(),
-        source: source.into(),
-    }
-}
-
-fn fatal(
-    message: String,
-    hint: &str,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> StoreError {
-    StoreError::Fatal {
-        message,
-        hint: hint.to_owned(),
-        source: Some(source.into()),
+        _ => unavailable(file, error),
     }
 }
 

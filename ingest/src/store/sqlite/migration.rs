@@ -1,6 +1,7 @@
 //! Brings the schema up to date, step by step, each in a transaction that holds the file's write
 //! lock from its beginning.
 
+use crate::store::guard::Violation;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::error::Failure;
@@ -28,7 +29,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
     loop {
         match version(connection)? {
             found if found == known => return Ok(()),
-            found if found > known => return Err(Failure::NewerSchema { found, known }),
+            found if found > known => {
+                return Err(Violation::NewerSchema { found, known }.into());
+            }
             _ => step(connection)?,
         }
     }

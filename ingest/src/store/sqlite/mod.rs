@@ -17,14 +17,13 @@ mod migration;
 mod samples;
 mod series;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use journal::Position;
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use super::guard::{Committed, Violation};
 use super::series::SeriesIds;
 use super::{Checkpoint, Store, StoreError};
 use crate::batch::Batch;
@@ -36,9 +35,7 @@ pub struct SqliteStore {
     busy_timeout: Duration,
     connection: Option<Connection>,
     ids: SeriesIds,
-    /// What was seen committed, by journal: a file that knows less was put back to an earlier
-    /// state.
-    committed: HashMap<Uuid, Position>,
+    committed: Committed,
 }
 
 impl SqliteStore {
@@ -50,7 +47,7 @@ impl SqliteStore {
             busy_timeout,
             connection: None,
             ids: SeriesIds::default(),
-            committed: HashMap::new(),
+            committed: Committed::default(),
         }
     }
 
@@ -64,19 +61,12 @@ impl SqliteStore {
             }
         };
         let checkpoint = load::checkpoint(connection, journal)?;
-        let known = self.committed.get(&journal).copied().unwrap_or_default();
-        if checkpoint.rows < known {
-            return Err(Failure::WentBack {
-                found: checkpoint.rows,
-                known,
-            });
-        }
-        self.committed.insert(journal, checkpoint.rows);
+        self.committed.found(journal, checkpoint.rows)?;
         Ok(checkpoint)
     }
 
     fn try_commit(&mut self, journal: Uuid, batch: &Batch) -> Result<(), Failure> {
-        let connection = self.connection.as_mut().ok_or(Failure::NotLoaded)?;
+        let connection = self.connection.as_mut().ok_or(Violation::NotLoaded)?;
         self.ids.define(&batch.new_series);
         commit::commit(connection, journal, batch, &mut self.ids)
     }
@@ -94,7 +84,7 @@ impl Store for SqliteStore {
         match self.try_commit(journal, batch) {
             Ok(()) => {
                 self.ids.confirm();
-                self.committed.insert(journal, batch.end());
+                self.committed.moved(journal, batch.end());
                 Ok(())
             }
             Err(failure) => {

@@ -1,5 +1,6 @@
 //! Numeric rows: appended first, sorted in bulk.
 
+use crate::store::guard::Violation;
 use rusqlite::{CachedStatement, Connection};
 
 use super::error::Failure;
@@ -62,7 +63,9 @@ fn insert_group(
 ) -> Result<i64, Failure> {
     let mut id = first_id;
     for (row, at) in rows.iter().zip((1..).step_by(PARAMETERS)) {
-        let series = ids.get(row.series).ok_or(Failure::Undefined(row.series))?;
+        let series = ids
+            .get(row.series)
+            .ok_or(Violation::Undefined(row.series))?;
         statement.raw_bind_parameter(at, id)?;
         statement.raw_bind_parameter(at + 1, series)?;
         statement.raw_bind_parameter(at + 2, row.time)?;

@@ -1,5 +1,6 @@
 //! Finds or makes the series that a batch is the first to use.
 
+use crate::store::guard::Violation;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::Failure;
@@ -18,7 +19,7 @@ pub(super) fn resolve(
     batch: &Batch,
     ids: &mut SeriesIds,
 ) -> Result<(), Failure> {
-    let wanted = ids.unresolved(batch).map_err(Failure::Undefined)?;
+    let wanted = ids.unresolved(batch).map_err(Violation::Undefined)?;
     let found = wanted
         .into_iter()
         .map(|series| Ok((series.key, resolve_one(transaction, series)?)))

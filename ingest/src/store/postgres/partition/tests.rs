@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::guard::Violation;
 
 /// 2026-03-15T12:00:00Z.
 const NOW: Micros = 1_773_576_000_000_000;
@@ -119,7 +120,9 @@ fn only_what_is_missing_is_made_once() {
 fn what_no_calendar_holds_and_what_spreads_too_far_is_refused() {
     for time in [TIME_MIN - 1, TIME_END, Micros::MIN, Micros::MAX] {
         let refused = none().missing(std::iter::once(time), NOW);
-        assert!(matches!(refused, Err(Failure::Time(refused)) if refused == time));
+        assert!(
+            matches!(refused, Err(Failure::Violation(Violation::Time(refused))) if refused == time)
+        );
     }
     for time in [TIME_MIN, TIME_END - 1] {
         let planned = none().missing(std::iter::once(time), NOW).expect("a plan");
