@@ -108,15 +108,20 @@ impl Gate {
         }
     }
 
-    /// Retains and fans out a message that no connection waits for. Its QoS 0 copies are dropped while the router is busy; a
+    /// Retains the message if it asks for it, and fans it out as `fan_out` does.
+    pub(crate) fn distribute(&self, message: &Arc<Message>) -> Result<(), Busy> {
+        if message.retain {
+            self.retain(message);
+        }
+        let targets = self.subscriptions.targets(&message.topic);
+        self.fan_out(&targets, message)
+    }
+
+    /// Distributes a message that no connection waits for. Its QoS 0 copies are dropped while the router is busy; a
     /// QoS 1 message is handed over by a task that waits for its turn.
     pub(crate) fn publish_own(self: &Arc<Self>, message: Message) {
         let message = Arc::new(message);
-        if message.retain {
-            self.retain(&message);
-        }
-        let targets = self.subscriptions.targets(&message.topic);
-        if self.fan_out(&targets, &message).is_ok() {
+        if self.distribute(&message).is_ok() {
             return;
         }
         if message.qos == Qos::AtMostOnce {

@@ -3,6 +3,7 @@
 //! Owns: CONNECT and its answer. Never: handles another packet; bytes behind the CONNECT are handed on.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,6 +30,13 @@ struct Refusal {
     why: String,
 }
 
+/// A complete CONNECT as it was read.
+struct Received {
+    buffer: Vec<u8>,
+    /// Where in the buffer the packet's body lies; what comes behind it is handed on.
+    body: Range<usize>,
+}
+
 /// The client that connected, and bytes that came behind its CONNECT; `None` when there is none.
 pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     gate: &Arc<Gate>,
@@ -39,83 +47,92 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         received = tokio::time::timeout(gate.settings.connect_timeout, read_connect(gate, stream)) => received,
         () = gate.stop.cancelled() => return None,
     };
-    let refusal = match received {
-        Ok(Ok((buffer, length))) => {
-            let body = frame(&buffer, gate.settings.max_packet_bytes);
-            match body
-                .map_err(|error| Refusal {
-                    answer: None,
-                    why: error.to_string(),
-                })
-                .and_then(|frame| match frame {
-                    Frame::Complete { body, .. } => accept(gate, &buffer[body]),
-                    Frame::Incomplete { .. } => Err(Refusal {
-                        answer: None,
-                        why: "incomplete".into(),
-                    }),
-                }) {
-                Ok((client, answer)) => {
-                    // Before CONNACK: whoever held the client id is gone first. [MQTT-3.1.4-3]
-                    gate.registry.enter(&client.session);
-                    if gate.stop.is_cancelled() {
-                        // Entered behind the back of the shutdown, which would wait for it.
-                        client.session.close(ReasonCode::ServerShuttingDown);
-                    }
-                    // A client that does not take these few bytes at once is not there.
-                    let sent = tokio::time::timeout(
-                        gate.settings.connect_timeout,
-                        stream.write_all(&answer),
-                    );
-                    if !matches!(sent.await, Ok(Ok(()))) {
-                        return None;
-                    }
-                    gate.stats.connections_accepted.add(1);
-                    return Some((client, buffer[length..].to_vec()));
-                }
-                Err(refusal) => refusal,
-            }
+    let accepted = received
+        .unwrap_or_else(|_elapsed| Err(silent("no complete connect in time")))
+        .and_then(|received| {
+            let (client, answer) = accept(gate, &received.buffer[received.body.clone()])?;
+            Ok((client, answer, received))
+        });
+    match accepted {
+        Ok((client, answer, received)) => {
+            welcome(gate, stream, &client, &answer).await?;
+            Some((client, received.buffer[received.body.end..].to_vec()))
         }
-        Ok(Err(refusal)) => refusal,
-        Err(_elapsed) => Refusal {
-            answer: None,
-            why: "no complete connect in time".into(),
-        },
-    };
-    debug!(%peer, why = refusal.why, "connect refused");
-    if let Some((version, reason)) = refusal.answer {
-        let mut answer = Vec::new();
-        encode::connack(&mut answer, version, &encode::ConnAck::new(reason), None);
-        // Best effort: the connection ends either way.
-        let _ = tokio::time::timeout(gate.settings.connect_timeout, async {
-            stream.write_all(&answer).await?;
-            stream.shutdown().await
-        })
-        .await;
+        Err(refusal) => {
+            refuse(gate, stream, peer, refusal).await;
+            None
+        }
     }
-    None
 }
 
-/// Reads until the first packet is complete; the bytes read and the packet's length.
+/// Enters the client and sends CONNACK; `None` when it did not leave.
+async fn welcome<S: AsyncWrite + Unpin>(
+    gate: &Gate,
+    stream: &mut S,
+    client: &Client,
+    answer: &[u8],
+) -> Option<()> {
+    // Before CONNACK: whoever held the client id is gone first. [MQTT-3.1.4-3]
+    gate.registry.enter(&client.session);
+    if gate.stop.is_cancelled() {
+        // Entered behind the back of the shutdown, which would wait for it.
+        client.session.close(ReasonCode::ServerShuttingDown);
+    }
+    // A client that does not take these few bytes at once is not there.
+    let sent = tokio::time::timeout(gate.settings.connect_timeout, stream.write_all(answer));
+    sent.await.ok()?.ok()?;
+    gate.stats.connections_accepted.add(1);
+    Some(())
+}
+
+async fn refuse<S: AsyncWrite + Unpin>(
+    gate: &Gate,
+    stream: &mut S,
+    peer: SocketAddr,
+    refusal: Refusal,
+) {
+    debug!(%peer, why = refusal.why, "connect refused");
+    let Some((version, reason)) = refusal.answer else {
+        return;
+    };
+    let mut answer = Vec::new();
+    encode::connack(&mut answer, version, &encode::ConnAck::new(reason), None);
+    // Best effort: the connection ends either way.
+    let _ = tokio::time::timeout(gate.settings.connect_timeout, async {
+        stream.write_all(&answer).await?;
+        stream.shutdown().await
+    })
+    .await;
+}
+
+/// Reads until the first packet is complete.
 async fn read_connect<S: AsyncRead + Unpin>(
     gate: &Gate,
     stream: &mut S,
-) -> Result<(Vec<u8>, usize), Refusal> {
+) -> Result<Received, Refusal> {
     let mut buffer = Vec::with_capacity(CONNECT_BYTES);
     loop {
-        let silent = |why: String| Refusal { answer: None, why };
         match stream.read_buf(&mut buffer).await {
-            Ok(0) => return Err(silent("closed".into())),
+            Ok(0) => return Err(silent("closed")),
             Ok(_) => {}
             Err(error) => return Err(silent(error.to_string())),
         }
         if buffer[0] != CONNECT_FIRST_BYTE {
-            return Err(silent("the first packet is not a connect".into()));
+            return Err(silent("the first packet is not a connect"));
         }
         match frame(&buffer, gate.settings.max_packet_bytes) {
-            Ok(Frame::Complete { length, .. }) => return Ok((buffer, length)),
+            Ok(Frame::Complete { body, .. }) => return Ok(Received { buffer, body }),
             Ok(Frame::Incomplete { .. }) => {}
             Err(error) => return Err(silent(error.to_string())),
         }
+    }
+}
+
+/// A refusal for which there is no answer.
+fn silent(why: impl Into<String>) -> Refusal {
+    Refusal {
+        answer: None,
+        why: why.into(),
     }
 }
 

@@ -39,11 +39,7 @@ impl Publisher {
             publisher: OWN_PUBLISHER,
             received_at: now_micros(),
         });
-        if retain {
-            self.gate.retain(&message);
-        }
-        let targets = self.gate.subscriptions.targets(topic);
-        match self.gate.fan_out(&targets, &message) {
+        match self.gate.distribute(&message) {
             Ok(()) => true,
             Err(Busy) => self.wait_for_router(&message),
         }

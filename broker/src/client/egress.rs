@@ -49,6 +49,7 @@ impl Client {
     fn send_deliveries(&mut self, out: &mut Vec<u8>, waker: &Waker) -> bool {
         // The session is a handle of its own, so that the queue can be read while the rest of `self` changes.
         let session = Arc::clone(&self.session);
+        let now = SystemTime::now();
         session.with_outbound(waker, |outbound| {
             loop {
                 if out.len() > UNSENT_BYTES_MAX {
@@ -56,17 +57,17 @@ impl Client {
                 }
                 let inflight_free = self.inflight.len() < usize::from(self.terms.inflight_max);
                 match outbound.pop(inflight_free) {
-                    Some(delivery) => self.deliver(&delivery, out),
+                    Some(delivery) => self.deliver(&delivery, now, out),
                     None => return false,
                 }
             }
         })
     }
 
-    fn deliver(&mut self, delivery: &Delivery, out: &mut Vec<u8>) {
+    fn deliver(&mut self, delivery: &Delivery, now: SystemTime, out: &mut Vec<u8>) {
         let message = &*delivery.message;
         let stats = &self.gate.stats;
-        let Ok(message_expiry) = message.remaining_expiry(SystemTime::now()) else {
+        let Ok(message_expiry) = message.remaining_expiry(now) else {
             stats.dropped_expired.add(1);
             return;
         };
