@@ -40,21 +40,27 @@ pub(crate) fn count_samples(url: &str) -> Outcome<u64> {
 }
 
 /// Messages whose rows are committed; cheap however large the table is.
+const COMMITTED: &str =
+    "select cast(coalesce(sum(rows_position), 0) as bigint) from ingest_position";
+
 pub(crate) fn committed_messages(url: &str) -> Outcome<u64> {
     with_client(url, async |client| {
-        let query = "select coalesce(sum(rows_position), 0)::bigint from ingest_position";
-        Ok(client.query_one(query, &[]).await?.get::<_, i64>(0) as u64)
+        Ok(client.query_one(COMMITTED, &[]).await?.get::<_, i64>(0) as u64)
     })
 }
 
-pub(crate) fn count_sqlite(file: &Path) -> Outcome<u64> {
+pub(crate) fn committed_messages_sqlite(file: &Path) -> Outcome<u64> {
+    Ok(sqlite_number(file, COMMITTED)? as u64)
+}
+
+pub(crate) fn count_samples_sqlite(file: &Path) -> Outcome<u64> {
+    Ok(sqlite_number(file, "select count(*) from samples")? as u64)
+}
+
+fn sqlite_number(file: &Path, query: &str) -> Outcome<i64> {
     let connection = rusqlite::Connection::open(file)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    Ok(
-        connection.query_row("select count(*) from samples", [], |row| {
-            row.get::<_, i64>(0)
-        })? as u64,
-    )
+    Ok(connection.query_row(query, [], |row| row.get(0))?)
 }
 
 /// Rows per second of COPY alone into the same table, with its indexes: batches of one transaction each, times of today.

@@ -172,12 +172,14 @@ fn throughput_sqlite(duration: Duration) -> Done {
     let started = Instant::now();
     let sent = full_load(&server, duration)?;
     let file = data.path().join("millrace.db");
-    let stored_at_end = database::count_sqlite(&file)?;
-    let expected = sent.acknowledged * METRICS;
-    while database::count_sqlite(&file)? < expected {
-        std::thread::sleep(Duration::from_millis(200));
+    let accepted = sent.acknowledged;
+    let stored_at_end = database::committed_messages_sqlite(&file)? * METRICS;
+    while database::committed_messages_sqlite(&file)? < accepted {
+        std::thread::sleep(Duration::from_millis(50));
     }
-    report_throughput(sent.acknowledged, &sent, started.elapsed(), stored_at_end);
+    report_throughput(accepted, &sent, started.elapsed(), stored_at_end);
+    let (rows, expected) = (database::count_samples_sqlite(&file)?, accepted * METRICS);
+    println!("  rows stored / expected        {rows} / {expected}");
     report_process(&server);
     server.kill();
     Ok(())

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use testkit::{ChildGuard, wait_until};
 
-use crate::server::{PATIENCE, Setup};
+use crate::server::{PATIENCE, Setup, mosquitto_sub};
 use crate::sqlite;
 
 const RULES: &str =
@@ -237,24 +237,6 @@ fn publish(setup: &Setup, flags: &[&str]) -> Output {
 
 fn subscribe(setup: &Setup, version: &str, filter: &str, format: &str) -> ChildGuard {
     ChildGuard::spawn(&mut mosquitto_sub(setup, version, filter, format))
-}
-
-fn mosquitto_sub(setup: &Setup, version: &str, filter: &str, format: &str) -> Command {
-    let port = setup.address.port().to_string();
-    // Into a pipe it would write by the block, long after it has seen something.
-    let mut command = Command::new("stdbuf");
-    command.args([
-        "-oL",
-        "mosquitto_sub",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        &port,
-        "-V",
-        version,
-    ]);
-    command.args(["-q", "1", "-F", format, "-t", filter]);
-    command
 }
 
 fn wait_for_rows(setup: &Setup, device: &str, expected: usize) {

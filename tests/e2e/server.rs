@@ -65,3 +65,13 @@ impl Setup {
 pub(crate) fn millrace() -> Command {
     Command::new(env!("CARGO_BIN_EXE_millrace"))
 }
+
+/// `mosquitto_sub` at QoS 1, to be spawned; `format` as its manual has it.
+pub(crate) fn mosquitto_sub(setup: &Setup, version: &str, filter: &str, format: &str) -> Command {
+    // Into a pipe it would write by the block, long after it has seen something.
+    let mut command = Command::new("stdbuf");
+    command.args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-V", version]);
+    command.args(["-p", &setup.address.port().to_string()]);
+    command.args(["-q", "1", "-F", format, "-t", filter]);
+    command
+}

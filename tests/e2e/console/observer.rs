@@ -1,11 +1,10 @@
 //! A subscriber that is there the whole time: `mosquitto_sub`, which connects again by itself.
 
 use std::collections::{HashMap, HashSet};
-use std::process::Command;
 
 use testkit::{ChildGuard, wait_until};
 
-use crate::server::{PATIENCE, Setup};
+use crate::server::{PATIENCE, Setup, mosquitto_sub};
 
 /// Device, rule and state.
 pub(super) type Change = (String, String, String);
@@ -17,11 +16,9 @@ pub(super) struct Observer {
 impl Observer {
     /// Subscribes to each change and to what is active, and waits until that is so.
     pub(super) fn start(setup: &Setup) -> Observer {
-        // Into a pipe it would write by the block, long after it has seen something.
-        let mut command = Command::new("stdbuf");
-        command.args(["-oL", "mosquitto_sub"]);
-        command.args(["-h", "127.0.0.1", "-p", &setup.address.port().to_string()]);
-        command.args(["-q", "1", "-d", "-F", "%r %t %p", "-t", "alerts/+/+/+"]);
+        let mut command = mosquitto_sub(setup, "mqttv311", "alerts/+/+/+", "%r %t %p");
+        // It says when it is subscribed.
+        command.arg("-d");
         let mut process = ChildGuard::spawn(&mut command);
         process.wait_for_line("Subscribed (mid:", PATIENCE);
         Observer { process }
