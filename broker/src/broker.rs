@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,15 @@ pub enum StartError {
     Router(#[from] router::StartError),
 }
 
+/// What a broker is made of.
+pub struct Parts {
+    pub settings: Settings,
+    /// The folder for what it keeps: retained messages and sessions.
+    pub data: PathBuf,
+    pub journal: Arc<dyn Journal>,
+    pub is_telemetry: IsTelemetry,
+}
+
 /// A running broker.
 pub struct Broker {
     gate: Arc<Gate>,
@@ -40,19 +49,14 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Binds the listener and serves it. Retained messages are kept in `data`.
-    pub async fn start(
-        settings: Settings,
-        data: &Path,
-        journal: Arc<dyn Journal>,
-        is_telemetry: IsTelemetry,
-    ) -> Result<Broker, StartError> {
-        let address = settings.listen;
+    /// Binds the listener and serves it.
+    pub async fn start(parts: Parts) -> Result<Broker, StartError> {
+        let address = parts.settings.listen;
         let listen = |source| StartError::Listen { address, source };
         let listener = listener::bind(address).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
 
-        let gate = Gate::assemble(settings, data, journal, is_telemetry)?;
+        let gate = Gate::assemble(parts)?;
         gate.tasks
             .spawn(listener::accept(Arc::clone(&gate), listener));
         gate.tasks.spawn(watch_keep_alive(Arc::clone(&gate)));

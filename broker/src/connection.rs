@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,6 +17,7 @@ use tracing::debug;
 use crate::client::{Client, End};
 use crate::gate::Gate;
 use crate::handshake;
+use crate::peer::Peer;
 
 /// Bytes read in one system call at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -35,12 +35,12 @@ thread_local! {
 }
 
 /// Serves one accepted stream to its end.
-pub(crate) async fn serve<S>(gate: Arc<Gate>, mut stream: S, peer: SocketAddr)
+pub(crate) async fn serve<S>(gate: Arc<Gate>, mut stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     // Boxed, since it needs more room than the connection's idle life, which lasts longer.
-    let accepted = Box::pin(handshake::run(&gate, &mut stream, peer)).await;
+    let accepted = Box::pin(handshake::run(&gate, &mut stream, &peer)).await;
     let Some((client, inbound)) = accepted else {
         gate.stats.connections_refused.add(1);
         return;

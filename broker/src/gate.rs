@@ -3,7 +3,6 @@
 //! Owns: the settings, the counters, the session registry, the table of subscriptions, the retained store, the handles of
 //! journal and router. Never: reads or writes a socket.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -14,7 +13,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::StartError;
+use crate::access::Access;
+use crate::auth::Authenticator;
+use crate::broker::{Parts, StartError};
 use crate::config::Settings;
 use crate::fanout::{self, Fanout};
 use crate::message::Message;
@@ -33,6 +34,8 @@ pub(crate) struct Gate {
     pub(crate) stats: Arc<Stats>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) is_telemetry: IsTelemetry,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) access: Access,
     pub(crate) registry: Registry,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) retained: Retained,
@@ -52,13 +55,14 @@ pub(crate) struct Gate {
 pub(crate) const OWN_PUBLISHER: u64 = 0;
 
 impl Gate {
-    /// Opens the retained store in `data` and starts the router; must be called inside a runtime.
-    pub(crate) fn assemble(
-        settings: Settings,
-        data: &Path,
-        journal: Arc<dyn Journal>,
-        is_telemetry: IsTelemetry,
-    ) -> Result<Arc<Gate>, StartError> {
+    /// Opens the retained store and starts the router; must be called inside a runtime.
+    pub(crate) fn assemble(parts: Parts) -> Result<Arc<Gate>, StartError> {
+        let Parts {
+            settings,
+            data,
+            journal,
+            is_telemetry,
+        } = parts;
         let stats = Arc::new(Stats::default());
         let subscriptions = Arc::new(Subscriptions::default());
         let fanout = Fanout {
@@ -70,12 +74,14 @@ impl Gate {
             bytes: settings.max_retained_bytes,
         };
         Ok(Arc::new(Gate {
-            retained: Retained::open(data, retained_limits)?,
+            retained: Retained::open(&data, retained_limits)?,
             router: Router::start(router::Settings::of_the_process(), Arc::new(fanout))?,
             settings,
             stats,
             journal,
             is_telemetry,
+            authenticator: Authenticator::new(),
+            access: Access::default(),
             registry: Registry::default(),
             subscriptions,
             stop: CancellationToken::new(),

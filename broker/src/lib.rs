@@ -4,6 +4,7 @@
 //! a QoS 1 publish on a telemetry topic is acknowledged only after the journal holds it durably.
 
 mod access;
+mod auth;
 mod broker;
 mod client;
 mod config;
@@ -15,6 +16,7 @@ mod listener;
 mod lock;
 mod message;
 pub mod packet;
+mod peer;
 mod publisher;
 mod registry;
 mod retained;
@@ -24,7 +26,7 @@ mod stats;
 mod subscriptions;
 pub mod topic;
 
-pub use broker::{Broker, StartError};
+pub use broker::{Broker, Parts, StartError};
 pub use config::{Config, ConfigError, Settings};
 pub use gate::IsTelemetry;
 pub use publisher::Publisher;

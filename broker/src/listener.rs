@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 
 use crate::connection;
 use crate::gate::Gate;
+use crate::peer::Peer;
 
 /// Connections that may wait to be accepted; a reconnect storm fills it in milliseconds. The kernel caps it at its own limit.
 const BACKLOG: i32 = 4_096;
@@ -66,7 +67,7 @@ fn admit(gate: &Arc<Gate>, stream: TcpStream, peer: SocketAddr) {
     gate.tasks.spawn(async move {
         // Declared first so that it is dropped last: also a panic in this task gives the place back.
         let _place = Place(Arc::clone(&task_gate));
-        connection::serve(task_gate, stream, peer).await;
+        connection::serve(task_gate, stream, Peer::at(peer)).await;
     });
 }
 

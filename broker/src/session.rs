@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
+use crate::access::Principal;
+use crate::auth::Identity;
 use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::{Qos, ReasonCode, Version};
@@ -51,6 +53,7 @@ pub(crate) struct Session {
     /// Unique in the gate's life; names the session where the client id would be ambiguous (take-over).
     pub(crate) number: u64,
     pub(crate) client_id: Box<str>,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) version: Version,
     /// Seconds without a packet after which the client counts as gone; 0: never.
     pub(crate) silence_seconds_max: u32,
@@ -77,6 +80,7 @@ impl Session {
     pub(crate) fn new(
         number: u64,
         client_id: &str,
+        identity: Arc<Identity>,
         version: Version,
         silence_seconds_max: u32,
         limits: QueueLimits,
@@ -84,11 +88,20 @@ impl Session {
         Session {
             number,
             client_id: client_id.into(),
+            identity,
             version,
             silence_seconds_max,
             last_heard: AtomicU32::new(0),
             limits,
             outbound: Mutex::default(),
+        }
+    }
+
+    /// Who is authorised when this session acts.
+    pub(crate) fn principal(&self) -> Principal<'_> {
+        Principal {
+            identity: &self.identity,
+            client_id: &self.client_id,
         }
     }
 

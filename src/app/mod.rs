@@ -60,12 +60,12 @@ impl App {
         let rows = wait_for_store(rows).await?;
 
         let topics = Arc::clone(&settings.meaning.topics);
-        let broker = Broker::start(
-            settings.broker,
-            &settings.data,
-            journal.clone(),
-            Arc::new(move |topic: &str| topics.matches(topic).is_some()),
-        )
+        let broker = Broker::start(broker::Parts {
+            settings: settings.broker,
+            data: settings.data.clone(),
+            journal: journal.clone(),
+            is_telemetry: Arc::new(move |topic: &str| topics.matches(topic).is_some()),
+        })
         .await?;
         let alerts = alert::spawn(alert::Parts {
             journal: journal.clone(),

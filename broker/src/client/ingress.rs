@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use journal::{Position, Record, RecordBatch};
-use tracing::debug;
 
 use super::{Client, End, Parked, UNPLACED};
-use crate::access::{self, Action, Decision};
+use crate::access::{Action, Decision};
 use crate::gate::now_micros;
 use crate::message::Message;
 use crate::packet::{
@@ -144,8 +143,8 @@ impl Client {
         publish: &Publish<'_>,
         intake: &mut Intake<'_>,
     ) -> Result<(), End> {
-        if access::authorize(Action::Publish, topic) == Decision::Deny {
-            return self.deny_publish(topic, publish);
+        if self.denies(Action::Publish, topic) {
+            return self.deny_publish(publish);
         }
         let is_telemetry = (self.gate.is_telemetry)(topic);
         if is_telemetry {
@@ -154,8 +153,7 @@ impl Client {
                 qos: publish.qos as u8,
                 content_type: publish.properties.content_type.unwrap_or_default(),
                 client_id: &self.session.client_id,
-                // Nobody is authenticated yet.
-                user: "",
+                user: &self.session.identity.user,
                 topic,
                 payload: publish.payload,
             });
@@ -191,10 +189,14 @@ impl Client {
         Ok(())
     }
 
+    fn denies(&self, action: Action, topic: &str) -> bool {
+        let principal = self.session.principal();
+        self.gate.access.authorize(&principal, action, topic) == Decision::Deny
+    }
+
     /// 3.1.1 has no way to refuse a publish but to close the connection: acknowledging it would be a lie. [MQTT-3.3.5-2] of 3.1.1.
-    fn deny_publish(&mut self, topic: &str, publish: &Publish<'_>) -> Result<(), End> {
+    fn deny_publish(&mut self, publish: &Publish<'_>) -> Result<(), End> {
         self.gate.stats.denied.add(1);
-        debug!(client = &*self.session.client_id, topic, "publish denied");
         match publish.packet_id {
             _ if !self.speaks_v5() => return Err(End::Refused(ReasonCode::NotAuthorized)),
             Some(packet_id) => {
@@ -292,7 +294,7 @@ impl Client {
         if filter.starts_with("$share/") {
             return Some(ReasonCode::SharedSubscriptionsNotSupported);
         }
-        if access::authorize(Action::Subscribe, filter) == Decision::Deny {
+        if self.denies(Action::Subscribe, filter) {
             return Some(ReasonCode::NotAuthorized);
         }
         let at_limit = self.subscriptions.len() >= self.gate.settings.max_subscriptions;
@@ -319,7 +321,7 @@ impl Client {
 
     /// The will goes the way of a publish; nobody waits for an acknowledgement of it.
     pub(super) fn publish_will(&self, will: Message) {
-        if access::authorize(Action::Publish, &will.topic) == Decision::Deny {
+        if self.denies(Action::Publish, &will.topic) {
             self.gate.stats.denied.add(1);
             return;
         }
@@ -330,7 +332,7 @@ impl Client {
                 qos: will.qos as u8,
                 content_type: "",
                 client_id: &self.session.client_id,
-                user: "",
+                user: &self.session.identity.user,
                 topic: &will.topic,
                 payload: &will.payload,
             });

@@ -10,6 +10,7 @@ use journal::{
 };
 
 use super::{Client, End, Parked, Terms};
+use crate::broker::Parts;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::message::Message;
@@ -106,12 +107,12 @@ impl Bench {
         }
         .validate()
         .expect("good settings");
-        let gate = Gate::assemble(
+        let gate = Gate::assemble(Parts {
             settings,
-            data.path(),
-            Arc::clone(&journal) as Arc<dyn Journal>,
-            Arc::new(|topic: &str| topic.starts_with("devices/")),
-        );
+            data: data.path().to_owned(),
+            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+            is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+        });
         Bench {
             gate: gate.expect("a gate"),
             journal,
@@ -132,6 +133,7 @@ impl Bench {
         let session = Arc::new(Session::new(
             number,
             &format!("c{number}"),
+            Arc::default(),
             version,
             seconds_max,
             limits,
@@ -415,7 +417,14 @@ async fn a_batch_is_bounded_though_its_records_are_larger_than_their_packets() {
         bytes: 1,
     };
     let long_id = "x".repeat(60_000);
-    let session = Arc::new(Session::new(1, &long_id, Version::V311, 0, limits));
+    let session = Arc::new(Session::new(
+        1,
+        &long_id,
+        Arc::default(),
+        Version::V311,
+        0,
+        limits,
+    ));
     let terms = Terms {
         max_packet_bytes: None,
         inflight_max: 1,
@@ -591,7 +600,14 @@ async fn a_newcomer_takes_the_client_id_over() {
         bytes: 1,
     };
     let id = first.client.session.client_id.clone();
-    let newcomer = Arc::new(Session::new(99, &id, Version::V5, 0, limits));
+    let newcomer = Arc::new(Session::new(
+        99,
+        &id,
+        Arc::default(),
+        Version::V5,
+        0,
+        limits,
+    ));
     bench.gate.registry.enter(&newcomer);
     let end = first.client.resume(Waker::noop()).expect_err("ends");
     assert!(

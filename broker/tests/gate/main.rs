@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use broker::packet::client::{Connect, Will};
 use broker::packet::{Qos, Version};
-use broker::{Broker, Config};
+use broker::{Broker, Config, Parts};
 use journal::local::LocalJournal;
 use line::Line;
 
@@ -43,12 +43,12 @@ impl Running {
         let (journal, _) = LocalJournal::open_dir(&data.path().join("journal"), journal_settings)
             .expect("a journal");
         let broker = runtime
-            .block_on(Broker::start(
+            .block_on(Broker::start(Parts {
                 settings,
-                data.path(),
-                Arc::new(journal),
-                Arc::new(|topic: &str| topic.starts_with("devices/")),
-            ))
+                data: data.path().to_owned(),
+                journal: Arc::new(journal),
+                is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+            }))
             .expect("a broker");
         Running {
             address: broker.address(),

@@ -1,0 +1,137 @@
+//! From the first byte to CONNACK, under a deadline, so that a silent client costs a timer and nothing more.
+//!
+//! Owns: CONNECT and its answer. Never: handles another packet; bytes behind the CONNECT are handed on.
+
+mod admit;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tracing::debug;
+
+use crate::client::Client;
+use crate::gate::Gate;
+use crate::packet::{Frame, ReasonCode, Version, encode, frame};
+use crate::peer::Peer;
+
+/// First room for a CONNECT; most fit.
+const CONNECT_BYTES: usize = 256;
+/// The first byte of every CONNECT.
+const CONNECT_FIRST_BYTE: u8 = 0x10;
+
+/// How a CONNECT is answered when there will be no session.
+struct Refusal {
+    /// `None`: closed without a word.
+    answer: Option<(Version, ReasonCode)>,
+    why: String,
+}
+
+/// A complete CONNECT as it was read.
+struct Received {
+    buffer: Vec<u8>,
+    /// Where in the buffer the packet's body lies; what comes behind it is handed on.
+    body: Range<usize>,
+}
+
+/// The client that connected, and bytes that came behind its CONNECT; `None` when there is none.
+pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    gate: &Arc<Gate>,
+    stream: &mut S,
+    peer: &Peer,
+) -> Option<(Client, Vec<u8>)> {
+    let received = tokio::select! {
+        received = tokio::time::timeout(gate.settings.connect_timeout, read_connect(gate, stream)) => received,
+        () = gate.stop.cancelled() => return None,
+    };
+    let admitted =
+        match received.unwrap_or_else(|_elapsed| Err(silent("no complete connect in time"))) {
+            Ok(received) => admit::admit(gate, peer, &received.buffer[received.body.clone()])
+                .await
+                .map(|admitted| (admitted, received)),
+            Err(refusal) => Err(refusal),
+        };
+    match admitted {
+        Ok(((client, answer), received)) => {
+            welcome(gate, stream, &client, &answer).await?;
+            Some((client, received.buffer[received.body.end..].to_vec()))
+        }
+        Err(refusal) => {
+            refuse(gate, stream, peer, refusal).await;
+            None
+        }
+    }
+}
+
+/// Enters the client and sends CONNACK; `None` when it did not leave.
+async fn welcome<S: AsyncWrite + Unpin>(
+    gate: &Gate,
+    stream: &mut S,
+    client: &Client,
+    answer: &[u8],
+) -> Option<()> {
+    // Before CONNACK: whoever held the client id is gone first. [MQTT-3.1.4-3]
+    gate.registry.enter(&client.session);
+    if gate.stop.is_cancelled() {
+        // Entered behind the back of the shutdown, which would wait for it.
+        client.session.close(ReasonCode::ServerShuttingDown);
+    }
+    // A client that does not take these few bytes at once is not there.
+    let sent = tokio::time::timeout(gate.settings.connect_timeout, stream.write_all(answer));
+    sent.await.ok()?.ok()?;
+    gate.stats.connections_accepted.add(1);
+    Some(())
+}
+
+async fn refuse<S: AsyncWrite + Unpin>(gate: &Gate, stream: &mut S, peer: &Peer, refusal: Refusal) {
+    debug!(%peer, why = refusal.why, "connect refused");
+    let Some((version, reason)) = refusal.answer else {
+        return;
+    };
+    let mut answer = Vec::new();
+    encode::connack(&mut answer, version, &encode::ConnAck::new(reason), None);
+    // Best effort: the connection ends either way.
+    let _ = tokio::time::timeout(gate.settings.connect_timeout, async {
+        stream.write_all(&answer).await?;
+        stream.shutdown().await
+    })
+    .await;
+}
+
+/// Reads until the first packet is complete.
+async fn read_connect<S: AsyncRead + Unpin>(
+    gate: &Gate,
+    stream: &mut S,
+) -> Result<Received, Refusal> {
+    let mut buffer = Vec::with_capacity(CONNECT_BYTES);
+    loop {
+        match stream.read_buf(&mut buffer).await {
+            Ok(0) => return Err(silent("closed")),
+            Ok(_) => {}
+            Err(error) => return Err(silent(error.to_string())),
+        }
+        if buffer[0] != CONNECT_FIRST_BYTE {
+            return Err(silent("the first packet is not a connect"));
+        }
+        match frame(&buffer, gate.settings.max_packet_bytes) {
+            Ok(Frame::Complete { body, .. }) => return Ok(Received { buffer, body }),
+            Ok(Frame::Incomplete { .. }) => {}
+            Err(error) => return Err(silent(error.to_string())),
+        }
+    }
+}
+
+/// A refusal for which there is no answer.
+fn silent(why: impl Into<String>) -> Refusal {
+    Refusal {
+        answer: None,
+        why: why.into(),
+    }
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", error_chain(source)),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,28 @@
+//! The other end of a connection, as far as the transport knows it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Where the client is; behind a load balancer that says so, the client's own address.
+    pub(crate) address: SocketAddr,
+    /// The name in the client's certificate, which a trusted authority vouched for.
+    pub(crate) certificate: Option<Box<str>>,
+}
+
+impl Peer {
+    /// A client of a plain connection.
+    pub(crate) fn at(address: SocketAddr) -> Peer {
+        Peer {
+            address,
+            certificate: None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
