@@ -155,14 +155,26 @@ impl Tender {
         if !ours {
             return Ok(());
         }
-        self.prepare_tomorrow(&client).await?;
-        for state in PartitionState::all(&client).await? {
+        let tended = self.tend_all(&client).await;
+        // Given back here, and not by the end of the connection: the server may take a while to
+        // notice that, and the next pass would find the lock taken and do nothing.
+        let sql = "SELECT pg_advisory_unlock($1)";
+        let unlocked = client.execute(sql, &[&MAINTENANCE_LOCK]).await;
+        tended?;
+        unlocked?;
+        Ok(())
+    }
+
+    /// What a pass does while it holds the lock.
+    async fn tend_all(&mut self, client: &Client) -> Result<(), Failure> {
+        self.prepare_tomorrow(client).await?;
+        for state in PartitionState::all(client).await? {
             let before = self.sizes.insert(state.table.clone(), state.bytes);
             let growing = before != Some(state.bytes);
             if growing {
-                state.summarize(&client).await?;
+                state.summarize(client).await?;
             }
-            state.adjust(&client, growing, self.rate.is_heavy()).await?;
+            state.adjust(client, growing, self.rate.is_heavy()).await?;
         }
         Ok(())
     }
