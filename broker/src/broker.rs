@@ -15,7 +15,7 @@ use crate::listener;
 use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
 use crate::stats::Stats;
-use crate::{retained, router};
+use crate::{retained, router, system};
 
 /// How often silent clients are looked for; keep-alive counts whole seconds.
 const KEEP_ALIVE_TICK: Duration = Duration::from_secs(1);
@@ -60,6 +60,10 @@ impl Broker {
         gate.tasks
             .spawn(listener::accept(Arc::clone(&gate), listener));
         gate.tasks.spawn(watch_keep_alive(Arc::clone(&gate)));
+        if let Some(interval) = gate.settings.sys_interval {
+            gate.tasks
+                .spawn(system::publish(Arc::clone(&gate), interval));
+        }
         Ok(Broker { gate, address })
     }
 

@@ -31,6 +31,9 @@ pub struct Config {
     pub max_queued_messages: usize,
     /// Bytes that may queue for one client before further messages are dropped (and counted).
     pub max_queued_bytes: ByteSize,
+    /// How often the `$SYS/broker/` topics are published; "0s": never.
+    #[serde(with = "humantime_serde")]
+    pub sys_interval: Duration,
     /// Subscriptions of one client.
     pub max_subscriptions: usize,
     /// Retained messages kept.
@@ -52,6 +55,7 @@ impl Default for Config {
             max_inflight: 100,
             max_queued_messages: 10_000,
             max_queued_bytes: ByteSize::mb(16),
+            sys_interval: Duration::from_secs(10),
             max_subscriptions: 1_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: ByteSize::mb(256),
@@ -80,6 +84,8 @@ pub struct Settings {
     pub max_inflight: u16,
     pub max_queued_messages: usize,
     pub max_queued_bytes: usize,
+    /// `None`: never.
+    pub sys_interval: Option<Duration>,
     pub max_subscriptions: usize,
     pub max_retained_messages: usize,
     pub max_retained_bytes: usize,
@@ -87,6 +93,8 @@ pub struct Settings {
 
 /// The smallest useful packet limit; below it not even a CONNECT with a will fits.
 const MAX_PACKET_BYTES_MIN: u64 = 1_024;
+/// More often would cost the broker more than it tells.
+const SYS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// MQTT cannot express a larger packet.
 const MAX_PACKET_BYTES_MAX: u64 = 268_435_460;
 
@@ -117,6 +125,13 @@ impl Config {
         if self.max_inflight == 0 {
             return Err(out_of_range("max_inflight", "1", "65535"));
         }
+        if !self.sys_interval.is_zero() && self.sys_interval < SYS_INTERVAL_MIN {
+            return Err(out_of_range(
+                "sys_interval",
+                "100ms",
+                "any longer time, or be 0s",
+            ));
+        }
         if self.connect_timeout.is_zero() {
             return Err(out_of_range("connect_timeout", "1ms", "any longer time"));
         }
@@ -130,6 +145,7 @@ impl Config {
             max_inflight: self.max_inflight,
             max_queued_messages: self.max_queued_messages,
             max_queued_bytes: self.max_queued_bytes.as_u64() as usize,
+            sys_interval: (!self.sys_interval.is_zero()).then_some(self.sys_interval),
             max_subscriptions: self.max_subscriptions,
             max_retained_messages: self.max_retained_messages,
             max_retained_bytes: self.max_retained_bytes.as_u64() as usize,

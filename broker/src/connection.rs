@@ -187,6 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.unsent.is_empty() {
             self.unsent.append(output);
             let written = ready!(write_all(&mut self.stream, context, &mut &self.unsent[..]))?;
+            self.client.gate.stats.sent_bytes.add(written as u64);
             match written == self.unsent.len() {
                 true => self.unsent = Vec::new(),
                 false => drop(self.unsent.drain(..written)),
@@ -197,6 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(written) => written?,
                 Poll::Pending => 0,
             };
+            self.client.gate.stats.sent_bytes.add(written as u64);
             self.unsent.extend_from_slice(&output[written..]);
             output.clear();
         }

@@ -25,6 +25,7 @@ use crate::retained::{self, Retained};
 use crate::router::{self, Busy, Router};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
+use crate::system::System;
 
 /// Tells whether a topic carries telemetry, which goes into the journal; ingest's topic templates decide.
 pub type IsTelemetry = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -39,6 +40,7 @@ pub(crate) struct Gate {
     pub(crate) registry: Registry,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) retained: Retained,
+    pub(crate) system: System,
     pub(crate) router: Router,
     /// Cancelled when nothing new is to be accepted.
     pub(crate) stop: CancellationToken,
@@ -84,6 +86,7 @@ impl Gate {
             access: Access::default(),
             registry: Registry::default(),
             subscriptions,
+            system: System::default(),
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -159,6 +162,12 @@ impl Gate {
                 Poll::Pending
             }
         }
+    }
+
+    /// Shows `visit` what a new subscriber of the filter gets at once.
+    pub(crate) fn retained_matching(&self, filter: &str, visit: &mut dyn FnMut(&Arc<Message>)) {
+        self.retained.matching(filter, visit);
+        self.system.matching(filter, visit);
     }
 
     /// Keeps the message as its topic's retained one; an empty payload clears it.

@@ -24,6 +24,7 @@ mod router;
 mod session;
 mod stats;
 mod subscriptions;
+mod system;
 pub mod topic;
 
 pub use broker::{Broker, Parts, StartError};

@@ -63,6 +63,9 @@ fn admit(gate: &Arc<Gate>, stream: TcpStream, peer: SocketAddr) {
         debug!(%peer, %error, "cannot switch off Nagle's algorithm");
     }
     gate.stats.connections.add(1);
+    gate.stats
+        .connections_max
+        .raise(gate.stats.connections.get());
     let task_gate = Arc::clone(gate);
     gate.tasks.spawn(async move {
         // Declared first so that it is dropped last: also a panic in this task gives the place back.

@@ -15,6 +15,11 @@ impl Counter {
         self.0.fetch_sub(n, Ordering::Relaxed);
     }
 
+    /// Moves it up to `value` if it is lower.
+    pub(crate) fn raise(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -25,6 +30,8 @@ impl Counter {
 pub struct Stats {
     /// Clients connected now.
     pub connections: Counter,
+    /// The most clients that were connected at one time.
+    pub connections_max: Counter,
     /// CONNECTs accepted since start.
     pub connections_accepted: Counter,
     /// Connections ended before CONNACK, or refused by it.
@@ -35,6 +42,8 @@ pub struct Stats {
     pub received: Counter,
     /// Bytes read from sockets.
     pub received_bytes: Counter,
+    /// Bytes written to sockets.
+    pub sent_bytes: Counter,
     /// Received publishes that went into the journal.
     pub journalled: Counter,
     /// QoS 0 telemetry dropped because the journal was full.

@@ -269,7 +269,7 @@ impl Client {
         };
         if wants_retained {
             self.session.enqueue_snapshot(&gate.stats, |push| {
-                gate.retained.matching(filter, &mut |message| {
+                gate.retained_matching(filter, &mut |message| {
                     push(Delivery {
                         message: Arc::clone(message),
                         qos: message.qos.min(granted),

@@ -142,6 +142,11 @@ impl Retained {
         Ok(())
     }
 
+    /// Messages kept.
+    pub(crate) fn len(&self) -> usize {
+        read(&self.shared.store).len()
+    }
+
     /// Shows `visit` the messages of all topics that match, in the order of their topics. A shared
     /// subscription gets none of them (section 4.8.2); the caller knows.
     ///

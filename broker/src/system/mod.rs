@@ -1,0 +1,104 @@
+//! `$SYS/broker/…`: what the broker tells about itself, under the names that monitoring tools know from other brokers.
+//!
+//! Owns: the topics' latest messages. They are not in the retained store: they would be written to disk every few seconds, and
+//! mean nothing after a restart. Never: counts anything itself. Invariant: a topic is published when its value has changed,
+//! and whoever subscribes gets its latest value as a retained message.
+
+mod load;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::load::Loads;
+use self::values::Values;
+use crate::gate::{Gate, OWN_PUBLISHER, now_micros};
+use crate::lock::lock;
+use crate::message::Message;
+use crate::packet::Qos;
+use crate::topic;
+
+/// What all topics of this module begin with.
+const PREFIX: &str = "$SYS/broker/";
+
+#[derive(Default)]
+pub(crate) struct System {
+    /// In the order of the first publication.
+    latest: Mutex<Vec<Arc<Message>>>,
+}
+
+impl System {
+    /// Shows `visit` the latest messages of the topics that match.
+    pub(crate) fn matching(&self, filter: &str, visit: &mut dyn FnMut(&Arc<Message>)) {
+        // A wildcard in the first level does not match `$SYS`, so nearly all filters end here.
+        if !filter.starts_with('$') {
+            return;
+        }
+        let found: Vec<_> = lock(&self.latest)
+            .iter()
+            .filter(|message| topic::matches(filter, &message.topic))
+            .cloned()
+            .collect();
+        found.iter().for_each(visit);
+    }
+
+    /// Keeps the value; the message to publish when it is new.
+    fn update(&self, name: &str, value: String) -> Option<Arc<Message>> {
+        let mut latest = lock(&self.latest);
+        let known = latest
+            .iter_mut()
+            .find(|message| message.topic.strip_prefix(PREFIX) == Some(name));
+        match known {
+            Some(known) if known.payload == value.as_bytes() => None,
+            Some(known) => {
+                *known = Arc::new(message(Arc::clone(&known.topic), value));
+                Some(Arc::clone(known))
+            }
+            None => {
+                latest.push(Arc::new(message(format!("{PREFIX}{name}").into(), value)));
+                latest.last().cloned()
+            }
+        }
+    }
+}
+
+/// Publishes what has changed, every `interval`, until the gate stops.
+pub(crate) async fn publish(gate: Arc<Gate>, interval: Duration) {
+    let mut tick = tokio::time::interval(interval);
+    let mut loads = Loads::new(interval);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = gate.stop.cancelled() => return,
+        }
+        let values = Values::of(&gate);
+        values.each(&loads.update(&values), &mut |name, value| {
+            let Some(message) = gate.system.update(name, value) else {
+                return;
+            };
+            let targets = gate.subscriptions.targets(&message.topic);
+            if gate.fan_out(&targets, &message).is_err() {
+                // The next change is only seconds away.
+                gate.stats.dropped_router_busy.add(1);
+            }
+        });
+    }
+}
+
+fn message(topic: Arc<str>, value: String) -> Message {
+    Message {
+        topic,
+        payload: Bytes::from(value),
+        qos: Qos::AtMostOnce,
+        retain: true,
+        properties: Bytes::new(),
+        expiry_seconds: None,
+        publisher: OWN_PUBLISHER,
+        received_at: now_micros(),
+    }
+}
