@@ -9,8 +9,9 @@ use std::time::Duration;
 use journal::Journal;
 use tracing::{info, warn};
 
+use crate::auth::DeviceCredentials;
 use crate::config::Settings;
-use crate::gate::{Gate, IsTelemetry};
+use crate::gate::{Gate, IsTelemetry, unix_seconds};
 use crate::listener;
 use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub data: PathBuf,
     pub journal: Arc<dyn Journal>,
     pub is_telemetry: IsTelemetry,
+    /// The secrets of devices, where there are some.
+    pub devices: Option<Arc<dyn DeviceCredentials>>,
 }
 
 /// A running broker.
@@ -80,6 +83,14 @@ impl Broker {
         &self.gate.stats
     }
 
+    /// Ends the connections of a user, or of a device under its own name; how many there were. It may come back only with
+    /// credentials that hold then.
+    pub fn disconnect_user(&self, user: &str, reason: ReasonCode) -> usize {
+        self.gate
+            .registry
+            .close_where(reason, |session| &*session.identity.user == user)
+    }
+
     /// Stops accepting and lets every connection send what it owes (acknowledgements of what the journal holds) and say
     /// goodbye; what is not done within the time is cut off. Own publishes still go through, and are retained.
     pub async fn close(&self, within: Duration) {
@@ -111,7 +122,10 @@ async fn watch_keep_alive(gate: Arc<Gate>) {
     let mut tick = tokio::time::interval(KEEP_ALIVE_TICK);
     loop {
         tokio::select! {
-            _ = tick.tick() => gate.registry.close_overdue(gate.seconds()),
+            _ = tick.tick() => {
+                gate.registry.close_overdue(gate.seconds());
+                gate.registry.close_expired(unix_seconds());
+            }
             () = gate.stop.cancelled() => return,
         }
     }

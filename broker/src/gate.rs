@@ -64,6 +64,7 @@ impl Gate {
             data,
             journal,
             is_telemetry,
+            devices,
         } = parts;
         let stats = Arc::new(Stats::default());
         let subscriptions = Arc::new(Subscriptions::default());
@@ -82,7 +83,7 @@ impl Gate {
             stats,
             journal,
             is_telemetry,
-            authenticator: Authenticator::new(),
+            authenticator: Authenticator::new(devices),
             access: Access::default(),
             registry: Registry::default(),
             subscriptions,
@@ -185,4 +186,9 @@ pub(crate) fn now_micros() -> i64 {
         // A clock before 1970: telemetry's own bounds deal with it.
         Err(_) => 0,
     }
+}
+
+/// Whole seconds since 1970, UTC.
+pub(crate) fn unix_seconds() -> u64 {
+    (now_micros() / 1_000_000).unsigned_abs()
 }

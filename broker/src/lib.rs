@@ -27,6 +27,7 @@ mod subscriptions;
 mod system;
 pub mod topic;
 
+pub use auth::{DeviceCredentials, Lookup, SecretDigest, secret_digest};
 pub use broker::{Broker, Parts, StartError};
 pub use config::{Config, ConfigError, Settings};
 pub use gate::IsTelemetry;

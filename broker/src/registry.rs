@@ -38,21 +38,37 @@ impl Registry {
 
     /// Ends every session that has been silent for too long.
     pub(crate) fn close_overdue(&self, seconds: u32) {
-        // Collected first: `close` wakes tasks, which must not happen under this lock.
-        let overdue: Vec<_> = lock(&self.by_client)
-            .values()
-            .filter(|session| session.is_overdue(seconds))
-            .cloned()
-            .collect();
-        for session in overdue {
-            session.close(ReasonCode::KeepAliveTimeout);
-        }
+        self.close_where(ReasonCode::KeepAliveTimeout, |session| {
+            session.is_overdue(seconds)
+        });
+    }
+
+    /// Ends every session whose credentials no longer hold.
+    pub(crate) fn close_expired(&self, unix_seconds: u64) {
+        self.close_where(ReasonCode::NotAuthorized, |session| {
+            session.identity.has_expired(unix_seconds)
+        });
     }
 
     pub(crate) fn close_all(&self, reason: ReasonCode) {
-        let all: Vec<_> = lock(&self.by_client).values().cloned().collect();
-        for session in all {
+        self.close_where(reason, |_| true);
+    }
+
+    /// Ends the sessions that are meant; how many there were.
+    pub(crate) fn close_where(
+        &self,
+        reason: ReasonCode,
+        is_meant: impl Fn(&Session) -> bool,
+    ) -> usize {
+        // Collected first: `close` wakes tasks, which must not happen under this lock.
+        let meant: Vec<_> = lock(&self.by_client)
+            .values()
+            .filter(|session| is_meant(session))
+            .cloned()
+            .collect();
+        for session in &meant {
             session.close(reason);
         }
+        meant.len()
     }
 }

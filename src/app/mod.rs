@@ -65,6 +65,7 @@ impl App {
             data: settings.data.clone(),
             journal: journal.clone(),
             is_telemetry: Arc::new(move |topic: &str| topics.matches(topic).is_some()),
+            devices: None,
         })
         .await?;
         let alerts = alert::spawn(alert::Parts {

@@ -1,11 +1,53 @@
 //! Who a client is, once authentication has found it.
 
-/// A client's identity; decided at CONNECT, and the same for the life of the connection.
+use std::sync::Arc;
+
+/// A client's identity; decided at CONNECT, and the same for the life of the connection. Clients of one user share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// Empty: nobody, let in without credentials.
     pub(crate) user: Box<str>,
-    pub(crate) groups: Box<[Box<str>]>,
+    pub(crate) groups: Arc<[Box<str>]>,
     /// The name in the client's certificate.
     pub(crate) certificate: Option<Box<str>>,
+    /// What else the credentials say, for `%{name}` in access rules: names and values, sorted by name.
+    pub(crate) variables: Box<[(Box<str>, Box<str>)]>,
+    /// Seconds since 1970 after which the credentials no longer hold and the connection ends.
+    pub(crate) expires_at: Option<u64>,
+}
+
+impl Identity {
+    /// Whether the credentials no longer hold.
+    pub(crate) fn has_expired(&self, unix_seconds: u64) -> bool {
+        self.expires_at
+            .is_some_and(|expires_at| expires_at <= unix_seconds)
+    }
+
+    /// The value of a variable that the credentials define.
+    #[cfg_attr(not(test), expect(dead_code, reason = "access rules will ask for it"))]
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let found = self
+            .variables
+            .binary_search_by(|(known, _)| (**known).cmp(name));
+        found.ok().map(|at| &*self.variables[at].1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_found_by_name_and_credentials_expire() {
+        let identity = Identity {
+            variables: [("line".into(), "7".into()), ("site".into(), "north".into())].into(),
+            expires_at: Some(100),
+            ..Identity::default()
+        };
+        assert_eq!(identity.variable("site"), Some("north"));
+        assert_eq!(identity.variable("hall"), None);
+        assert!(!identity.has_expired(99));
+        assert!(identity.has_expired(100));
+        assert!(!Identity::default().has_expired(u64::MAX));
+    }
 }

@@ -112,6 +112,7 @@ impl Bench {
             data: data.path().to_owned(),
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+            devices: None,
         });
         Bench {
             gate: gate.expect("a gate"),

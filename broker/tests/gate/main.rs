@@ -49,6 +49,7 @@ impl Running {
                 data: data.path().to_owned(),
                 journal: Arc::new(journal),
                 is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+                devices: None,
             }))
             .expect("a broker");
         Running {

@@ -1,0 +1,102 @@
+//! Device credentials: generated secrets, one a device, kept by somebody else.
+//!
+//! Owns: the door to whoever keeps them, and the comparison. Never: stores or generates a secret. Invariant: only digests are
+//! compared, in constant time.
+//!
+//! A plain SHA-256 is enough here, where a password needs argon2id: a slow hash makes guessing expensive, and a secret of 128
+//! random bits or more cannot be guessed at any price. So thousands of devices that come back at once cost no queue.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use ring::digest::{SHA256, digest};
+
+/// SHA-256 of a device's secret.
+pub type SecretDigest = [u8; 32];
+
+/// Knows the secrets of devices; asked for every device that connects.
+pub trait DeviceCredentials: Send + Sync {
+    /// What a device of that name must know. Answered from memory: no I/O, about a microsecond.
+    fn find(&self, device: &str) -> Lookup;
+
+    /// Whether there is a credential at all. As long as there is none (or that is not known yet), a broker that only this
+    /// machine can reach lets clients in without any.
+    fn any(&self) -> bool;
+}
+
+/// What is known about a device's credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// The device may connect with either secret.
+    Known {
+        current: SecretDigest,
+        /// The secret before a rotation, while its grace time lasts.
+        previous: Option<SecretDigest>,
+    },
+    /// There is no such device, or its credential was revoked.
+    Unknown,
+    /// Nothing is known about any device yet; the client is asked to come back.
+    Unavailable,
+}
+
+/// The digest that is kept of a secret.
+pub fn secret_digest(secret: &[u8]) -> SecretDigest {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, secret).as_ref());
+    bytes
+}
+
+/// Whether the secret is one of those that the device may use.
+pub(super) fn matches(
+    secret: &[u8],
+    current: &SecretDigest,
+    previous: Option<&SecretDigest>,
+) -> bool {
+    let given = secret_digest(secret);
+    // Both are always looked at, so that the time does not tell which one it was.
+    let is_current = are_equal(&given, current);
+    let is_previous = previous.is_some_and(|previous| are_equal(&given, previous));
+    is_current | is_previous
+}
+
+/// In the same time wherever they differ.
+fn are_equal(left: &SecretDigest, right: &SecretDigest) -> bool {
+    let difference = left
+        .iter()
+        .zip(right)
+        .fold(0, |all, (left, right)| black_box(all | (left ^ right)));
+    difference == 0
+}
+
+/// Where there are no device credentials.
+pub(super) struct NoDevices;
+
+impl NoDevices {
+    pub(super) fn shared() -> Arc<dyn DeviceCredentials> {
+        Arc::new(NoDevices)
+    }
+}
+
+impl DeviceCredentials for NoDevices {
+    fn find(&self, _device: &str) -> Lookup {
+        Lookup::Unknown
+    }
+
+    fn any(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_compared_by_its_digest() {
+        let (new, old, wrong) = (secret_digest(b"new"), secret_digest(b"old"), b"wrong");
+        assert!(matches(b"new", &new, None));
+        assert!(matches(b"old", &new, Some(&old)));
+        assert!(!matches(b"old", &new, None));
+        assert!(!matches(wrong, &new, Some(&old)));
+    }
+}
