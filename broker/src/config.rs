@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use crate::topic::TopicLimits;
+
 /// `[broker]` as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,11 +18,21 @@ pub struct Config {
     pub allow_anonymous: bool,
     /// Connections at one time; further ones are refused.
     pub max_connections: usize,
+    /// Connections of one address (IPv6: of one /64 network) at one time; 0: as many as `max_connections`.
+    pub max_connections_per_address: usize,
+    /// Connections accepted in a second, over all listeners; further ones wait their turn. 0: no limit.
+    pub max_connect_rate: u32,
     /// How long a client may take from TCP connect to a complete CONNECT.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
     /// The largest MQTT packet a client may send.
     pub max_packet_size: ByteSize,
+    /// The largest payload that a client may publish; a larger one is refused.
+    pub max_payload_size: ByteSize,
+    /// Levels of a topic or filter; deeper ones are refused.
+    pub max_topic_levels: usize,
+    /// Bytes of a topic or filter; longer ones are refused.
+    pub max_topic_length: usize,
     /// QoS 1 publishes of one client that may wait for their acknowledgement.
     pub receive_maximum: u16,
     /// Topic aliases a client may use (MQTT 5).
@@ -48,8 +60,13 @@ impl Default for Config {
             listen: "127.0.0.1:1883".into(),
             allow_anonymous: false,
             max_connections: 100_000,
+            max_connections_per_address: 0,
+            max_connect_rate: 0,
             connect_timeout: Duration::from_secs(10),
             max_packet_size: ByteSize::mb(1),
+            max_payload_size: ByteSize::mb(1),
+            max_topic_levels: 200,
+            max_topic_length: 65_535,
             receive_maximum: 1_024,
             topic_alias_maximum: 32,
             max_inflight: 100,
@@ -77,8 +94,13 @@ pub struct ConfigError {
 pub struct Settings {
     pub listen: SocketAddr,
     pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    /// In a second; `None`: no limit.
+    pub max_connect_rate: Option<u64>,
     pub connect_timeout: Duration,
     pub max_packet_bytes: usize,
+    pub max_payload_bytes: usize,
+    pub topics: TopicLimits,
     pub receive_maximum: u16,
     pub topic_alias_maximum: u16,
     pub max_inflight: u16,
@@ -95,6 +117,8 @@ pub struct Settings {
 const MAX_PACKET_BYTES_MIN: u64 = 1_024;
 /// More often would cost the broker more than it tells.
 const SYS_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Filters are walked level by level by recursion, and a stack that runs out takes the process with it.
+const TOPIC_LEVELS_MAX: usize = 1_000;
 /// MQTT cannot express a larger packet.
 const MAX_PACKET_BYTES_MAX: u64 = 268_435_460;
 
@@ -119,6 +143,12 @@ impl Config {
         if !(MAX_PACKET_BYTES_MIN..=MAX_PACKET_BYTES_MAX).contains(&max_packet) {
             return Err(out_of_range("max_packet_size", "1KB", "256MB"));
         }
+        if !(1..=TOPIC_LEVELS_MAX).contains(&self.max_topic_levels) {
+            return Err(out_of_range("max_topic_levels", "1", "1000"));
+        }
+        if self.max_topic_length == 0 {
+            return Err(out_of_range("max_topic_length", "1", "65535"));
+        }
         if self.receive_maximum == 0 {
             return Err(out_of_range("receive_maximum", "1", "65535"));
         }
@@ -138,8 +168,18 @@ impl Config {
         Ok(Settings {
             listen,
             max_connections: self.max_connections,
+            max_connections_per_address: match self.max_connections_per_address {
+                0 => self.max_connections,
+                own => own,
+            },
+            max_connect_rate: (self.max_connect_rate != 0).then_some(self.max_connect_rate.into()),
             connect_timeout: self.connect_timeout,
             max_packet_bytes: max_packet as usize,
+            max_payload_bytes: self.max_payload_size.as_u64() as usize,
+            topics: TopicLimits {
+                bytes_max: self.max_topic_length,
+                levels_max: self.max_topic_levels,
+            },
             receive_maximum: self.receive_maximum,
             topic_alias_maximum: self.topic_alias_maximum,
             max_inflight: self.max_inflight,

@@ -39,6 +39,11 @@ pub(crate) async fn serve<S>(gate: Arc<Gate>, mut stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let Some(_place) = gate.addresses.enter(peer.address.ip()) else {
+        debug!(%peer, "refused: `broker.max_connections_per_address` is reached");
+        gate.stats.connections_refused.add(1);
+        return;
+    };
     // Boxed, since it needs more room than the connection's idle life, which lasts longer.
     let accepted = Box::pin(handshake::run(&gate, &mut stream, &peer)).await;
     let Some((client, inbound)) = accepted else {

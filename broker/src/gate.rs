@@ -3,10 +3,10 @@
 //! Owns: the settings, the counters, the session registry, the table of subscriptions, the retained store, the handles of
 //! journal and router. Never: reads or writes a socket.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use journal::Journal;
 use tokio::runtime::Handle;
@@ -18,6 +18,8 @@ use crate::auth::Authenticator;
 use crate::broker::{Parts, StartError};
 use crate::config::Settings;
 use crate::fanout::{self, Fanout};
+use crate::limits::{Addresses, TokenBucket};
+use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::registry::Registry;
@@ -38,6 +40,9 @@ pub(crate) struct Gate {
     pub(crate) authenticator: Authenticator,
     pub(crate) access: Access,
     pub(crate) registry: Registry,
+    pub(crate) addresses: Arc<Addresses>,
+    /// Of accepted connections; `None`: no limit.
+    pub(crate) connect_rate: Option<Mutex<TokenBucket>>,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) retained: Retained,
     pub(crate) system: System,
@@ -79,6 +84,10 @@ impl Gate {
         Ok(Arc::new(Gate {
             retained: Retained::open(&data, retained_limits)?,
             router: Router::start(router::Settings::of_the_process(), Arc::new(fanout))?,
+            addresses: Addresses::new(settings.max_connections_per_address),
+            connect_rate: settings
+                .max_connect_rate
+                .map(|rate| Mutex::new(TokenBucket::new(rate, Instant::now()))),
             settings,
             stats,
             journal,
@@ -104,6 +113,12 @@ impl Gate {
     /// Whole seconds since the gate started: the clock of keep-alive.
     pub(crate) fn seconds(&self) -> u32 {
         self.started.elapsed().as_secs() as u32
+    }
+
+    /// One more connection was accepted; how long to wait before the next one.
+    pub(crate) fn connect_pause(&self) -> Option<Duration> {
+        let rate = self.connect_rate.as_ref()?;
+        lock(rate).take(1, Instant::now())
     }
 
     /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers have it, the router could

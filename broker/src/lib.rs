@@ -12,6 +12,7 @@ mod connection;
 mod fanout;
 mod gate;
 mod handshake;
+mod limits;
 mod listener;
 mod lock;
 mod message;

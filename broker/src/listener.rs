@@ -41,7 +41,13 @@ pub(crate) async fn accept(gate: Arc<Gate>, listener: TcpListener) {
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => admit(&gate, stream, peer),
+            Ok((stream, peer)) => {
+                admit(&gate, stream, peer);
+                if let Some(pause) = gate.connect_pause() {
+                    // The others wait in the kernel's queue, in their order.
+                    tokio::time::sleep(pause).await;
+                }
+            }
             Err(error) if is_peers_fault(&error) => {
                 debug!(%error, "a connection ended before it was accepted")
             }

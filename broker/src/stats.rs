@@ -52,6 +52,8 @@ pub struct Stats {
     pub refused_journal_full: Counter,
     /// Publishes denied by the access rules.
     pub denied: Counter,
+    /// Publishes refused because their topic or payload is larger than the limits allow.
+    pub refused_by_limit: Counter,
     /// PUBLISH packets sent to clients.
     pub delivered: Counter,
     /// Copies dropped because the subscriber's queue was full.

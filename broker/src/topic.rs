@@ -70,7 +70,8 @@ impl TopicLimits {
         Filter::parse(filter)
     }
 
-    fn check_bounds(&self, name: &str) -> Result<(), TopicError> {
+    /// The bounds alone, of a name that is valid.
+    pub fn check_bounds(&self, name: &str) -> Result<(), TopicError> {
         let (bytes, bytes_max) = (name.len(), self.bytes_max);
         if bytes > bytes_max {
             return Err(TopicError::TooLong { bytes, bytes_max });

@@ -16,7 +16,6 @@ use crate::packet::{
 };
 use crate::session::Delivery;
 use crate::subscriptions::Options;
-use crate::topic::TopicLimits;
 
 /// Bytes of records after which a batch goes to the journal, even if more packets have been read: a record repeats the client
 /// id and may be far larger than its packet.
@@ -144,7 +143,12 @@ impl Client {
         intake: &mut Intake<'_>,
     ) -> Result<(), End> {
         if self.denies(Action::Publish, topic) {
-            return self.deny_publish(publish);
+            self.gate.stats.denied.add(1);
+            return self.refuse_publish(publish, ReasonCode::NotAuthorized);
+        }
+        if let Some(reason) = self.exceeds_limits(topic, publish) {
+            self.gate.stats.refused_by_limit.add(1);
+            return self.refuse_publish(publish, reason);
         }
         let is_telemetry = (self.gate.is_telemetry)(topic);
         if is_telemetry {
@@ -189,19 +193,24 @@ impl Client {
         Ok(())
     }
 
+    fn exceeds_limits(&self, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
+        let settings = &self.gate.settings;
+        if settings.topics.check_bounds(topic).is_err() {
+            return Some(ReasonCode::TopicNameInvalid);
+        }
+        (publish.payload.len() > settings.max_payload_bytes).then_some(ReasonCode::QuotaExceeded)
+    }
+
     fn denies(&self, action: Action, topic: &str) -> bool {
         let principal = self.session.principal();
         self.gate.access.authorize(&principal, action, topic) == Decision::Deny
     }
 
     /// 3.1.1 has no way to refuse a publish but to close the connection: acknowledging it would be a lie. [MQTT-3.3.5-2] of 3.1.1.
-    fn deny_publish(&mut self, publish: &Publish<'_>) -> Result<(), End> {
-        self.gate.stats.denied.add(1);
+    fn refuse_publish(&mut self, publish: &Publish<'_>, reason: ReasonCode) -> Result<(), End> {
         match publish.packet_id {
-            _ if !self.speaks_v5() => return Err(End::Refused(ReasonCode::NotAuthorized)),
-            Some(packet_id) => {
-                self.acknowledge(packet_id, ReasonCode::NotAuthorized, Position::ZERO);
-            }
+            _ if !self.speaks_v5() => return Err(End::Refused(reason)),
+            Some(packet_id) => self.acknowledge(packet_id, reason, Position::ZERO),
             None => {}
         }
         Ok(())
@@ -288,7 +297,7 @@ impl Client {
 
     fn refuse_filter(&self, filter: &str) -> Option<ReasonCode> {
         // The depth too: the tree of filters is walked by recursion, and a stack that runs out takes the process with it.
-        if TopicLimits::default().check_filter(filter).is_err() {
+        if self.gate.settings.topics.check_filter(filter).is_err() {
             return Some(ReasonCode::TopicFilterInvalid);
         }
         if filter.starts_with("$share/") {

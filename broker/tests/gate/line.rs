@@ -66,6 +66,12 @@ impl Line {
 
     /// Subscribes at QoS 1 and waits for SUBACK.
     pub(crate) fn subscribe(&mut self, filter: &str) {
+        self.ask(filter);
+        assert_eq!(self.next(), "suback [1]");
+    }
+
+    /// Asks to subscribe at QoS 1.
+    pub(crate) fn ask(&mut self, filter: &str) {
         let mut bytes = Vec::new();
         let subscription = Subscription {
             filter,
@@ -76,7 +82,6 @@ impl Line {
         };
         client::subscribe(&mut bytes, self.version, 7, None, &[subscription]);
         self.send(&bytes);
-        assert_eq!(self.next(), "suback [1]");
     }
 
     pub(crate) fn disconnect(&mut self) {
@@ -127,7 +132,10 @@ impl Line {
 fn describe(packet: &ServerPacket<'_>) -> String {
     match packet {
         ServerPacket::ConnAck(ack) => format!("connack {:x}", ack.code),
-        ServerPacket::PubAck(ack) => format!("puback {}", ack.packet_id),
+        ServerPacket::PubAck(ack) => match ack.reason.code() {
+            0 => format!("puback {}", ack.packet_id),
+            reason => format!("puback {} reason {reason:x}", ack.packet_id),
+        },
         ServerPacket::SubAck(reasons) => format!("suback {:x?}", reasons.codes),
         ServerPacket::UnsubAck(_) => "unsuback".into(),
         ServerPacket::PingResp => "pingresp".into(),

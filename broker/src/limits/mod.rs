@@ -1,0 +1,9 @@
+//! Limits on what a client, or an address, may ask for in a time.
+//!
+//! Owns: the counting. Never: ends or delays anything itself; whoever asks acts on the answer.
+
+mod addresses;
+mod rate;
+
+pub(crate) use addresses::Addresses;
+pub(crate) use rate::TokenBucket;

@@ -1,0 +1,80 @@
+//! What a client, or an address, may ask for at most.
+
+use std::time::Duration;
+
+use broker::Config;
+use broker::packet::Version;
+use bytesize::ByteSize;
+
+use super::{BOTH, Running};
+
+/// Far more than it takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn an_address_has_no_more_connections_than_it_may_have() {
+    let server = Running::with(Config {
+        max_connections_per_address: 2,
+        ..Config::default()
+    });
+    let mut first = server.connect(Version::V5, "first");
+    let _second = server.connect(Version::V311, "second");
+    assert_eq!(server.open(Version::V5).next(), "closed");
+
+    first.disconnect();
+    assert_eq!(first.next(), "closed");
+    let connections = || {
+        server
+            .broker
+            .as_ref()
+            .map(|broker| broker.stats().connections.get())
+    };
+    testkit::wait_until("a free place", PATIENCE, connections, |now| *now == Some(1));
+    server.connect(Version::V5, "third").is_served();
+}
+
+#[test]
+fn connections_beyond_the_rate_wait_their_turn_and_get_in() {
+    let server = Running::with(Config {
+        max_connect_rate: 50,
+        ..Config::default()
+    });
+    let mut clients: Vec<_> = (0..60)
+        .map(|at| server.connect(Version::V5, &format!("c{at}")))
+        .collect();
+    clients.iter_mut().for_each(|client| client.is_served());
+}
+
+#[test]
+fn a_payload_or_topic_beyond_the_limits_is_refused_with_its_reason() {
+    let server = Running::with(Config {
+        max_payload_size: ByteSize(10),
+        max_topic_levels: 3,
+        max_topic_length: 20,
+        ..Config::default()
+    });
+    let refused = [
+        ("devices/a/telemetry", "11 bytes is", "97"),
+        ("a/b/c/d", "", "90"),
+        ("devices/abcdefghijklm", "", "90"),
+    ];
+    for (topic, payload, reason) in refused {
+        let mut new = server.connect(Version::V5, "new");
+        new.publish(topic, payload.as_bytes(), 1, false);
+        assert_eq!(new.next(), format!("puback 1 reason {reason}"), "{topic}");
+        new.publish(topic, payload.as_bytes(), 0, false);
+        new.publish("devices/a/telemetry", b"10 bytes i", 2, false);
+        assert_eq!(new.next(), "puback 2", "{topic}");
+
+        let mut old = server.connect(Version::V311, "old");
+        old.publish(topic, payload.as_bytes(), 1, false);
+        assert_eq!(old.next(), "closed", "{topic}");
+    }
+    for version in BOTH {
+        let mut client = server.connect(version, "subscriber");
+        client.ask("a/b/c/d");
+        let refusal = if version == Version::V5 { "8f" } else { "80" };
+        assert_eq!(client.next(), format!("suback [{refusal}]"));
+    }
+    server.serves_a_fresh_client();
+}
