@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::lock::read;
 use crate::message::Message;
 use crate::router::{Deliver, FilterId};
-use crate::session::Delivery;
+use crate::session::{Delivery, Session};
 use crate::stats::Stats;
-use crate::subscriptions::{FilterEntry, Subscriptions};
+use crate::subscriptions::{FilterEntry, Kept, Subscriptions};
 
 /// What the router calls for every message that matches a wildcard filter.
 pub(crate) struct Fanout {
@@ -17,27 +17,54 @@ pub(crate) struct Fanout {
 
 impl Deliver for Fanout {
     fn deliver(&self, filter: FilterId, message: &Arc<Message>) {
-        // A filter that is gone had its last member leave while the message was on its way.
+        // A filter that is gone had its last holder leave while the message was on its way.
         if let Some(entry) = self.subscriptions.by_id(filter) {
-            to_members(&entry, message, &self.stats);
+            to_holders(&entry, message, &self.stats);
         }
     }
 }
 
-/// Queues the message for every member of the filter, as each asked for it.
-pub(crate) fn to_members(entry: &FilterEntry, message: &Arc<Message>, stats: &Stats) {
-    for member in read(&entry.members).iter() {
-        let options = &member.options;
-        if options.no_local && message.publisher == member.session.number {
+/// Queues the message for every member of the filter, as each asked for it, and for one member of each of its groups.
+pub(crate) fn to_holders(entry: &FilterEntry, message: &Arc<Message>, stats: &Stats) {
+    let holders = read(&entry.holders);
+    for member in &holders.members {
+        if member.options.no_local && message.publisher == member.session.number {
             continue;
         }
-        let delivery = Delivery {
-            message: Arc::clone(message),
-            qos: message.qos.min(options.qos),
-            retain: message.retain && options.retain_as_published,
-            identifier: options.identifier,
-            snapshot: false,
-        };
+        let delivery = Delivery::live(message, &member.options);
         member.session.enqueue(delivery, stats);
     }
+    for group in holders.groups.values() {
+        group.dispatch(message, stats);
+    }
+}
+
+/// Gives the deliveries of shared subscriptions that a session leaves behind to other members of their groups, in order.
+///
+/// Which ones: those at QoS 1 that are unsent or unacknowledged, and those at QoS 0 and 2 that are unsent; a QoS 2 delivery
+/// that was sent stays with its session: [MQTT-4.8.2-4], [MQTT-4.8.2-5]. One that the client refused is discarded:
+/// [MQTT-4.8.2-6].
+///
+/// To be called without any session's lock, after the session can be given nothing more: it has left its filters, or, when it
+/// is kept, counts as offline. What nobody else can take is returned if the session is kept, still in order, and belongs before
+/// whatever was queued since; otherwise it is dropped and counted.
+pub(crate) fn hand_on(
+    deliveries: impl IntoIterator<Item = Delivery>,
+    leaving: &Session,
+    kept: Kept,
+    stats: &Stats,
+) -> Vec<Delivery> {
+    let mut left = Vec::new();
+    for delivery in deliveries {
+        let taken = delivery
+            .share
+            .as_ref()
+            .is_some_and(|group| group.hand_on(&delivery.message, leaving.number, kept));
+        match (taken, kept) {
+            (true, _) => stats.handed_on.add(1),
+            (false, Kept::Yes) => left.push(delivery),
+            (false, Kept::No) => stats.dropped_no_member.add(1),
+        }
+    }
+    left
 }

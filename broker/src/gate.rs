@@ -125,7 +125,7 @@ impl Gate {
     /// not take it for the wildcard ones; try `Router::publish` again when it is ready.
     pub(crate) fn fan_out(&self, targets: &Targets, message: &Arc<Message>) -> Result<(), Busy> {
         if let Some(entry) = &targets.exact {
-            fanout::to_members(entry, message, &self.stats);
+            fanout::to_holders(entry, message, &self.stats);
         }
         match targets.wildcard {
             true => self.router.publish(message),

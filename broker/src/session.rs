@@ -16,6 +16,7 @@ use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::{Qos, ReasonCode, Version};
 use crate::stats::Stats;
+use crate::subscriptions::{Group, Options};
 
 /// Bounds of a session's queue.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +26,7 @@ pub(crate) struct QueueLimits {
 }
 
 /// One message on its way to one subscriber.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Delivery {
     pub(crate) message: Arc<Message>,
     pub(crate) qos: Qos,
@@ -34,18 +35,38 @@ pub(crate) struct Delivery {
     /// A retained message sent because of a subscribe: it lies in the retained store anyway, so it does not count against the
     /// queue's limits, and a console that subscribes gets everything that is active.
     pub(crate) snapshot: bool,
+    /// The group of a shared subscription it was chosen from: another member gets it when this one leaves.
+    pub(crate) share: Option<Arc<Group>>,
 }
 
 /// A fixed cost beside topic and payload, so that a queue of empty messages is bounded too.
 const DELIVERY_OVERHEAD_BYTES: usize = 64;
 
 impl Delivery {
+    /// A message that has just been published, as the subscription asks for it.
+    pub(crate) fn live(message: &Arc<Message>, options: &Options) -> Delivery {
+        Delivery {
+            message: Arc::clone(message),
+            qos: message.qos.min(options.qos),
+            retain: message.retain && options.retain_as_published,
+            identifier: options.identifier,
+            snapshot: false,
+            share: None,
+        }
+    }
+
     /// What it counts against the queue's limit.
     fn bytes(&self) -> usize {
         if self.snapshot {
             return 0;
         }
-        self.message.topic.len() + self.message.payload.len() + DELIVERY_OVERHEAD_BYTES
+        let Message {
+            topic,
+            payload,
+            properties,
+            ..
+        } = &*self.message;
+        topic.len() + payload.len() + properties.len() + DELIVERY_OVERHEAD_BYTES
     }
 }
 
@@ -72,6 +93,10 @@ pub(crate) struct Outbound {
     waker: Option<Waker>,
     close: Option<ReasonCode>,
 }
+
+/// The session cannot take the message; another may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused;
 
 /// A queue's buffer above this many entries is given back once it is empty.
 const KEPT_CAPACITY: usize = 16;
@@ -114,6 +139,44 @@ impl Session {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Queues a message that another session could take as well; `Err` when this one has no room, or is not connected.
+    pub(crate) fn offer(&self, delivery: Delivery) -> Result<(), Refused> {
+        let mut outbound = lock(&self.outbound);
+        if !outbound.has_room(&delivery, self.limits) {
+            return Err(Refused);
+        }
+        outbound.append(delivery);
+        let waker = outbound.waker.take();
+        drop(outbound);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// As `offer`, for a session that is kept while its client is away; `Err` when this one is not.
+    pub(crate) fn offer_offline(&self, _delivery: Delivery) -> Result<(), Refused> {
+        // Today every session ends with its connection.
+        Err(Refused)
+    }
+
+    /// How many messages the client is behind; `None` while it is not connected.
+    pub(crate) fn backlog(&self) -> Option<usize> {
+        Some(lock(&self.outbound).queue.len())
+    }
+
+    /// Takes the deliveries of shared subscriptions out of the queue.
+    pub(crate) fn take_shared(&self) -> Vec<Delivery> {
+        let mut outbound = lock(&self.outbound);
+        let (shared, own) = std::mem::take(&mut outbound.queue)
+            .into_iter()
+            .partition::<Vec<_>, _>(|delivery| delivery.share.is_some());
+        outbound.messages -= shared.len();
+        outbound.bytes -= shared.iter().map(Delivery::bytes).sum::<usize>();
+        outbound.queue = own.into();
+        shared
     }
 
     /// Queues what `fill` yields while nothing else can enter the queue: a retained message never overtakes or follows
@@ -176,13 +239,20 @@ impl Session {
 
 impl Outbound {
     fn push(&mut self, delivery: Delivery, limits: QueueLimits, stats: &Stats) {
-        let bytes = delivery.bytes();
-        if self.messages >= limits.messages || self.bytes + bytes > limits.bytes {
+        if self.has_room(&delivery, limits) {
+            self.append(delivery);
+        } else {
             stats.dropped_slow_consumer.add(1);
-            return;
         }
+    }
+
+    fn has_room(&self, delivery: &Delivery, limits: QueueLimits) -> bool {
+        self.messages < limits.messages && self.bytes + delivery.bytes() <= limits.bytes
+    }
+
+    fn append(&mut self, delivery: Delivery) {
         self.messages += usize::from(!delivery.snapshot);
-        self.bytes += bytes;
+        self.bytes += delivery.bytes();
         self.queue.push_back(delivery);
     }
 

@@ -58,6 +58,10 @@ pub struct Stats {
     pub delivered: Counter,
     /// Copies dropped because the subscriber's queue was full.
     pub dropped_slow_consumer: Counter,
+    /// Copies for a shared subscription dropped because no member was there to take them.
+    pub dropped_no_member: Counter,
+    /// Copies for a shared subscription that went to another member because the first one left.
+    pub handed_on: Counter,
     /// Copies dropped because they exceed the subscriber's maximum packet size.
     pub dropped_too_large: Counter,
     /// Copies dropped because their message expired in the queue.

@@ -16,6 +16,7 @@ use crate::packet::{
 };
 use crate::session::Delivery;
 use crate::subscriptions::Options;
+use crate::topic::Filter;
 
 /// Bytes of records after which a batch goes to the journal, even if more packets have been read: a record repeats the client
 /// id and may be far larger than its packet.
@@ -252,8 +253,12 @@ impl Client {
         subscription: &Subscription<'_>,
         identifier: Option<NonZeroU32>,
     ) -> ReasonCode {
-        let filter = subscription.filter;
-        if let Some(reason) = self.refuse_filter(filter) {
+        let name = subscription.filter;
+        // The depth too: the tree of filters is walked by recursion, and a stack that runs out takes the process with it.
+        let Ok(filter) = self.gate.settings.topics.check_filter(name) else {
+            return ReasonCode::TopicFilterInvalid;
+        };
+        if let Some(reason) = self.refuse_filter(name, &filter) {
             return reason;
         }
         let granted = subscription.qos.min(Qos::AtLeastOnce);
@@ -264,27 +269,30 @@ impl Client {
             identifier,
         };
         let gate = Arc::clone(&self.gate);
-        let (entry, new) =
+        let (membership, new) =
             gate.subscriptions
-                .subscribe(&gate.router, filter, &self.session, options);
+                .subscribe(&gate.router, &filter, &self.session, options);
         if new {
-            self.subscriptions.insert(filter.into(), entry);
+            self.subscriptions.insert(name.into(), membership);
             gate.stats.subscriptions.add(1);
         }
         let wants_retained = match subscription.retain_handling {
+            // Section 4.8.2: a shared subscription gets no retained messages when it is made.
+            _ if filter.share.is_some() => false,
             RetainHandling::Send => true,
             RetainHandling::SendIfNew => new,
             RetainHandling::Never => false,
         };
         if wants_retained {
             self.session.enqueue_snapshot(&gate.stats, |push| {
-                gate.retained_matching(filter, &mut |message| {
+                gate.retained_matching(filter.filter, &mut |message| {
                     push(Delivery {
                         message: Arc::clone(message),
                         qos: message.qos.min(granted),
                         retain: true,
                         identifier,
                         snapshot: true,
+                        share: None,
                     });
                 });
             });
@@ -295,29 +303,23 @@ impl Client {
         }
     }
 
-    fn refuse_filter(&self, filter: &str) -> Option<ReasonCode> {
-        // The depth too: the tree of filters is walked by recursion, and a stack that runs out takes the process with it.
-        if self.gate.settings.topics.check_filter(filter).is_err() {
-            return Some(ReasonCode::TopicFilterInvalid);
-        }
-        if filter.starts_with("$share/") {
-            return Some(ReasonCode::SharedSubscriptionsNotSupported);
-        }
-        if self.denies(Action::Subscribe, filter) {
+    /// `name` is what the client wrote, `filter` what it means: the access rules know nothing of groups.
+    fn refuse_filter(&self, name: &str, filter: &Filter<'_>) -> Option<ReasonCode> {
+        if self.denies(Action::Subscribe, filter.filter) {
             return Some(ReasonCode::NotAuthorized);
         }
         let at_limit = self.subscriptions.len() >= self.gate.settings.max_subscriptions;
-        (at_limit && !self.subscriptions.contains_key(filter)).then_some(ReasonCode::QuotaExceeded)
+        (at_limit && !self.subscriptions.contains_key(name)).then_some(ReasonCode::QuotaExceeded)
     }
 
     fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>, out: &mut Vec<u8>) {
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in unsubscribe.filters.iter() {
             let reason = match self.subscriptions.remove(filter) {
-                Some(entry) => {
+                Some(membership) => {
                     let gate = &self.gate;
                     gate.subscriptions
-                        .unsubscribe(&gate.router, &entry, self.session.number);
+                        .unsubscribe(&gate.router, &membership, self.session.number);
                     gate.stats.subscriptions.subtract(1);
                     ReasonCode::Success
                 }

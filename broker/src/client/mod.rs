@@ -18,11 +18,12 @@ use std::task::{Context, Waker};
 use foldhash::HashMap;
 use journal::{AppendError, Position, RecordBatch};
 
+use crate::fanout;
 use crate::gate::Gate;
 use crate::message::Message;
 use crate::packet::{DecodeError, ReasonCode, Version, encode};
 use crate::session::Session;
-use crate::subscriptions::FilterEntry;
+use crate::subscriptions::{Kept, Membership};
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ pub(crate) struct Client {
     pub(crate) gate: Arc<Gate>,
     pub(crate) session: Arc<Session>,
     terms: Terms,
-    subscriptions: HashMap<Box<str>, Arc<FilterEntry>>,
+    subscriptions: HashMap<Box<str>, Membership>,
     /// Topics by alias − 1, once the client uses aliases.
     aliases: Vec<Option<Box<str>>>,
     /// In the order of their publishes.
@@ -262,16 +263,18 @@ impl Client {
 /// Also what a panic in the connection's task leaves by: nothing of a client stays behind.
 impl Drop for Client {
     fn drop(&mut self) {
-        for entry in self.subscriptions.values() {
+        for membership in self.subscriptions.values() {
             self.gate
                 .subscriptions
-                .unsubscribe(&self.gate.router, entry, self.session.number);
+                .unsubscribe(&self.gate.router, membership, self.session.number);
         }
         self.gate
             .stats
             .subscriptions
             .subtract(self.subscriptions.len() as u64);
         self.gate.registry.leave(&self.session);
+        let shared = self.session.take_shared();
+        fanout::hand_on(shared, &self.session, Kept::No, &self.gate.stats);
         if let Some(parked) = self.parked.take() {
             // Their acknowledgements may have left. The batch's have not, so the client sends it again.
             for message in parked.messages {

@@ -487,15 +487,48 @@ async fn what_is_not_there_yet_is_refused_honestly() {
     let (mut new, mut old) = (bench.client(Version::V5), bench.client(Version::V311));
     assert_eq!(new.subscribes("a", Qos::ExactlyOnce), ["suback [1]"]);
     assert_eq!(old.subscribes("a", Qos::ExactlyOnce), ["suback [1]"]);
-    assert_eq!(
-        new.subscribes("$share/g/a", Qos::AtMostOnce),
-        ["suback [9e]"]
-    );
-    assert_eq!(
-        old.subscribes("$share/g/a", Qos::AtMostOnce),
-        ["suback [80]"]
-    );
     assert_eq!(new.subscribes("a/#/b", Qos::AtMostOnce), ["suback [8f]"]);
+}
+
+#[tokio::test]
+async fn a_shared_subscription_is_granted_to_both_versions_if_it_is_one() {
+    let bench = Bench::new();
+    let (mut new, mut old) = (bench.client(Version::V5), bench.client(Version::V311));
+    for (filter, valid) in [
+        ("$share/g/a", true),
+        ("$share/g/#", true),
+        ("$share/größe/a/+/b", true),
+        ("$share/g//", true),
+        ("$share/g/", false),
+        ("$share//a", false),
+        ("$share/g", false),
+        ("$share/", false),
+        ("$share/+/a", false),
+        ("$share/g#/a", false),
+        ("$share/g/a/#/b", false),
+    ] {
+        let expected = match valid {
+            true => ["suback [0]", "suback [0]"],
+            false => ["suback [8f]", "suback [80]"],
+        };
+        let answers = [
+            new.subscribes(filter, Qos::AtMostOnce),
+            old.subscribes(filter, Qos::AtMostOnce),
+        ];
+        assert_eq!(answers.concat(), expected, "{filter}");
+    }
+    let mut bytes = Vec::new();
+    let no_local = Subscription {
+        no_local: true,
+        ..subscription("$share/g/a", Qos::AtMostOnce)
+    };
+    client::subscribe(&mut bytes, Version::V5, 9, None, &[no_local]);
+    // [MQTT-3.8.3-4]
+    let end = new.is_refused(&bytes);
+    assert!(
+        matches!(&end, End::Malformed(error) if error.reason == ReasonCode::ProtocolError),
+        "{end}"
+    );
 }
 
 #[tokio::test]

@@ -99,7 +99,6 @@ fn connack<'a>(gate: &Gate, assigned_client_id: Option<&'a str>) -> encode::Conn
         maximum_packet_size: Some(gate.settings.max_packet_bytes as u32),
         assigned_client_id,
         topic_alias_maximum: Some(gate.settings.topic_alias_maximum),
-        shared_subscriptions: false,
         ..encode::ConnAck::new(ReasonCode::Success)
     }
 }

@@ -1,0 +1,235 @@
+//! Who wants what: every live filter with those who hold it, and the index that finds them for a topic.
+//!
+//! Owns: the table of filters, their ids, the shared groups, and the link of each wildcard filter to the router. Never: sends
+//! anything. Invariant: the router has exactly the wildcard filters of this table, so it can be rebuilt from it.
+//!
+//! Locks are taken in this order: the index, a filter's holders, a group's members, a session's own. So nothing here may be
+//! called by somebody who holds a session's lock.
+
+mod group;
+mod tree;
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, RwLock};
+
+use foldhash::HashMap;
+
+pub(crate) use self::group::{Group, Kept};
+use self::tree::Node;
+use crate::lock::{read, write};
+use crate::packet::Qos;
+use crate::router::{FilterId, Router};
+use crate::session::Session;
+use crate::topic::{self, Filter};
+
+/// What a member asked for with its subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) qos: Qos,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) identifier: Option<NonZeroU32>,
+}
+
+pub(crate) struct Member {
+    /// The session's, here too so that a search does not touch every session.
+    number: u64,
+    pub(crate) session: Arc<Session>,
+    pub(crate) options: Options,
+}
+
+impl Member {
+    fn new(session: &Arc<Session>, options: Options) -> Member {
+        Member {
+            number: session.number,
+            session: Arc::clone(session),
+            options,
+        }
+    }
+}
+
+/// Where a session's subscription is entered: its way out.
+#[derive(Clone)]
+pub(crate) struct Membership {
+    entry: Arc<FilterEntry>,
+    /// Of a shared subscription.
+    group: Option<Arc<Group>>,
+}
+
+/// One distinct filter and those who hold it.
+pub(crate) struct FilterEntry {
+    id: FilterId,
+    filter: Box<str>,
+    pub(crate) holders: RwLock<Holders>,
+}
+
+#[derive(Default)]
+pub(crate) struct Holders {
+    /// Each gets every message.
+    pub(crate) members: Vec<Member>,
+    /// Each gets every message once, by name.
+    pub(crate) groups: HashMap<Box<str>, Arc<Group>>,
+}
+
+#[derive(Default)]
+struct Index {
+    exact: HashMap<Box<str>, Arc<FilterEntry>>,
+    wildcard: HashMap<Box<str>, Arc<FilterEntry>>,
+    by_id: HashMap<FilterId, Arc<FilterEntry>>,
+    tree: Node,
+    next_id: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Subscriptions {
+    index: RwLock<Index>,
+}
+
+/// What a topic's publish must do.
+pub(crate) struct Targets {
+    pub(crate) exact: Option<Arc<FilterEntry>>,
+    /// At least one wildcard filter matches: the router has work.
+    pub(crate) wildcard: bool,
+}
+
+impl Targets {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exact.is_none() && !self.wildcard
+    }
+}
+
+impl Subscriptions {
+    /// Enters the session under the filter, or replaces its options there; true when it is new to the filter.
+    pub(crate) fn subscribe(
+        &self,
+        router: &Router,
+        filter: &Filter<'_>,
+        session: &Arc<Session>,
+        options: Options,
+    ) -> (Membership, bool) {
+        let mut index = write(&self.index);
+        let entry = index.entry(router, filter.filter);
+        let mut holders = write(&entry.holders);
+        let (group, new) = match filter.share {
+            None => (None, enter(&mut holders.members, session, options)),
+            Some(name) => {
+                let group = holders.group(name);
+                let new = group.enter(session, options);
+                (Some(group), new)
+            }
+        };
+        drop(holders);
+        (Membership { entry, group }, new)
+    }
+
+    /// Removes the session from where it was entered; the last holder takes the filter with it.
+    pub(crate) fn unsubscribe(&self, router: &Router, membership: &Membership, session: u64) {
+        let Membership { entry, group } = membership;
+        let mut index = write(&self.index);
+        let mut holders = write(&entry.holders);
+        match group {
+            None => leave(&mut holders.members, session),
+            Some(group) => {
+                if group.leave(session) {
+                    holders.groups.remove(group.name());
+                }
+            }
+        }
+        let empty = holders.members.is_empty() && holders.groups.is_empty();
+        drop(holders);
+        if empty && index.by_id.contains_key(&entry.id) {
+            index.remove(router, entry);
+        }
+    }
+
+    pub(crate) fn targets(&self, topic: &str) -> Targets {
+        let index = read(&self.index);
+        Targets {
+            exact: index.exact.get(topic).cloned(),
+            wildcard: index.matches_wildcard(topic),
+        }
+    }
+
+    pub(crate) fn by_id(&self, id: FilterId) -> Option<Arc<FilterEntry>> {
+        read(&self.index).by_id.get(&id).cloned()
+    }
+}
+
+impl Holders {
+    fn group(&mut self, name: &str) -> Arc<Group> {
+        if let Some(group) = self.groups.get(name) {
+            return Arc::clone(group);
+        }
+        let group = Arc::new(Group::new(name));
+        self.groups.insert(name.into(), Arc::clone(&group));
+        group
+    }
+}
+
+/// Enters the session, or replaces its options; true when it is new.
+fn enter(members: &mut Vec<Member>, session: &Arc<Session>, options: Options) -> bool {
+    let known = members
+        .iter_mut()
+        .find(|member| member.number == session.number);
+    match known {
+        Some(member) => {
+            member.options = options;
+            false
+        }
+        None => {
+            members.push(Member::new(session, options));
+            true
+        }
+    }
+}
+
+/// Members that all get everything have no order that matters.
+fn leave(members: &mut Vec<Member>, session: u64) {
+    if let Some(at) = members.iter().position(|member| member.number == session) {
+        members.swap_remove(at);
+    }
+}
+
+impl Index {
+    fn entry(&mut self, router: &Router, filter: &str) -> Arc<FilterEntry> {
+        let wildcard = topic::is_wildcard(filter);
+        let map = if wildcard {
+            &mut self.wildcard
+        } else {
+            &mut self.exact
+        };
+        if let Some(entry) = map.get(filter) {
+            return Arc::clone(entry);
+        }
+        self.next_id += 1;
+        let entry = Arc::new(FilterEntry {
+            id: FilterId(self.next_id),
+            filter: filter.into(),
+            holders: RwLock::default(),
+        });
+        map.insert(filter.into(), Arc::clone(&entry));
+        self.by_id.insert(entry.id, Arc::clone(&entry));
+        if wildcard {
+            self.tree.insert(filter);
+            router.subscribe(entry.id, filter);
+        }
+        entry
+    }
+
+    fn remove(&mut self, router: &Router, entry: &FilterEntry) {
+        self.by_id.remove(&entry.id);
+        if self.wildcard.remove(&entry.filter).is_some() {
+            self.tree.remove(&entry.filter);
+            router.unsubscribe(entry.id);
+        } else {
+            self.exact.remove(&entry.filter);
+        }
+    }
+
+    fn matches_wildcard(&self, topic: &str) -> bool {
+        if self.wildcard.is_empty() {
+            return false;
+        }
+        self.tree.matches(topic.split('/'), topic.starts_with('$'))
+    }
+}
