@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::ClientRates;
 use crate::topic::TopicLimits;
 
 /// `[broker]` as written.
@@ -33,6 +34,10 @@ pub struct Config {
     pub max_topic_levels: usize,
     /// Bytes of a topic or filter; longer ones are refused.
     pub max_topic_length: usize,
+    /// Publishes of one client in a second; beyond, it is read more slowly. 0: no limit.
+    pub max_publish_rate: u32,
+    /// Bytes of one client in a second; beyond, it is read more slowly. 0: no limit.
+    pub max_receive_rate: ByteSize,
     /// QoS 1 publishes of one client that may wait for their acknowledgement.
     pub receive_maximum: u16,
     /// Topic aliases a client may use (MQTT 5).
@@ -65,6 +70,8 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(10),
             max_packet_size: ByteSize::mb(1),
             max_payload_size: ByteSize::mb(1),
+            max_publish_rate: 0,
+            max_receive_rate: ByteSize(0),
             max_topic_levels: 200,
             max_topic_length: 65_535,
             receive_maximum: 1_024,
@@ -100,6 +107,7 @@ pub struct Settings {
     pub connect_timeout: Duration,
     pub max_packet_bytes: usize,
     pub max_payload_bytes: usize,
+    pub(crate) client_rates: ClientRates,
     pub topics: TopicLimits,
     pub receive_maximum: u16,
     pub topic_alias_maximum: u16,
@@ -176,6 +184,10 @@ impl Config {
             connect_timeout: self.connect_timeout,
             max_packet_bytes: max_packet as usize,
             max_payload_bytes: self.max_payload_size.as_u64() as usize,
+            client_rates: ClientRates {
+                publishes: (self.max_publish_rate != 0).then_some(self.max_publish_rate.into()),
+                bytes: (self.max_receive_rate.0 != 0).then_some(self.max_receive_rate.0),
+            },
             topics: TopicLimits {
                 bytes_max: self.max_topic_length,
                 levels_max: self.max_topic_levels,

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Sleep, sleep_until};
 use tracing::debug;
 
 use crate::client::{Client, End};
@@ -55,6 +56,7 @@ where
         client,
         inbound,
         unsent: Vec::new(),
+        pause: None,
     };
     let end = (&mut connection).await;
     debug!(client = &*connection.client.session.client_id, %peer, %end, "connection ended");
@@ -68,6 +70,8 @@ struct Connection<S> {
     inbound: Vec<u8>,
     /// Bytes the socket did not take yet.
     unsent: Vec<u8>,
+    /// Ends the pause of a client that was beyond its rate; only such a one has it.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
@@ -119,8 +123,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Io(error)),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
+            self.poll_pause(context);
             if held_back && self.client.may_receive() && !self.inbound.is_empty() {
-                // Acknowledgements that left made room for packets that are here already: no byte may come after them.
+                // Acknowledgements that left, or the end of a pause, made room for packets that are here already: no byte may
+                // come after them.
                 continue;
             }
             if !self.client.may_receive() || self.unsent.len() > UNSENT_BYTES_MAX {
@@ -141,6 +147,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Lets the client be read again when its pause is over; else its end wakes this task.
+    fn poll_pause(&mut self, context: &mut Context<'_>) {
+        let Some(until) = self.client.paused_until else {
+            return;
+        };
+        let pause = self
+            .pause
+            .get_or_insert_with(|| Box::pin(sleep_until(until.into())));
+        if pause.as_mut().poll(context).is_ready() {
+            self.pause = None;
+            self.client.end_pause();
+        }
     }
 
     fn read(&mut self, context: &mut Context<'_>, input: &mut [u8]) -> Poll<io::Result<usize>> {

@@ -52,6 +52,8 @@ pub struct Stats {
     pub refused_journal_full: Counter,
     /// Publishes denied by the access rules.
     pub denied: Counter,
+    /// Times that a client was not read for a while because it was beyond its rate.
+    pub throttled: Counter,
     /// Publishes refused because their topic or payload is larger than the limits allow.
     pub refused_by_limit: Counter,
     /// PUBLISH packets sent to clients.

@@ -51,14 +51,13 @@ impl Client {
         let result = self.handle_packets(input, &mut handled, &mut intake);
         // Also before an end: what was received before the offending packet counts.
         self.gate.stats.received.add(intake.received);
+        self.charge(intake.received, handled);
         if !intake.batch.is_empty()
             && let Some(batch) = self.append(intake.batch, waker)
         {
             self.parked().batch = Some(batch);
         }
-        if self.parked.is_some()
-            || self.acks.len() >= usize::from(self.gate.settings.receive_maximum)
-        {
+        if !self.may_receive() {
             self.session.suspend_keep_alive();
         }
         result.map(|()| handled)

@@ -14,12 +14,14 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use foldhash::HashMap;
 use journal::{AppendError, Position, RecordBatch};
 
 use crate::fanout;
 use crate::gate::Gate;
+use crate::limits::Throttle;
 use crate::message::Message;
 use crate::packet::{DecodeError, ReasonCode, Version, encode};
 use crate::session::Session;
@@ -104,10 +106,15 @@ pub(crate) struct Client {
     /// The last `receive` stopped for its batch's size; complete packets may wait.
     pub(crate) has_more_input: bool,
     closing: Option<ReasonCode>,
+    /// Measures the client, if there is a limit to its rate.
+    throttle: Option<Box<Throttle>>,
+    /// Beyond its rate: nothing is received before this moment.
+    pub(crate) paused_until: Option<Instant>,
 }
 
 impl Client {
     pub(crate) fn new(gate: Arc<Gate>, session: Arc<Session>, terms: Terms) -> Client {
+        let throttle = gate.settings.client_rates.throttle(Instant::now());
         Client {
             gate,
             session,
@@ -120,6 +127,8 @@ impl Client {
             parked: None,
             has_more_input: false,
             closing: None,
+            throttle,
+            paused_until: None,
         }
     }
 
@@ -127,6 +136,7 @@ impl Client {
     pub(crate) fn may_receive(&self) -> bool {
         self.parked.is_none()
             && self.closing.is_none()
+            && self.paused_until.is_none()
             && self.acks.len() < usize::from(self.gate.settings.receive_maximum)
     }
 
@@ -171,6 +181,24 @@ impl Client {
             self.parked = Some(parked);
         } else {
             self.resume_keep_alive();
+        }
+    }
+
+    /// The client may be read again: it is within its rate.
+    pub(crate) fn end_pause(&mut self) {
+        self.paused_until = None;
+        self.resume_keep_alive();
+    }
+
+    /// Measures what was received against the client's rate.
+    fn charge(&mut self, publishes: u64, bytes: usize) {
+        let Some(throttle) = &mut self.throttle else {
+            return;
+        };
+        let now = Instant::now();
+        if let Some(pause) = throttle.charge(publishes, bytes as u64, now) {
+            self.gate.stats.throttled.add(1);
+            self.paused_until = Some(now + pause);
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod addresses;
 mod rate;
+mod throttle;
 
 pub(crate) use addresses::Addresses;
 pub(crate) use rate::TokenBucket;
+pub(crate) use throttle::{ClientRates, Throttle};

@@ -6,7 +6,7 @@ use broker::Config;
 use broker::packet::Version;
 use bytesize::ByteSize;
 
-use super::{BOTH, Running};
+use super::{BOTH, Running, acknowledge};
 
 /// Far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,6 +43,35 @@ fn connections_beyond_the_rate_wait_their_turn_and_get_in() {
         .map(|at| server.connect(Version::V5, &format!("c{at}")))
         .collect();
     clients.iter_mut().for_each(|client| client.is_served());
+}
+
+#[test]
+fn a_client_beyond_its_rate_is_read_more_slowly_and_loses_nothing() {
+    let server = Running::with(Config {
+        max_publish_rate: 500,
+        ..Config::default()
+    });
+    for version in BOTH {
+        let mut console = server.connect(version, "console");
+        console.subscribe("devices/+/telemetry");
+        let mut hasty = server.connect(version, "hasty");
+        for at in 1..=900_u16 {
+            hasty.publish("devices/a/telemetry", at.to_string().as_bytes(), at, false);
+        }
+        for at in 1..=900_u32 {
+            assert_eq!(hasty.next(), format!("puback {at}"));
+            assert_eq!(console.next(), format!("devices/a/telemetry = {at}"));
+            if at % 50 == 0 {
+                acknowledge(&mut console, at - 49, 50);
+            }
+        }
+        hasty.is_served();
+    }
+    let throttled = server
+        .broker
+        .as_ref()
+        .map(|broker| broker.stats().throttled.get());
+    assert!(throttled >= Some(2), "{throttled:?}");
 }
 
 #[test]
