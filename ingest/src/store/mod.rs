@@ -6,6 +6,7 @@
 
 mod civil;
 pub mod config;
+pub mod credentials;
 mod guard;
 pub mod postgres;
 mod series;

@@ -23,6 +23,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "alerts",
         sql: include_str!("migrations/0002_alerts.sql"),
     },
+    Migration {
+        name: "device credentials",
+        sql: include_str!("migrations/0003_device_credentials.sql"),
+    },
 ];
 
 /// Held (in a transaction) by whoever changes the schema of a database; the number is "Millrace" in

@@ -9,6 +9,7 @@ mod address;
 mod alerts;
 mod commit;
 mod copy;
+mod credentials;
 mod error;
 mod index;
 mod load;
@@ -33,6 +34,7 @@ use super::{Checkpoint, Store, StoreError};
 use crate::batch::Batch;
 use address::Address;
 use commit::Scratch;
+pub(super) use credentials::PostgresCredentials;
 use error::Failure;
 use load_rate::LoadRate;
 use maintenance::Maintenance;
@@ -61,17 +63,9 @@ impl PostgresStore {
         connect_timeout: Duration,
         statement_timeout: Duration,
     ) -> Result<PostgresStore, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| StoreError::Fatal {
-                message: "cannot set up the connection to PostgreSQL".into(),
-                hint: "look at the limits on open files and threads of this process".into(),
-                source: Some(Box::new(source)),
-            })?;
         Ok(PostgresStore {
             address: Arc::new(Address::new(config, connect_timeout, statement_timeout)),
-            runtime,
+            runtime: runtime()?,
             session: None,
             ids: SeriesIds::default(),
             scratch: Scratch::default(),
@@ -142,4 +136,16 @@ impl Store for PostgresStore {
     fn describe(&self) -> String {
         self.address.to_string()
     }
+}
+
+/// Drives one connection, on the thread that uses it.
+fn runtime() -> Result<Runtime, StoreError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| StoreError::Fatal {
+            message: "cannot set up the connection to PostgreSQL".into(),
+            hint: "look at the limits on open files and threads of this process".into(),
+            source: Some(Box::new(source)),
+        })
 }

@@ -21,6 +21,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "alerts",
         sql: include_str!("migrations/0002_alerts.sql"),
     },
+    Migration {
+        name: "device credentials",
+        sql: include_str!("migrations/0003_device_credentials.sql"),
+    },
 ];
 
 /// Returns when the schema has exactly the version this program knows.

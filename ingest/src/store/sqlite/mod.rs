@@ -11,6 +11,7 @@
 mod alerts;
 mod commit;
 mod connection;
+mod credentials;
 mod error;
 mod load;
 mod migration;
@@ -27,6 +28,7 @@ use super::guard::{Committed, Violation};
 use super::series::SeriesIds;
 use super::{Checkpoint, Store, StoreError};
 use crate::batch::Batch;
+pub(super) use credentials::SqliteCredentials;
 use error::Failure;
 
 /// A store in a file.
