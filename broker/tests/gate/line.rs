@@ -73,14 +73,7 @@ impl Line {
     /// Asks to subscribe at QoS 1.
     pub(crate) fn ask(&mut self, filter: &str) {
         let mut bytes = Vec::new();
-        let subscription = Subscription {
-            filter,
-            qos: Qos::AtLeastOnce,
-            no_local: false,
-            retain_as_published: false,
-            retain_handling: RetainHandling::Send,
-        };
-        client::subscribe(&mut bytes, self.version, 7, None, &[subscription]);
+        client::subscribe(&mut bytes, self.version, 7, None, &[at_qos_1(filter)]);
         self.send(&bytes);
     }
 
@@ -126,6 +119,17 @@ impl Line {
         client::pingreq(&mut bytes);
         self.send(&bytes);
         assert_eq!(self.next(), "pingresp");
+    }
+}
+
+/// A subscription without any option.
+pub(crate) fn at_qos_1(filter: &str) -> Subscription<'_> {
+    Subscription {
+        filter,
+        qos: Qos::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
     }
 }
 

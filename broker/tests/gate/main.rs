@@ -1,5 +1,6 @@
 //! The gate over real sockets: what clients do to it, and what it must not let them do to others.
 
+mod abuse;
 mod limits;
 mod line;
 mod system;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use broker::packet::client::{Connect, Will};
 use broker::packet::{Qos, Version};
-use broker::{Broker, Config, Parts};
+use broker::{Broker, Config, IsTelemetry, Parts, Stats};
 use journal::local::LocalJournal;
 use line::Line;
 
@@ -34,6 +35,15 @@ impl Running {
     }
 
     fn in_folder(config: Config, data: tempfile::TempDir) -> Running {
+        let is_telemetry = Arc::new(|topic: &str| topic.starts_with("devices/"));
+        Running::assembled(config, data, is_telemetry)
+    }
+
+    fn with_telemetry(config: Config, is_telemetry: IsTelemetry) -> Running {
+        Running::assembled(config, tempfile::tempdir().expect("a folder"), is_telemetry)
+    }
+
+    fn assembled(config: Config, data: tempfile::TempDir, is_telemetry: IsTelemetry) -> Running {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let settings = Config {
             listen: "127.0.0.1:0".into(),
@@ -49,7 +59,7 @@ impl Running {
                 settings,
                 data: data.path().to_owned(),
                 journal: Arc::new(journal),
-                is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+                is_telemetry,
                 devices: None,
             }))
             .expect("a broker");
@@ -79,6 +89,24 @@ impl Running {
             answers.sort();
             assert_eq!(answers, ["fresh/a = hello", "puback 3"]);
         }
+    }
+
+    fn serves_someone_else(&self) {
+        self.connect(Version::V311, "someone else").is_served();
+    }
+
+    fn stats(&self) -> &Stats {
+        self.broker.as_ref().expect("running").stats()
+    }
+
+    /// Waits until nothing is left of all clients but these.
+    fn is_empty_but_for(&self, connections: u64) {
+        testkit::wait_until(
+            "the connections to be gone",
+            Duration::from_secs(20),
+            || self.stats().connections.get(),
+            |left| *left == connections,
+        );
     }
 
     fn stop(&mut self) {
