@@ -9,7 +9,7 @@ use std::time::Duration;
 use journal::Journal;
 use tracing::{info, warn};
 
-use crate::auth::DeviceCredentials;
+use crate::auth::{DeviceCredentials, recheck};
 use crate::config::Settings;
 use crate::gate::{Gate, IsTelemetry, unix_seconds};
 use crate::listener;
@@ -63,6 +63,7 @@ impl Broker {
         gate.tasks
             .spawn(listener::accept(Arc::clone(&gate), listener));
         gate.tasks.spawn(watch_keep_alive(Arc::clone(&gate)));
+        gate.tasks.spawn(recheck::run(Arc::clone(&gate)));
         if let Some(interval) = gate.settings.sys_interval {
             gate.tasks
                 .spawn(system::publish(Arc::clone(&gate), interval));

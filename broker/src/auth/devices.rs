@@ -22,6 +22,10 @@ pub trait DeviceCredentials: Send + Sync {
     /// Whether there is a credential at all. As long as there is none (or that is not known yet), a broker that only this
     /// machine can reach lets clients in without any.
     fn any(&self) -> bool;
+
+    /// A number that changes whenever a secret has ceased to hold: then connections that were let in
+    /// by one are looked through, and end.
+    fn generation(&self) -> u64;
 }
 
 /// What is known about a device's credential.
@@ -84,6 +88,10 @@ impl DeviceCredentials for NoDevices {
 
     fn any(&self) -> bool {
         false
+    }
+
+    fn generation(&self) -> u64 {
+        0
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::SecretDigest;
+
 /// A client's identity; decided at CONNECT, and the same for the life of the connection. Clients of one user share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -14,6 +16,8 @@ pub(crate) struct Identity {
     pub(crate) variables: Box<[(Box<str>, Box<str>)]>,
     /// Seconds since 1970 after which the credentials no longer hold and the connection ends.
     pub(crate) expires_at: Option<u64>,
+    /// What let a device in; once it is no secret of the device any more, the connection ends.
+    pub(crate) device_secret: Option<SecretDigest>,
 }
 
 impl Identity {

@@ -5,6 +5,7 @@
 
 mod devices;
 mod identity;
+pub(crate) mod recheck;
 
 use std::sync::Arc;
 
@@ -53,6 +54,24 @@ impl Authenticator {
         }
     }
 
+    /// Changes when a device's secret has ceased to hold.
+    pub(crate) fn device_generation(&self) -> u64 {
+        self.devices.generation()
+    }
+
+    /// Whether the secret that let a device in still holds; anybody else's credentials do.
+    pub(crate) fn is_still_good(&self, identity: &Identity) -> bool {
+        let Some(secret) = identity.device_secret else {
+            return true;
+        };
+        match self.devices.find(&identity.user) {
+            Lookup::Known { current, previous } => secret == current || previous == Some(secret),
+            Lookup::Unknown => false,
+            // Nothing is known: nothing says that it does not.
+            Lookup::Unavailable => true,
+        }
+    }
+
     fn device(
         &self,
         peer: &Peer,
@@ -68,6 +87,7 @@ impl Authenticator {
                     user: device.into(),
                     groups: Arc::clone(&self.device_groups),
                     certificate: peer.certificate.clone(),
+                    device_secret: Some(secret_digest(password)),
                     ..Identity::default()
                 })
             }

@@ -1,6 +1,7 @@
 //! The gate over real sockets: what clients do to it, and what it must not let them do to others.
 
 mod abuse;
+mod devices;
 mod limits;
 mod line;
 mod system;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use broker::packet::client::{Connect, Will};
 use broker::packet::{Qos, Version};
-use broker::{Broker, Config, IsTelemetry, Parts, Stats};
+use broker::{Broker, Config, DeviceCredentials, IsTelemetry, Parts, Stats};
 use journal::local::LocalJournal;
 use line::Line;
 
@@ -36,14 +37,26 @@ impl Running {
 
     fn in_folder(config: Config, data: tempfile::TempDir) -> Running {
         let is_telemetry = Arc::new(|topic: &str| topic.starts_with("devices/"));
-        Running::assembled(config, data, is_telemetry)
+        Running::assembled(config, data, is_telemetry, None)
     }
 
     fn with_telemetry(config: Config, is_telemetry: IsTelemetry) -> Running {
-        Running::assembled(config, tempfile::tempdir().expect("a folder"), is_telemetry)
+        let data = tempfile::tempdir().expect("a folder");
+        Running::assembled(config, data, is_telemetry, None)
     }
 
-    fn assembled(config: Config, data: tempfile::TempDir, is_telemetry: IsTelemetry) -> Running {
+    fn with_devices(devices: Arc<dyn DeviceCredentials>) -> Running {
+        let data = tempfile::tempdir().expect("a folder");
+        let is_telemetry = Arc::new(|topic: &str| topic.starts_with("devices/"));
+        Running::assembled(Config::default(), data, is_telemetry, Some(devices))
+    }
+
+    fn assembled(
+        config: Config,
+        data: tempfile::TempDir,
+        is_telemetry: IsTelemetry,
+        devices: Option<Arc<dyn DeviceCredentials>>,
+    ) -> Running {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let settings = Config {
             listen: "127.0.0.1:0".into(),
@@ -60,7 +73,7 @@ impl Running {
                 data: data.path().to_owned(),
                 journal: Arc::new(journal),
                 is_telemetry,
-                devices: None,
+                devices,
             }))
             .expect("a broker");
         Running {
