@@ -16,7 +16,7 @@ use crate::listener;
 use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
 use crate::stats::Stats;
-use crate::{retained, router, system};
+use crate::{retained, router, session_log, system};
 
 /// How often silent clients are looked for; keep-alive counts whole seconds.
 const KEEP_ALIVE_TICK: Duration = Duration::from_secs(1);
@@ -30,6 +30,8 @@ pub enum StartError {
     },
     #[error("cannot open the retained messages")]
     Retained(#[from] retained::OpenError),
+    #[error("cannot open the kept sessions")]
+    Sessions(#[from] session_log::OpenError),
     #[error("cannot start the router")]
     Router(#[from] router::StartError),
 }

@@ -72,6 +72,12 @@ pub struct Stats {
     pub dropped_router_busy: Counter,
     /// Messages not retained because the retained store is at its limit.
     pub dropped_retained_full: Counter,
+    /// Changes of kept sessions that their log could not take; the sessions go on in memory.
+    pub sessions_unsaved_changes: Counter,
+    /// States of kept sessions written as a whole, for compaction or after changes were not taken.
+    pub session_snapshots: Counter,
+    /// Times the log of kept sessions was compacted.
+    pub session_log_compactions: Counter,
     /// Live subscriptions.
     pub subscriptions: Counter,
 }

@@ -156,6 +156,7 @@ fn push(batch: &mut RecordBatch) {
     batch.push(&Record {
         received_at: 1_700_000_000_000_000,
         qos: 1,
+        packet_id: None,
         content_type: "",
         client_id: "dev-0001",
         user: "",

@@ -5,11 +5,12 @@
 //! ```text
 //! u32 length of what follows
 //! i64 received_at (microseconds since 1970, UTC)
-//! u8  QoS
+//! u8  QoS in bits 0 and 1; bit 7: a packet id follows the fixed part; other bits zero
 //! u8  length of content type
 //! u16 length of client id
 //! u16 length of user
 //! u16 length of topic
+//! u16 packet id, only when bit 7 of the QoS says so
 //!     content type, client id, user, topic (UTF-8), payload (the rest)
 //! ```
 //!
@@ -20,6 +21,11 @@ use bytes::Bytes;
 use crate::Position;
 
 const FIXED_BYTES: usize = 8 + 1 + 1 + 2 + 2 + 2;
+const PACKET_ID_BYTES: usize = 2;
+
+const QOS_MASK: u8 = 0b11;
+/// Records written before packet ids were kept never have this bit.
+const HAS_PACKET_ID: u8 = 1 << 7;
 
 /// Batches up to this size are copied into an exact allocation when they enter the journal, and
 /// keep their buffer: cheaper than giving the buffer away and allocating another, and no unused
@@ -34,7 +40,11 @@ const SPARE_BYTES_MAX: usize = 64 << 10;
 pub struct Record<'a> {
     /// Microseconds since 1970, UTC: when the gate received it.
     pub received_at: i64,
+    /// 0, 1 or 2.
     pub qos: u8,
+    /// The packet id it was published under, where a restart must be able to tell a repeated publish
+    /// from a new one: QoS 2 of a session that outlives its connection.
+    pub packet_id: Option<u16>,
     /// MQTT 5 content type, or empty. At most 255 bytes are kept.
     pub content_type: &'a str,
     pub client_id: &'a str,
@@ -63,7 +73,12 @@ impl RecordBatch {
             0..=255 => record.content_type,
             _ => "",
         };
+        let (flag, id_bytes) = match record.packet_id {
+            Some(_) => (HAS_PACKET_ID, PACKET_ID_BYTES),
+            None => (0, 0),
+        };
         let length = FIXED_BYTES
+            + id_bytes
             + content_type.len()
             + record.client_id.len()
             + record.user.len()
@@ -73,10 +88,13 @@ impl RecordBatch {
         out.reserve(4 + length);
         out.extend_from_slice(&(length as u32).to_le_bytes());
         out.extend_from_slice(&record.received_at.to_le_bytes());
-        out.extend_from_slice(&[record.qos, content_type.len() as u8]);
+        out.extend_from_slice(&[record.qos & QOS_MASK | flag, content_type.len() as u8]);
         out.extend_from_slice(&(record.client_id.len() as u16).to_le_bytes());
         out.extend_from_slice(&(record.user.len() as u16).to_le_bytes());
         out.extend_from_slice(&(record.topic.len() as u16).to_le_bytes());
+        if let Some(packet_id) = record.packet_id {
+            out.extend_from_slice(&packet_id.to_le_bytes());
+        }
         out.extend_from_slice(content_type.as_bytes());
         out.extend_from_slice(record.client_id.as_bytes());
         out.extend_from_slice(record.user.as_bytes());
@@ -240,19 +258,30 @@ fn parse(bytes: &[u8]) -> Option<Record<'_>> {
     let (fixed, rest) = bytes.split_first_chunk::<FIXED_BYTES>()?;
     let received_at = i64::from_le_bytes(fixed[0..8].try_into().ok()?);
     let u16_at = |at: usize| usize::from(u16::from_le_bytes([fixed[at], fixed[at + 1]]));
+    let (packet_id, rest) = split_packet_id(fixed[8], rest)?;
     let (content_type, rest) = split_str(rest, usize::from(fixed[9]))?;
     let (client_id, rest) = split_str(rest, u16_at(10))?;
     let (user, rest) = split_str(rest, u16_at(12))?;
     let (topic, payload) = split_str(rest, u16_at(14))?;
     Some(Record {
         received_at,
-        qos: fixed[8],
+        qos: fixed[8] & QOS_MASK,
+        packet_id,
         content_type,
         client_id,
         user,
         topic,
         payload,
     })
+}
+
+/// `None` when the record says that there is a packet id and ends before it.
+fn split_packet_id(flags: u8, rest: &[u8]) -> Option<(Option<u16>, &[u8])> {
+    if flags & HAS_PACKET_ID == 0 {
+        return Some((None, rest));
+    }
+    let (packet_id, rest) = rest.split_first_chunk::<PACKET_ID_BYTES>()?;
+    Some((Some(u16::from_le_bytes(*packet_id)), rest))
 }
 
 fn split_str(bytes: &[u8], length: usize) -> Option<(&str, &[u8])> {

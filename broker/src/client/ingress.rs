@@ -155,6 +155,7 @@ impl Client {
             intake.batch.push(&Record {
                 received_at: intake.received_at,
                 qos: publish.qos as u8,
+                packet_id: None,
                 content_type: publish.properties.content_type.unwrap_or_default(),
                 client_id: &self.session.client_id,
                 user: &self.session.identity.user,
@@ -340,6 +341,7 @@ impl Client {
             batch.push(&Record {
                 received_at: now_micros(),
                 qos: will.qos as u8,
+                packet_id: None,
                 content_type: "",
                 client_id: &self.session.client_id,
                 user: &self.session.identity.user,

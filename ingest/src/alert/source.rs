@@ -85,6 +85,7 @@ mod tests {
         Record {
             received_at: 5,
             qos: 1,
+            packet_id: None,
             content_type: "",
             client_id: "client",
             user: "",

@@ -55,6 +55,7 @@ impl FakeJournal {
         let bytes = encode(&Record {
             received_at,
             qos: 1,
+            packet_id: None,
             content_type: "",
             client_id: device,
             user: "",

@@ -20,6 +20,7 @@ fn prepared(preparer: &mut Preparer, topic: &str, payload: &str) -> String {
     let record = Record {
         received_at: RECEIVED,
         qos: 1,
+        packet_id: None,
         content_type: "",
         client_id: "client-1",
         user: "",
@@ -221,6 +222,7 @@ fn ten_thousand_metrics_of_a_hot_device() {
         let record = Record {
             received_at: RECEIVED,
             qos: 0,
+            packet_id: None,
             content_type: "",
             client_id: "",
             user: "",

@@ -80,6 +80,7 @@ impl Bench {
             batch.push(&Record {
                 received_at: self.now,
                 qos: 1,
+                packet_id: None,
                 content_type: "",
                 client_id: "client",
                 user: "",

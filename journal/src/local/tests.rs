@@ -12,6 +12,7 @@ fn record(payload: &[u8]) -> Record<'_> {
     Record {
         received_at: 0,
         qos: 1,
+        packet_id: None,
         content_type: "",
         client_id: "c",
         user: "",

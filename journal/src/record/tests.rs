@@ -14,6 +14,7 @@ fn batch_of(numbers: std::ops::Range<u64>) -> RecordBatch {
         batch.push(&Record {
             received_at: number as i64,
             qos: 1,
+            packet_id: None,
             content_type: "application/json",
             client_id: "clïent",
             user: "",
@@ -44,11 +45,63 @@ fn records_come_back_as_they_were() {
 }
 
 #[test]
+fn a_packet_id_comes_back_where_there_was_one() {
+    let mut batch = RecordBatch::new();
+    let record = Record {
+        received_at: 7,
+        qos: 2,
+        packet_id: None,
+        content_type: "ct",
+        client_id: "c",
+        user: "u",
+        topic: "t",
+        payload: b"p",
+    };
+    let ids = [None, Some(1), Some(u16::MAX), None];
+    for packet_id in ids {
+        batch.push(&Record {
+            packet_id,
+            ..record
+        });
+    }
+    let chunk = Chunk::new(Position(0), batch.len(), Bytes::from(batch.bytes));
+    let mut records = chunk.records();
+    for packet_id in ids {
+        let expected = Record {
+            packet_id,
+            ..record
+        };
+        assert_eq!(records.next().unwrap().1, expected);
+    }
+    assert!(records.next().is_none() && records.is_exhausted());
+}
+
+/// Journals outlive the version that wrote them.
+#[test]
+fn a_record_from_before_packet_ids_is_read() {
+    let bytes = b"\x15\0\0\0\x07\0\0\0\0\0\0\0\x01\x01\x01\0\x01\0\x01\0jcutp";
+    let chunk = Chunk::new(Position(0), 1, Bytes::from_static(bytes));
+    let (_, read) = chunk.records().next().unwrap();
+    let expected = Record {
+        received_at: 7,
+        qos: 1,
+        packet_id: None,
+        content_type: "j",
+        client_id: "c",
+        user: "u",
+        topic: "t",
+        payload: b"p",
+    };
+    assert_eq!(read, expected);
+}
+
+#[test]
 fn a_content_type_that_is_too_long_is_left_out() {
     let mut batch = RecordBatch::new();
     batch.push(&Record {
         received_at: 0,
         qos: 0,
+        packet_id: None,
         content_type: &"x".repeat(256),
         client_id: "c",
         user: "u",
@@ -116,6 +169,8 @@ fn bytes_that_are_not_records_end_the_iteration() {
         b"\x05\0\0\0abcde",
         b"\xff\xff\xff\xff",
         b"\0\0\0\0",
+        // It ends where its packet id should be.
+        b"\x10\0\0\0\0\0\0\0\0\0\0\0\x82\0\0\0\0\0\0\0",
     ] {
         let chunk = Chunk::new(Position(0), 1, Bytes::from_static(bytes));
         let mut records = chunk.records();

@@ -223,6 +223,7 @@ fn a_payload_that_looks_like_a_frame_does_not_make_a_torn_tail_damage() {
     records.push(&journal::Record {
         received_at: 0,
         qos: 0,
+        packet_id: None,
         content_type: "",
         client_id: "",
         user: "",

@@ -260,6 +260,7 @@ fn push_from(batch: &mut RecordBatch, appender: u64, number: u64) {
     batch.push(&Record {
         received_at: number as i64,
         qos: 0,
+        packet_id: None,
         content_type: "",
         client_id: &format!("appender {appender}"),
         user: "",

@@ -24,6 +24,8 @@ struct Line<'a> {
     client_id: &'a str,
     user: &'a str,
     qos: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packet_id: Option<u16>,
     content_type: &'a str,
     topic: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +67,7 @@ fn json_line(out: &mut String, position: Position, record: &Record<'_>) -> Resul
         client_id: record.client_id,
         user: record.user,
         qos: record.qos,
+        packet_id: record.packet_id,
         content_type: record.content_type,
         topic: record.topic,
         payload: text,

@@ -13,6 +13,7 @@ fn record<'a>(topic: &'a str, payload: &'a [u8]) -> Record<'a> {
     Record {
         received_at: RECEIVED_AT,
         qos: 1,
+        packet_id: None,
         content_type: "",
         client_id: "client-1",
         user: "",

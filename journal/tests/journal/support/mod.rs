@@ -31,6 +31,7 @@ pub(crate) fn push(batch: &mut RecordBatch, number: u64) {
     batch.push(&Record {
         received_at: number as i64,
         qos: 1,
+        packet_id: None,
         content_type: "",
         client_id: "client",
         user: "user",

@@ -1,0 +1,516 @@
+//! A change of a session as bytes.
+//!
+//! An event is one record of the log. The record's own fields hold the client id, the user, the
+//! topic or filter and the message's time of arrival; its payload is, little-endian:
+//!
+//! ```text
+//! u8 format, 1
+//! u8 kind
+//!
+//! kind            payload behind it                                      record
+//!  1 created      u32 expiry (seconds), u64 held through                 user
+//!  2 attached                                                            user
+//!  3 detached     i64 at (microseconds), u32 expiry
+//!  4 ended
+//!  5 subscribed   u8 options, u32 identifier (0: none)                   topic: the filter
+//!  6 unsubscribed                                                        topic: the filter
+//!  7 queued       message, u8 copy, u32 identifier                       topic, received_at
+//!  8 dropped      u32 index in the queue
+//!  9 sent         u16 packet id
+//! 10 received     u16 packet id
+//! 11 acknowledged u16 packet id
+//! 12 held         u16 packet id, u64 position + 1 (0: not telemetry)
+//! 13 released     u16 packet id
+//! 14 will armed   message, u32 delay (seconds)                           topic, received_at
+//! 15 will cleared
+//! 16 checkpoint   16 bytes identity, u64 position (both of telemetry)
+//! 17 restored     u32 expiry, u64 held through, i64 disconnected at      user
+//!                 (i64::MIN: attached), u16 last packet id
+//! 18 releasing    u16 packet id
+//! 19 in flight    u16 packet id
+//!
+//! options   bits 0-1 QoS, 2 no local, 3 retain as published
+//! copy      bits 0-1 QoS, 2 retain, 3 snapshot
+//! message   u8: bits 0-1 QoS, 2 retain, 3 expires; u32 expiry; u64 publisher;
+//!           u32 length of properties, properties, u32 length of payload, payload
+//! ```
+//!
+//! A snapshot is the events that lead to a state: `restored`, which forgets all that was before it,
+//! then the subscriptions, the messages in flight (`queued` and `in flight`, or
+//! `releasing`), the queue, the
+//! held ids, the will.
+//!
+//! Owns: these bytes. Never: knows what an event does. Invariant: `decode` yields what `encode` was
+//! given, and refuses what it does not know: a log of a newer Millrace is not guessed at.
+
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+use journal::{Position, Record};
+use uuid::Uuid;
+
+use crate::message::Message;
+use crate::packet::Qos;
+use crate::session::Delivery;
+use crate::subscriptions::Options;
+
+/// A change of a session. See the rules in the module's description.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// A new session, attached. Whatever was under its client id before is over.
+    Created {
+        user: &'a str,
+        /// Seconds it is kept after its connection; `u32::MAX`: for ever.
+        expiry_seconds: u32,
+        /// The end of the telemetry journal when the session began.
+        held_through: Position,
+    },
+    /// A connection took the session up.
+    Attached {
+        user: &'a str,
+    },
+    /// The connection ended.
+    Detached {
+        /// Microseconds since 1970, UTC.
+        at: i64,
+        /// What the client or its DISCONNECT asked for.
+        expiry_seconds: u32,
+    },
+    /// The session is no more.
+    Ended,
+    /// Also when a subscription is replaced.
+    Subscribed {
+        filter: &'a str,
+        options: Options,
+    },
+    Unsubscribed {
+        filter: &'a str,
+    },
+    /// A message at QoS 1 or 2 goes to the end of the queue.
+    Queued(&'a Delivery),
+    /// A message leaves the queue without being sent (it expired, it was handed on); `index`
+    /// counts from the front, QoS 0 left out.
+    Dropped {
+        index: usize,
+    },
+    /// The front of the queue goes into flight.
+    Sent {
+        packet_id: u16,
+    },
+    /// PUBREC: the message is with the client, the id is not free yet.
+    Received {
+        packet_id: u16,
+    },
+    /// PUBACK, PUBCOMP, or a PUBREC with an error: the exchange is over.
+    Acknowledged {
+        packet_id: u16,
+    },
+    /// A PUBLISH at QoS 2 came in.
+    Held {
+        packet_id: u16,
+        /// The position of its record in the telemetry journal, if it is telemetry.
+        telemetry: Option<Position>,
+    },
+    /// PUBREL came in.
+    Released {
+        packet_id: u16,
+    },
+    WillArmed {
+        message: &'a Message,
+        delay_seconds: u32,
+    },
+    WillCleared,
+    /// Of the log itself: every telemetry record before `position` has been told.
+    Checkpoint {
+        journal: Uuid,
+        position: Position,
+    },
+    /// Begins a snapshot.
+    Restored {
+        user: &'a str,
+        expiry_seconds: u32,
+        held_through: Position,
+        disconnected_at: Option<i64>,
+        last_packet_id: u16,
+    },
+    /// In a snapshot: an outgoing message past its PUBREC.
+    Releasing {
+        packet_id: u16,
+    },
+    /// In a snapshot: the front of the queue is in flight. As `Sent`, but says nothing of the packet id
+    /// given last.
+    InFlight {
+        packet_id: u16,
+    },
+}
+
+/// Why a record of the log cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("it has format {0}, which this Millrace does not know")]
+    Format(u8),
+    #[error("it is an event of kind {0}, which this Millrace does not know")]
+    Kind(u8),
+    #[error("it is malformed")]
+    Malformed,
+}
+
+const FORMAT: u8 = 1;
+
+mod kind {
+    pub(super) const CREATED: u8 = 1;
+    pub(super) const ATTACHED: u8 = 2;
+    pub(super) const DETACHED: u8 = 3;
+    pub(super) const ENDED: u8 = 4;
+    pub(super) const SUBSCRIBED: u8 = 5;
+    pub(super) const UNSUBSCRIBED: u8 = 6;
+    pub(super) const QUEUED: u8 = 7;
+    pub(super) const DROPPED: u8 = 8;
+    pub(super) const SENT: u8 = 9;
+    pub(super) const RECEIVED: u8 = 10;
+    pub(super) const ACKNOWLEDGED: u8 = 11;
+    pub(super) const HELD: u8 = 12;
+    pub(super) const RELEASED: u8 = 13;
+    pub(super) const WILL_ARMED: u8 = 14;
+    pub(super) const WILL_CLEARED: u8 = 15;
+    pub(super) const CHECKPOINT: u8 = 16;
+    pub(super) const RESTORED: u8 = 17;
+    pub(super) const RELEASING: u8 = 18;
+    pub(super) const IN_FLIGHT: u8 = 19;
+}
+
+const QOS_MASK: u8 = 0b11;
+const NO_LOCAL: u8 = 1 << 2;
+const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
+const RETAIN: u8 = 1 << 2;
+const SNAPSHOT: u8 = 1 << 3;
+const EXPIRES: u8 = 1 << 3;
+const ATTACHED_NOW: i64 = i64::MIN;
+
+/// Encodes the payload to `scratch` (emptied first); the record that carries it.
+pub(super) fn encode<'a>(
+    client_id: &'a str,
+    event: &Event<'a>,
+    scratch: &'a mut Vec<u8>,
+) -> Record<'a> {
+    scratch.clear();
+    let mut record = Record {
+        received_at: 0,
+        qos: 0,
+        packet_id: None,
+        content_type: "",
+        client_id,
+        user: "",
+        topic: "",
+        payload: &[],
+    };
+    let out = scratch;
+    match *event {
+        Event::Created {
+            user,
+            expiry_seconds,
+            held_through,
+        } => {
+            record.user = user;
+            begin(out, kind::CREATED);
+            put_u32(out, expiry_seconds);
+            put_u64(out, held_through.0);
+        }
+        Event::Attached { user } => {
+            record.user = user;
+            begin(out, kind::ATTACHED);
+        }
+        Event::Detached { at, expiry_seconds } => {
+            begin(out, kind::DETACHED);
+            put_u64(out, at as u64);
+            put_u32(out, expiry_seconds);
+        }
+        Event::Ended => begin(out, kind::ENDED),
+        Event::Subscribed { filter, options } => {
+            record.topic = filter;
+            begin(out, kind::SUBSCRIBED);
+            out.push(
+                options.qos as u8
+                    | flag(options.no_local, NO_LOCAL)
+                    | flag(options.retain_as_published, RETAIN_AS_PUBLISHED),
+            );
+            put_identifier(out, options.identifier);
+        }
+        Event::Unsubscribed { filter } => {
+            record.topic = filter;
+            begin(out, kind::UNSUBSCRIBED);
+        }
+        Event::Queued(delivery) => {
+            record.topic = &delivery.message.topic;
+            record.received_at = delivery.message.received_at;
+            begin(out, kind::QUEUED);
+            put_message(out, &delivery.message);
+            out.push(
+                delivery.qos as u8
+                    | flag(delivery.retain, RETAIN)
+                    | flag(delivery.snapshot, SNAPSHOT),
+            );
+            put_identifier(out, delivery.identifier);
+        }
+        Event::Dropped { index } => {
+            begin(out, kind::DROPPED);
+            // A queue has fewer entries than bytes of memory behind a u32 could hold.
+            put_u32(out, u32::try_from(index).unwrap_or(u32::MAX));
+        }
+        Event::Sent { packet_id } => begin_with_id(out, kind::SENT, packet_id),
+        Event::Received { packet_id } => begin_with_id(out, kind::RECEIVED, packet_id),
+        Event::Acknowledged { packet_id } => begin_with_id(out, kind::ACKNOWLEDGED, packet_id),
+        Event::Held {
+            packet_id,
+            telemetry,
+        } => {
+            begin_with_id(out, kind::HELD, packet_id);
+            put_u64(out, telemetry.map_or(0, |position| position.plus(1).0));
+        }
+        Event::Released { packet_id } => begin_with_id(out, kind::RELEASED, packet_id),
+        Event::WillArmed {
+            message,
+            delay_seconds,
+        } => {
+            record.topic = &message.topic;
+            record.received_at = message.received_at;
+            begin(out, kind::WILL_ARMED);
+            put_message(out, message);
+            put_u32(out, delay_seconds);
+        }
+        Event::WillCleared => begin(out, kind::WILL_CLEARED),
+        Event::Checkpoint { journal, position } => {
+            begin(out, kind::CHECKPOINT);
+            out.extend_from_slice(journal.as_bytes());
+            put_u64(out, position.0);
+        }
+        Event::Restored {
+            user,
+            expiry_seconds,
+            held_through,
+            disconnected_at,
+            last_packet_id,
+        } => {
+            record.user = user;
+            begin(out, kind::RESTORED);
+            put_u32(out, expiry_seconds);
+            put_u64(out, held_through.0);
+            put_u64(out, disconnected_at.unwrap_or(ATTACHED_NOW) as u64);
+            put_u16(out, last_packet_id);
+        }
+        Event::Releasing { packet_id } => begin_with_id(out, kind::RELEASING, packet_id),
+        Event::InFlight { packet_id } => begin_with_id(out, kind::IN_FLIGHT, packet_id),
+    }
+    record.payload = out;
+    record
+}
+
+/// Reads the event and shows it to `visit`.
+pub(super) fn decode<T>(
+    record: &Record<'_>,
+    visit: impl FnOnce(&Event<'_>) -> T,
+) -> Result<T, DecodeError> {
+    let mut input = Input(record.payload);
+    let format = input.u8()?;
+    if format != FORMAT {
+        return Err(DecodeError::Format(format));
+    }
+    let (delivery, message);
+    let event = match input.u8()? {
+        kind::CREATED => Event::Created {
+            user: record.user,
+            expiry_seconds: input.u32()?,
+            held_through: Position(input.u64()?),
+        },
+        kind::ATTACHED => Event::Attached { user: record.user },
+        kind::DETACHED => Event::Detached {
+            at: input.u64()? as i64,
+            expiry_seconds: input.u32()?,
+        },
+        kind::ENDED => Event::Ended,
+        kind::SUBSCRIBED => {
+            let flags = input.u8()?;
+            Event::Subscribed {
+                filter: record.topic,
+                options: Options {
+                    qos: qos(flags)?,
+                    no_local: flags & NO_LOCAL != 0,
+                    retain_as_published: flags & RETAIN_AS_PUBLISHED != 0,
+                    identifier: NonZeroU32::new(input.u32()?),
+                },
+            }
+        }
+        kind::UNSUBSCRIBED => Event::Unsubscribed {
+            filter: record.topic,
+        },
+        kind::QUEUED => {
+            let message = input.message(record)?;
+            let flags = input.u8()?;
+            delivery = Delivery {
+                message: message.into(),
+                qos: qos(flags)?,
+                retain: flags & RETAIN != 0,
+                identifier: NonZeroU32::new(input.u32()?),
+                snapshot: flags & SNAPSHOT != 0,
+            };
+            Event::Queued(&delivery)
+        }
+        kind::DROPPED => Event::Dropped {
+            index: input.u32()? as usize,
+        },
+        kind::SENT => Event::Sent {
+            packet_id: input.u16()?,
+        },
+        kind::RECEIVED => Event::Received {
+            packet_id: input.u16()?,
+        },
+        kind::ACKNOWLEDGED => Event::Acknowledged {
+            packet_id: input.u16()?,
+        },
+        kind::HELD => Event::Held {
+            packet_id: input.u16()?,
+            telemetry: input.u64()?.checked_sub(1).map(Position),
+        },
+        kind::RELEASED => Event::Released {
+            packet_id: input.u16()?,
+        },
+        kind::WILL_ARMED => {
+            message = input.message(record)?;
+            Event::WillArmed {
+                message: &message,
+                delay_seconds: input.u32()?,
+            }
+        }
+        kind::WILL_CLEARED => Event::WillCleared,
+        kind::CHECKPOINT => Event::Checkpoint {
+            journal: Uuid::from_bytes(input.array()?),
+            position: Position(input.u64()?),
+        },
+        kind::RESTORED => Event::Restored {
+            user: record.user,
+            expiry_seconds: input.u32()?,
+            held_through: Position(input.u64()?),
+            disconnected_at: match input.u64()? as i64 {
+                ATTACHED_NOW => None,
+                at => Some(at),
+            },
+            last_packet_id: input.u16()?,
+        },
+        kind::RELEASING => Event::Releasing {
+            packet_id: input.u16()?,
+        },
+        kind::IN_FLIGHT => Event::InFlight {
+            packet_id: input.u16()?,
+        },
+        unknown => return Err(DecodeError::Kind(unknown)),
+    };
+    if !input.0.is_empty() {
+        return Err(DecodeError::Malformed);
+    }
+    Ok(visit(&event))
+}
+
+fn begin(out: &mut Vec<u8>, kind: u8) {
+    out.extend_from_slice(&[FORMAT, kind]);
+}
+
+fn begin_with_id(out: &mut Vec<u8>, kind: u8, packet_id: u16) {
+    begin(out, kind);
+    put_u16(out, packet_id);
+}
+
+fn flag(set: bool, bit: u8) -> u8 {
+    if set { bit } else { 0 }
+}
+
+fn qos(flags: u8) -> Result<Qos, DecodeError> {
+    Qos::from_u8(flags & QOS_MASK).ok_or(DecodeError::Malformed)
+}
+
+fn put_u16(out: &mut Vec<u8>, value: u16) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_u32(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_identifier(out: &mut Vec<u8>, identifier: Option<NonZeroU32>) {
+    put_u32(out, identifier.map_or(0, NonZeroU32::get));
+}
+
+/// Topic and time are the record's.
+fn put_message(out: &mut Vec<u8>, message: &Message) {
+    out.reserve(32 + message.properties.len() + message.payload.len());
+    out.push(
+        message.qos as u8
+            | flag(message.retain, RETAIN)
+            | flag(message.expiry_seconds.is_some(), EXPIRES),
+    );
+    put_u32(out, message.expiry_seconds.unwrap_or(0));
+    put_u64(out, message.publisher);
+    for bytes in [&message.properties, &message.payload] {
+        // Both come from one packet, which has at most 268,435,455 bytes.
+        put_u32(out, bytes.len() as u32);
+        out.extend_from_slice(bytes);
+    }
+}
+
+/// What of a payload is not read yet.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (array, rest) = self
+            .0
+            .split_first_chunk::<N>()
+            .ok_or(DecodeError::Malformed)?;
+        self.0 = rest;
+        Ok(*array)
+    }
+
+    fn u8(&mut self) -> Result<u8, DecodeError> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Result<Bytes, DecodeError> {
+        let length = self.u32()? as usize;
+        let (bytes, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(DecodeError::Malformed)?;
+        self.0 = rest;
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    fn message(&mut self, record: &Record<'_>) -> Result<Message, DecodeError> {
+        let flags = self.u8()?;
+        let expiry_seconds = self.u32()?;
+        Ok(Message {
+            topic: record.topic.into(),
+            qos: qos(flags)?,
+            retain: flags & RETAIN != 0,
+            expiry_seconds: (flags & EXPIRES != 0).then_some(expiry_seconds),
+            publisher: self.u64()?,
+            properties: self.bytes()?,
+            payload: self.bytes()?,
+            received_at: record.received_at,
+        })
+    }
+}

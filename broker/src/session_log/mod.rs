@@ -1,0 +1,78 @@
+//! Kept sessions on disk: what a client that comes back after a crash or a restart finds.
+//!
+//! Owns: the log of every change of every kept session (expiry above 0), its size, and the sessions
+//! it gives back at start. Never: decides anything about a session, or keeps one in memory; blocks
+//! or fails a caller. Invariant: after any crash, what `open` returns is what the sessions were
+//! after some of the last changes written, all in order, and never before a change whose position
+//! was reported durable.
+//!
+//! The log is a journal (crate `journal`) in `data/sessions/`: group commit, torn tails, full disks
+//! and failed syncs are solved there. An event is a record (`event.rs`), a batch of events is atomic,
+//! and a state is what `state.rs` makes of the events in order.
+//!
+//! ## What a session owes the log
+//!
+//! 1. Events are written under the session's lock, so that the log's order is the memory's. `Created`
+//!    is written when `Source` already knows the session; nothing is written after `Ended`.
+//! 2. Queued, in flight and dropped are told of deliveries at QoS 1 and 2 only; the log's queue is
+//!    the session's queue without QoS 0.
+//! 3. What the other side concludes from a packet must be durable before that packet leaves:
+//!
+//!    | packet | waits for |
+//!    | --- | --- |
+//!    | CONNACK of a kept session | `Created` or `Attached` |
+//!    | PUBREC of telemetry | the telemetry journal (see below) |
+//!    | PUBREC of anything else | `Held` |
+//!    | PUBCOMP | `Released`: a release that is lost would swallow the next message with that id |
+//!    | outgoing PUBLISH at QoS 2 | `Sent`: after a crash the id could name another message, and the client would drop it as a duplicate |
+//!    | PUBREL | `Received`: after a crash the PUBLISH would be sent again, and the client has forgotten the id |
+//!
+//!    An outgoing PUBLISH at QoS 1, a PUBACK or a PUBCOMP that came in, need not wait: the worst is
+//!    that a message is sent again. `write` returns the position to wait for, `durable` and the waker
+//!    tell when it is reached.
+//! 4. `held_through` and the positions in `held` are part of the session: it keeps them and gives them
+//!    back through `Source`.
+//!
+//! When a change does not fit (disk full, `max_session_log_size`), the session goes on in memory:
+//! `write` returns `Position::ZERO`, so that nobody waits, the session is *unsaved*, further events of
+//! it are skipped (they would not fit what the log knows), and a snapshot of its whole state is written
+//! as soon as there is room (`tender.rs`).
+//!
+//! ## Exactly once across a crash
+//!
+//! A telemetry PUBLISH at QoS 2 goes into the telemetry journal T with its packet id, and *then* its
+//! `Held` event, with the record's position, into this log L. The two are synced on their own, so a
+//! crash can leave either without the other:
+//!
+//! - **T has the record, L does not have `Held`.** The client got no PUBCOMP, and maybe no PUBREC, and
+//!   sends the PUBLISH or the PUBREL again. So `open` reads T and adds the id to `held`, unless the
+//!   session has accounted for the record: it remembers `held_through`, the position behind the last
+//!   record it wrote a `Held` for. One client's records and `Held` events come in the same order, so
+//!   every record before `held_through` was told, and every one from there on was not.
+//! - **L has `Held`, T lost the record.** PUBREC waits for T, so the client sends the PUBLISH again, and
+//!   it must be journalled: `open` forgets held ids whose record lies beyond T's end.
+//! - **Positions come again.** After T lost its tail, new records get the positions of the lost ones. So
+//!   `open` ends with a `Checkpoint` that sets `held_through` of all sessions to T's end, durable before
+//!   the first client is let in.
+//! - **A session that begins** (also after clean start) sets `held_through` to T's end: records of its
+//!   predecessor, with the same client id, are not its own.
+//!
+//! Reading all of T would take long, so a `Checkpoint` is written every second: "every record of T
+//! before P has its `Held` in this log before this checkpoint". That is true because P is taken, and the
+//! checkpoint written, under an exclusive lock whose shared side (`exchange`) a client holds from its
+//! append to T until its `Held` is written, and because none is written while a session is unsaved. A
+//! checkpoint names the journal it speaks of; positions of another T say nothing, and are not used.
+
+mod event;
+mod log;
+mod open;
+mod state;
+mod tender;
+
+pub(crate) use event::Event;
+pub(crate) use log::{Batch, Exchange, Parts, SessionLog, Source};
+pub(crate) use open::OpenError;
+pub(crate) use state::{Held, SavedInflight, SavedSession, SavedWill};
+
+#[cfg(test)]
+mod tests;

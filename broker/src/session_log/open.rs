@@ -1,0 +1,351 @@
+//! From the log's files to the sessions, and putting right what a crash has left apart.
+//!
+//! Owns: the order in which the two journals are read, and the comparison of the two. Never: writes
+//! before it has read everything. Invariant: when `open` returns, the log says of every session what
+//! was returned, and says it durably, or those that it does not are named as unsaved.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use foldhash::HashMap;
+use journal::disk::{Access, Disk};
+use journal::{Journal, LocalJournal, Position, ReadError, Record, RecordBatch};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::event::{self, DecodeError, Event};
+use super::log::Parts;
+use super::state::SavedSession;
+
+/// The log's folder in the broker's.
+const FOLDER: &str = "sessions";
+/// Space comes back in whole segments; the log is seldom larger than a few of these.
+const SEGMENT_BYTES: u64 = 8 << 20;
+/// Nobody reads the log's tail from memory.
+const TAIL_BYTES: u64 = 0;
+/// Bytes that may wait for the disk: a tenth of a second of a broker that queues all it can for kept
+/// sessions, and the largest thing an event can be beside it.
+const WRITE_BUFFER_BYTES: u64 = 64 << 20;
+const READ_BYTES: usize = 1 << 20;
+/// How long a start waits for its corrections to be durable; a disk that takes longer is full or
+/// failing, and clients had better be served without than not at all.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the kept sessions cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot open the log of kept sessions in `{path}`", path = .path.display())]
+    Log {
+        path: PathBuf,
+        source: journal::OpenError,
+    },
+    #[error("cannot look into `{path}`", path = .path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("cannot read the log of kept sessions in `{path}`", path = .path.display())]
+    Read { path: PathBuf, source: ReadError },
+    #[error(
+        "the log of kept sessions in `{path}` has a record at position {position} that cannot be used; \
+         start the version of Millrace that wrote it, or move the folder away to forget the sessions",
+        path = .path.display()
+    )]
+    Event {
+        path: PathBuf,
+        position: Position,
+        #[source]
+        source: EventError,
+    },
+    #[error("cannot read the telemetry that came after the last checkpoint")]
+    Telemetry(#[source] ReadError),
+}
+
+/// What is wrong with a record of the log.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct EventError(#[from] DecodeError);
+
+/// What was read and put right.
+pub(super) struct Opened {
+    pub(super) journal: LocalJournal,
+    pub(super) sessions: Vec<SavedSession>,
+    /// The log has no room for the corrections.
+    pub(super) unsaved: bool,
+}
+
+pub(super) fn open(parts: &Parts<'_>, disk: Arc<dyn Disk>) -> Result<Opened, OpenError> {
+    let path = parts.data.join(FOLDER);
+    let settings = settings(&*disk, &path, parts.max_bytes)?;
+    let (journal, report) =
+        LocalJournal::open(&path, settings, disk).map_err(|source| OpenError::Log {
+            path: path.clone(),
+            source,
+        })?;
+    if let Some(torn) = report.torn_tail {
+        info!(
+            position = %torn.position,
+            "the log of kept sessions ended in the middle of a write that nobody was told of"
+        );
+    }
+    let mut replay = read_log(&journal, &path)?;
+    let mut corrections = RecordBatch::new();
+    let mut correct = |client_id: &str, event: &Event<'_>| {
+        corrections.push(&event::encode(client_id, event, &mut Vec::new()));
+    };
+    replay.compare(&*parts.telemetry, &mut correct)?;
+    let sessions = replay.finish(parts.now, parts.telemetry.end(), &mut correct);
+    correct(
+        "",
+        &Event::Checkpoint {
+            journal: parts.telemetry.identity(),
+            position: parts.telemetry.end(),
+        },
+    );
+    let unsaved = settle(&journal, corrections);
+    Ok(Opened {
+        journal,
+        sessions,
+        unsaved,
+    })
+}
+
+/// The journal's settings. Files that are larger than the configuration says, because it has been
+/// changed, need room to be compacted in.
+fn settings(disk: &dyn Disk, path: &Path, max_bytes: u64) -> Result<journal::Settings, OpenError> {
+    let existing = match folder_bytes(disk, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        result => result.map_err(|source| OpenError::Folder {
+            path: path.to_owned(),
+            source,
+        })?,
+    };
+    Ok(journal::Settings {
+        max_size_bytes: max_bytes.max(existing.saturating_mul(2)),
+        segment_size_bytes: SEGMENT_BYTES.min(max_bytes / 16),
+        tail_memory_bytes: TAIL_BYTES,
+        write_buffer_bytes: WRITE_BUFFER_BYTES,
+        ..journal::Settings::default()
+    })
+}
+
+fn folder_bytes(disk: &dyn Disk, path: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for name in disk.list(path)? {
+        bytes += disk.open(&path.join(name), Access::Read)?.length()?;
+    }
+    Ok(bytes)
+}
+
+fn read_log(journal: &LocalJournal, path: &Path) -> Result<Replay, OpenError> {
+    let mut replay = Replay::default();
+    for_each_record(journal, journal.start(), |position, record| {
+        let client_id = record.client_id;
+        event::decode(record, |event| replay.apply(client_id, event)).map_err(|source| {
+            OpenError::Event {
+                path: path.to_owned(),
+                position,
+                source: source.into(),
+            }
+        })
+    })
+    .map_err(|source| OpenError::Read {
+        path: path.to_owned(),
+        source,
+    })??;
+    if replay.misfits > 0 {
+        warn!(
+            events = replay.misfits,
+            "events in the log of kept sessions did not fit and were passed over"
+        );
+    }
+    Ok(replay)
+}
+
+/// Shows the records from `from` to the end, until `visit` fails.
+fn for_each_record<E>(
+    journal: &dyn Journal,
+    from: Position,
+    mut visit: impl FnMut(Position, &Record<'_>) -> Result<(), E>,
+) -> Result<Result<(), E>, ReadError> {
+    let end = journal.end();
+    let mut reader = journal.reader(from)?;
+    let mut chunks = Vec::new();
+    while reader.position() < end {
+        chunks.clear();
+        reader.read(&mut chunks, READ_BYTES, Duration::ZERO)?;
+        for (position, record) in chunks.iter().flat_map(journal::Chunk::records) {
+            if let Err(error) = visit(position, &record) {
+                return Ok(Err(error));
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Appends the corrections and waits for them; true when the log did not take them.
+fn settle(journal: &LocalJournal, mut corrections: RecordBatch) -> bool {
+    let end = match journal.append(&mut corrections, Waker::noop()) {
+        Ok(end) => end,
+        Err(error) => {
+            warn!(%error, "the log of kept sessions has no room: sessions are in memory only for now");
+            return true;
+        }
+    };
+    match journal.wait_durable(end, SETTLE_TIMEOUT) {
+        Ok(true) => {}
+        Ok(false) => warn!(
+            "the log of kept sessions is not durable yet: changes may be lost with a crash until it is"
+        ),
+        Err(error) => warn!(%error, "the log of kept sessions has failed"),
+    }
+    false
+}
+
+/// The sessions while the log is read.
+#[derive(Default)]
+struct Replay {
+    sessions: HashMap<Box<str>, Replayed>,
+    checkpoint: Option<Checkpoint>,
+    /// Checkpoints so far.
+    checkpoints: u64,
+    misfits: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Checkpoint {
+    journal: Uuid,
+    position: Position,
+}
+
+struct Replayed {
+    session: SavedSession,
+    /// Checkpoints before its `held_through` was set last: a later checkpoint is in its place.
+    checkpoints: u64,
+}
+
+impl Replay {
+    fn apply(&mut self, client_id: &str, event: &Event<'_>) {
+        match *event {
+            Event::Checkpoint { journal, position } => {
+                self.checkpoint = Some(Checkpoint { journal, position });
+                self.checkpoints += 1;
+            }
+            Event::Created { .. } | Event::Restored { .. } => {
+                let session = SavedSession::begin(client_id, event);
+                let checkpoints = self.checkpoints;
+                let replayed = Replayed {
+                    session,
+                    checkpoints,
+                };
+                self.sessions.insert(client_id.into(), replayed);
+            }
+            Event::Ended => drop(self.sessions.remove(client_id)),
+            _ => self.apply_to_known(client_id, event),
+        }
+    }
+
+    /// Of a session that is not known, the rest of its life comes later in the log as a snapshot, or
+    /// its end: compaction released what was before.
+    fn apply_to_known(&mut self, client_id: &str, event: &Event<'_>) {
+        let Some(replayed) = self.sessions.get_mut(client_id) else {
+            return;
+        };
+        if let Event::Held {
+            telemetry: Some(_), ..
+        } = event
+        {
+            if replayed.checkpoints != self.checkpoints {
+                replayed.session.held_through = Position::ZERO;
+            }
+            replayed.checkpoints = self.checkpoints;
+        }
+        if replayed.session.apply(event).is_err() {
+            self.misfits += 1;
+        }
+    }
+
+    /// Compares the held ids with the telemetry journal; see the module's description. Tells each
+    /// difference to `correct`.
+    fn compare(
+        &mut self,
+        telemetry: &dyn Journal,
+        correct: &mut impl FnMut(&str, &Event<'_>),
+    ) -> Result<(), OpenError> {
+        let Some(checkpoint) = self.checkpoint else {
+            return Ok(());
+        };
+        if checkpoint.journal != telemetry.identity() {
+            warn!(
+                "the telemetry journal is another one than at the last checkpoint: repeated QoS 2 publishes \
+                 from before the stop may be journalled twice"
+            );
+            return Ok(());
+        }
+        let end = telemetry.end();
+        for replayed in self.sessions.values_mut() {
+            if replayed.checkpoints != self.checkpoints {
+                replayed.session.held_through = checkpoint.position;
+            }
+            replayed.session.forget_lost(end, correct);
+        }
+        let from = checkpoint.position.max(telemetry.start());
+        if from >= end {
+            return Ok(());
+        }
+        let mut found = 0_u64;
+        let sessions = &mut self.sessions;
+        let scanned = for_each_record(telemetry, from, |position, record| {
+            if let Some(packet_id) = record.packet_id
+                && let Some(replayed) = sessions.get_mut(record.client_id)
+                && position >= replayed.session.held_through
+            {
+                let held = Event::Held {
+                    packet_id,
+                    telemetry: Some(position),
+                };
+                found += u64::from(replayed.session.apply(&held).is_ok());
+                correct(record.client_id, &held);
+            }
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let Ok(()) = scanned.map_err(OpenError::Telemetry)?;
+        if found > 0 {
+            info!(
+                publishes = found,
+                "QoS 2 publishes were journalled and not yet noted: they are known as received"
+            );
+        }
+        Ok(())
+    }
+
+    /// The sessions as they begin now; `telemetry_end` is what their checkpoint will say.
+    fn finish(
+        self,
+        now: i64,
+        telemetry_end: Position,
+        correct: &mut impl FnMut(&str, &Event<'_>),
+    ) -> Vec<SavedSession> {
+        let mut sessions: Vec<_> = self
+            .sessions
+            .into_values()
+            .map(|replayed| replayed.session)
+            .collect();
+        for session in &mut sessions {
+            if session.disconnected_at.is_none() {
+                let detached = Event::Detached {
+                    at: now,
+                    expiry_seconds: session.expiry_seconds,
+                };
+                correct(&session.client_id, &detached);
+                session.disconnected_at = Some(now);
+            }
+            session.held_through = telemetry_end;
+            for held in &mut session.held {
+                // Its record is durable: it was read, or lies before the end that was recovered.
+                held.telemetry = None;
+            }
+        }
+        sessions
+    }
+}

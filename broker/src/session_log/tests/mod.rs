@@ -1,0 +1,3 @@
+//! The log against simulated crashes, and against a model.
+
+mod events;
