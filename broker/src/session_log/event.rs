@@ -55,7 +55,6 @@ use crate::session::Delivery;
 use crate::subscriptions::Options;
 
 /// A change of a session. See the rules in the module's description.
-#[derive(Debug)]
 pub(crate) enum Event<'a> {
     /// A new session, attached. Whatever was under its client id before is over.
     Created {
@@ -352,6 +351,8 @@ pub(super) fn decode<T>(
                 retain: flags & RETAIN != 0,
                 identifier: NonZeroU32::new(input.u32()?),
                 snapshot: flags & SNAPSHOT != 0,
+                // Nobody else is there to take it: it waits for this session.
+                share: None,
             };
             Event::Queued(&delivery)
         }

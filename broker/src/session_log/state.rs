@@ -16,7 +16,7 @@ use crate::session::Delivery;
 use crate::subscriptions::Options;
 
 /// A kept session as the log knows it, and as `Source` shows it for a snapshot.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct SavedSession {
     pub(crate) client_id: Box<str>,
     /// The user of its last connection; empty for none.
@@ -47,7 +47,7 @@ pub(crate) struct Held {
     pub(crate) telemetry: Option<Position>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct SavedInflight {
     pub(crate) packet_id: u16,
     /// What was sent; `None` after PUBREC, when only the id is still in use.
