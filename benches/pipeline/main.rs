@@ -1,20 +1,25 @@
 //! The whole path, measured from outside: load generator, server process and PostgreSQL share this machine.
 //!
 //! ```text
-//! cargo bench --bench pipeline -- [throughput|sqlite|latency|alerts|idle|connects|overload]… [--seconds N]
+//! cargo bench --bench pipeline -- [throughput|sqlite|latency|alerts|idle|connects|fanout|overload]…
+//!     [--seconds N] [--against HOST:PORT]
 //! ```
 //!
-//! Without a name all but `overload` run. Figures are for comparing on one machine in one run: machines are noisy.
+//! `--against` has `fanout` measure another broker that listens there. Without a name all but `overload` run. Figures are for comparing on one machine in one run: machines are noisy.
 
 mod database;
+mod fanout;
 mod load;
 mod server;
 mod subscriber;
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use broker::packet::Qos;
+use fanout::{Pace, Subscribers};
 use load::{ClosedLoop, OpenLoop};
 use server::Server;
 use subscriber::AlertSubscriber;
@@ -28,6 +33,9 @@ const METRICS: u64 = 3;
 const IDLE_CONNECTIONS: usize = 10_000;
 const CONNECT_STORM: usize = 5_000;
 const OVERLOAD_JOURNAL: &str = "2GB";
+const FANOUT_SUBSCRIBERS: usize = 1_000;
+/// Rounds of a figure whose median is reported.
+const FANOUT_ROUNDS: usize = 5;
 const PACED_RATE: u64 = 2_000;
 
 /// Every message of the alternating load crosses this rule's thresholds.
@@ -43,6 +51,7 @@ severity = "critical"
 fn main() -> Done {
     let mut names = Vec::new();
     let mut seconds = 10;
+    let mut against = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -51,6 +60,10 @@ fn main() -> Done {
                     .next()
                     .ok_or("--seconds needs a number")?
                     .parse()?
+            }
+            "--against" => {
+                let address = arguments.next().ok_or("--against needs an address")?;
+                against = Some(address.parse()?);
             }
             // What `cargo bench` adds by itself.
             "--bench" => {}
@@ -79,6 +92,9 @@ fn main() -> Done {
     }
     if runs("connects") {
         connects()?;
+    }
+    if runs("fanout") {
+        fanout(duration, against)?;
     }
     if runs("overload") {
         overload(duration.max(Duration::from_secs(600)))?;
@@ -317,5 +333,42 @@ fn connects() -> Done {
     let rate = CONNECT_STORM as f64 / started.elapsed().as_secs_f64();
     println!("  connects                      {rate:>12.0} /s");
     server.kill();
+    Ok(())
+}
+
+/// One topic to all subscribers: through the gate's own index for an exact filter, through the router for a wildcard one.
+fn fanout(duration: Duration, against: Option<SocketAddr>) -> Done {
+    println!("one topic to {FANOUT_SUBSCRIBERS} subscribers, median of {FANOUT_ROUNDS} rounds:");
+    for (kind, filter) in [("exact", "fanout/all"), ("wildcard", "fanout/+")] {
+        for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+            let data = tempfile::tempdir()?;
+            let server = match against {
+                Some(_) => None,
+                None => Some(Server::start(data.path(), None, None)?),
+            };
+            let address = server.as_ref().map(|server| server.address).or(against);
+            let address = address.ok_or("there is a server or an address")?;
+            let subscribers = Subscribers::connect(address, FANOUT_SUBSCRIBERS, filter, qos)?;
+            for (how, pace) in [("", Pace::STREAM), (", one at a time", Pace::SINGLY)] {
+                let mut rates = Vec::new();
+                for _ in 0..FANOUT_ROUNDS {
+                    let round = duration / FANOUT_ROUNDS as u32;
+                    rates.push(subscribers.round(address, qos, pace, round)?);
+                }
+                rates.sort_by(f64::total_cmp);
+                let [least, median, most] =
+                    [0, FANOUT_ROUNDS / 2, FANOUT_ROUNDS - 1].map(|at| rates[at]);
+                println!(
+                    "  {:<36} {median:>12.0} deliveries/s   {least:.0} to {most:.0}",
+                    format!("{kind} filter, QoS {}{how}", qos as u8)
+                );
+            }
+            drop(subscribers);
+            if let Some(server) = server {
+                report_process(&server);
+                server.kill();
+            }
+        }
+    }
     Ok(())
 }

@@ -20,6 +20,8 @@ impl Line {
     pub(crate) fn open(address: SocketAddr, version: Version) -> Line {
         let stream = TcpStream::connect(address).expect("the listener accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        // A test that asks after each packet would otherwise wait for the other side's delayed acknowledgements.
+        stream.set_nodelay(true).expect("an option");
         Line {
             stream,
             version,
@@ -90,6 +92,11 @@ impl Line {
 
     /// The next packet in short, or `closed`.
     pub(crate) fn next(&mut self) -> String {
+        self.receive(describe).unwrap_or_else(|| "closed".into())
+    }
+
+    /// What is to be said of the next packet; `None`: the connection is closed.
+    pub(crate) fn receive<T>(&mut self, say: impl FnOnce(&ServerPacket<'_>) -> T) -> Option<T> {
         let started = Instant::now();
         loop {
             if let Frame::Complete {
@@ -99,15 +106,15 @@ impl Line {
             } = frame(&self.buffer, usize::MAX).expect("well formed")
             {
                 let packet = client::decode(self.version, first_byte, &self.buffer[body]);
-                let text = describe(&packet.expect("well formed"));
+                let said = say(&packet.expect("well formed"));
                 self.buffer.drain(..length);
-                return text;
+                return Some(said);
             }
             let mut chunk = [0; 16 * 1024];
             match self.stream.read(&mut chunk) {
-                Ok(0) => return "closed".into(),
+                Ok(0) => return None,
                 Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return "closed".into(),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
                 Err(error) => panic!("nothing came in {:?}: {error}", started.elapsed()),
             }
         }

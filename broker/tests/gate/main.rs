@@ -4,6 +4,7 @@ mod abuse;
 mod devices;
 mod limits;
 mod line;
+mod shared;
 mod system;
 
 use std::net::SocketAddr;
