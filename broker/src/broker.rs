@@ -9,6 +9,7 @@ use std::time::Duration;
 use journal::Journal;
 use tracing::{info, warn};
 
+use crate::access;
 use crate::auth::{DeviceCredentials, recheck};
 use crate::config::Settings;
 use crate::gate::{Gate, IsTelemetry, unix_seconds};
@@ -28,6 +29,8 @@ pub enum StartError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot use the access rules")]
+    Access(#[from] access::LoadError),
     #[error("cannot open the retained messages")]
     Retained(#[from] retained::OpenError),
     #[error("cannot open the kept sessions")]
@@ -70,6 +73,7 @@ impl Broker {
             gate.tasks
                 .spawn(system::publish(Arc::clone(&gate), interval));
         }
+        gate.tasks.spawn(access::watch(Arc::clone(&gate)));
         Ok(Broker { gate, address })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use crate::access;
 use crate::limits::ClientRates;
 use crate::topic::TopicLimits;
 
@@ -57,6 +58,8 @@ pub struct Config {
     pub max_retained_messages: usize,
     /// Bytes of retained messages kept (topics and payloads).
     pub max_retained_bytes: ByteSize,
+    /// Who may publish and subscribe to what.
+    pub acl: access::Config,
 }
 
 impl Default for Config {
@@ -83,6 +86,7 @@ impl Default for Config {
             max_subscriptions: 1_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: ByteSize::mb(256),
+            acl: access::Config::default(),
         }
     }
 }
@@ -119,6 +123,7 @@ pub struct Settings {
     pub max_subscriptions: usize,
     pub max_retained_messages: usize,
     pub max_retained_bytes: usize,
+    pub acl: access::Settings,
 }
 
 /// The smallest useful packet limit; below it not even a CONNECT with a will fits.
@@ -201,6 +206,7 @@ impl Config {
             max_subscriptions: self.max_subscriptions,
             max_retained_messages: self.max_retained_messages,
             max_retained_bytes: self.max_retained_bytes.as_u64() as usize,
+            acl: self.acl.validate()?,
         })
     }
 }

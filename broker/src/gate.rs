@@ -88,12 +88,12 @@ impl Gate {
             connect_rate: settings
                 .max_connect_rate
                 .map(|rate| Mutex::new(TokenBucket::new(rate, Instant::now()))),
+            access: Access::open(&settings.acl)?,
             settings,
             stats,
             journal,
             is_telemetry,
             authenticator: Authenticator::new(devices),
-            access: Access::default(),
             registry: Registry::default(),
             subscriptions,
             system: System::default(),

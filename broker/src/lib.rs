@@ -3,7 +3,7 @@
 //! Owns: every MQTT session, from the socket to the acknowledgement. Never: decodes telemetry or touches a database. Invariant:
 //! a QoS 1 publish on a telemetry topic is acknowledged only after the journal holds it durably.
 
-mod access;
+pub mod access;
 mod auth;
 mod broker;
 mod client;

@@ -50,12 +50,20 @@ pub struct Stats {
     pub dropped_journal_full: Counter,
     /// MQTT 5 QoS 1 telemetry refused with 0x97 because the journal was full; the client knows.
     pub refused_journal_full: Counter,
-    /// Publishes denied by the access rules.
+    /// Publishes and wills denied by the access rules.
     pub denied: Counter,
     /// Times that a client was not read for a while because it was beyond its rate.
     pub throttled: Counter,
     /// Publishes refused because their topic or payload is larger than the limits allow.
     pub refused_by_limit: Counter,
+    /// Subscriptions that the access rules denied when they were asked for.
+    pub denied_subscriptions: Counter,
+    /// Live subscriptions ended because changed access rules deny them.
+    pub revoked_subscriptions: Counter,
+    /// Changes of the access rules that took effect.
+    pub access_reloads: Counter,
+    /// Changes of the access rules that were wrong, so that the rules from before stayed.
+    pub access_reloads_failed: Counter,
     /// PUBLISH packets sent to clients.
     pub delivered: Counter,
     /// Copies dropped because the subscriber's queue was full.

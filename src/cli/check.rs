@@ -22,10 +22,10 @@ Examples:
   millrace check
   millrace check --config /etc/millrace/millrace.toml
 
-Every mistake is shown with its line, in the configuration, the alert rules, the device registry and
-the environment. Exit codes: 0 everything is right, 1 something is wrong.";
+Every mistake is shown with its line, in the configuration, the access rules, the alert rules, the
+device registry and the environment. Exit codes: 0 everything is right, 1 something is wrong.";
 
-/// Check configuration, alert rules and device registry, without starting anything
+/// Check configuration, access and alert rules and device registry, without starting anything
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -54,6 +54,9 @@ fn found(settings: &Settings) -> Result<String, Failure> {
     );
     ok("data folder", format!("`{}`", display(&settings.data)));
     ok("listener", format!("mqtt://{}", settings.broker.listen));
+    let access_rules = output::count(settings.access.rules() as u64, "rule");
+    let file = file_or(settings.access.source(), "built in");
+    ok("access rules", format!("{file}, {access_rules}"));
     ok("store", store::open(&settings.store)?.describe());
     let topics: Vec<_> = settings
         .meaning

@@ -58,7 +58,7 @@ impl Default for Config {
 }
 
 /// Keys that hold paths: written in a file, they start from the file's folder.
-const PATH_KEYS: [&str; 3] = ["data", "ingest.devices", "alerts.rules"];
+const PATH_KEYS: [&str; 4] = ["data", "broker.acl.file", "ingest.devices", "alerts.rules"];
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, Default)]

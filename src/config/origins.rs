@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use broker::access;
 use ingest::alert::{LoadError, RuleError};
 use ingest::filter::FilterError;
 use ingest::registry::RegistryError;
@@ -52,6 +53,21 @@ impl Origins<'_> {
             None => format!("ingest.filter.{}", error.key),
         };
         self.problem(&key, error.to_string(), None)
+    }
+
+    /// Every mistake of the file with the access rules, at its place there.
+    pub(super) fn access(&self, error: access::LoadError) -> Vec<Problem> {
+        match error {
+            access::LoadError::Read { .. } => vec![self.unreadable("broker.acl.file", &error)],
+            access::LoadError::Invalid { path, text, errors } => {
+                let document = Document::new(path, text);
+                let problem = |error: access::RuleError| {
+                    let place = document.place(error.span, String::new());
+                    with_hint(Problem::new(error.message).at(place), error.hint)
+                };
+                errors.into_iter().map(problem).collect()
+            }
+        }
     }
 
     /// Every mistake of the rules' file, at its place there.

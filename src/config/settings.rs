@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use broker::access::Policy;
 use ingest::alert::Rules;
 use ingest::prepare::Meaning;
 use tracing_subscriber::EnvFilter;
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     pub(crate) log: EnvFilter,
     pub(crate) broker: broker::Settings,
+    /// Who may publish and subscribe to what, when Millrace starts.
+    pub(crate) access: Policy,
     pub(crate) journal: journal::Settings,
     pub(crate) store: ingest::store::Settings,
     /// What records mean: topics, devices, filters.
@@ -48,6 +51,7 @@ pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, 
     let data = keep(&mut problems, data(config, origins));
     let log = keep(&mut problems, log(config, origins));
     let broker = keep(&mut problems, broker(config, origins));
+    let access = keep(&mut problems, access(config, origins));
     let journal = keep(&mut problems, journal(config, origins));
     let store = keep(&mut problems, store(config, origins));
     let meaning = keep(&mut problems, meaning(config, origins));
@@ -62,6 +66,7 @@ pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, 
             data: data?,
             log: log?,
             broker: broker?,
+            access: access?,
             journal: journal?,
             store: store?,
             meaning: meaning?,
@@ -102,6 +107,14 @@ fn broker(config: &Config, origins: &Origins<'_>) -> Checked<broker::Settings> {
         let key = format!("broker.{}", error.key);
         vec![origins.problem(&key, error.to_string(), error.hint)]
     })
+}
+
+/// Reads the access rules.
+fn access(config: &Config, origins: &Origins<'_>) -> Checked<Policy> {
+    match &config.broker.acl.file {
+        Some(file) => Policy::load(file).map_err(|error| origins.access(error)),
+        None => Ok(Policy::built_in()),
+    }
 }
 
 fn journal(config: &Config, origins: &Origins<'_>) -> Checked<journal::Settings> {

@@ -1,39 +1,69 @@
-//! The one point that every publish and subscribe passes.
+//! Authorisation: the one point that every publish, subscribe and will passes.
 //!
-//! Owns: the rules that hold without users: `alerts/#` is published by Millrace alone (except commands), `$` topics by
-//! nobody. Users and access lists are decided here too once they exist. Never: acts on a decision.
+//! Owns: the rules in force, and what no rule can change: `alerts/#`, `clients/#` and `$` topics are published by Millrace
+//! alone. Never: acts on a decision, or remembers one. Invariant: what no rule allows is denied.
 
+mod config;
+mod error;
+mod explain;
+mod file;
+mod index;
+mod policy;
+mod principal;
+mod relation;
+mod reload;
+mod rule;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use tracing::debug;
 
-use crate::auth::Identity;
+pub use config::{Config, Settings};
+pub use error::{LoadError, RuleError};
+pub use explain::{Explanation, Reason, Step, Subject};
+pub use policy::Policy;
+pub(crate) use principal::Principal;
+pub(crate) use reload::watch;
 
-/// Topics below it are commands to Millrace's alert engine, which anyone may publish.
-const ALERT_COMMANDS: &str = "alerts/command/";
-
+/// What a client wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     Publish,
     Subscribe,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     Allow,
     Deny,
 }
 
-/// Who wants to act: what rules are matched against.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Principal<'a> {
-    pub(crate) identity: &'a Identity,
-    pub(crate) client_id: &'a str,
+/// The rules of this process, which change while it runs.
+pub(crate) struct Access {
+    policy: ArcSwap<Policy>,
 }
 
-/// The rules of this process.
-#[derive(Debug, Default)]
-pub(crate) struct Access {}
-
 impl Access {
+    /// Reads the file that is named, or takes the built-in rules.
+    pub(crate) fn open(settings: &Settings) -> Result<Access, LoadError> {
+        let policy = match &settings.file {
+            Some(file) => Policy::load(file)?,
+            None => Policy::built_in(),
+        };
+        Ok(Access::new(policy))
+    }
+
+    fn new(policy: Policy) -> Access {
+        Access {
+            policy: ArcSwap::from_pointee(policy),
+        }
+    }
+
     /// Whether the client may do `action` on the topic or filter.
     pub(crate) fn authorize(
         &self,
@@ -41,7 +71,7 @@ impl Access {
         action: Action,
         topic: &str,
     ) -> Decision {
-        let decision = without_rules(action, topic);
+        let decision = self.policy.load().decide(principal, action, topic);
         if decision == Decision::Deny {
             let Principal {
                 identity,
@@ -51,43 +81,35 @@ impl Access {
         }
         decision
     }
-}
 
-/// What holds for everybody, whatever rules there are.
-fn without_rules(action: Action, topic: &str) -> Decision {
-    match action {
-        Action::Subscribe => Decision::Allow,
-        Action::Publish if topic.starts_with('$') => Decision::Deny,
-        Action::Publish if topic.starts_with("alerts/") && !topic.starts_with(ALERT_COMMANDS) => {
-            Decision::Deny
-        }
-        Action::Publish => Decision::Allow,
+    fn replace(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Publish => "publish",
+            Action::Subscribe => "subscribe",
+        })
+    }
+}
 
-    #[test]
-    fn alerts_are_published_by_millrace_alone() {
-        let identity = Identity::default();
-        let principal = Principal {
-            identity: &identity,
-            client_id: "c",
-        };
-        let check = |action, topic, decision| {
-            let decided = Access::default().authorize(&principal, action, topic);
-            assert_eq!(decided, decision, "{topic}");
-        };
-        check(Action::Publish, "devices/a/telemetry", Decision::Allow);
-        check(Action::Publish, "alerts/active/a/hot", Decision::Deny);
-        check(Action::Publish, "alerts/critical/a/hot", Decision::Deny);
-        check(Action::Publish, "alerts/command/a/hot", Decision::Allow);
-        check(Action::Publish, "alerts", Decision::Allow);
-        check(Action::Publish, "alertsx/y", Decision::Allow);
-        check(Action::Publish, "$SYS/broker", Decision::Deny);
-        check(Action::Subscribe, "alerts/#", Decision::Allow);
-        check(Action::Subscribe, "$SYS/#", Decision::Allow);
+/// Why nobody but Millrace publishes to the topic, whatever the rules say.
+fn reserved(topic: &str) -> Option<&'static str> {
+    let below = |name: &str| {
+        topic
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if topic.starts_with('$') {
+        Some("topics that begin with `$` are published by the server alone")
+    } else if below("alerts") && !below("alerts/command") {
+        Some("`alerts/#` is published by Millrace alone, but for `alerts/command/#`")
+    } else if below("clients") {
+        Some("`clients/#` is published by Millrace alone")
+    } else {
+        None
     }
 }

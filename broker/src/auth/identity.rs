@@ -28,7 +28,6 @@ impl Identity {
     }
 
     /// The value of a variable that the credentials define.
-    #[cfg_attr(not(test), expect(dead_code, reason = "access rules will ask for it"))]
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let found = self
             .variables

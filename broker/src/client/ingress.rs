@@ -306,6 +306,7 @@ impl Client {
     /// `name` is what the client wrote, `filter` what it means: the access rules know nothing of groups.
     fn refuse_filter(&self, name: &str, filter: &Filter<'_>) -> Option<ReasonCode> {
         if self.denies(Action::Subscribe, filter.filter) {
+            self.gate.stats.denied_subscriptions.add(1);
             return Some(ReasonCode::NotAuthorized);
         }
         let at_limit = self.subscriptions.len() >= self.gate.settings.max_subscriptions;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Refusal, error_chain};
+use crate::access::{Action, Decision, Principal};
 use crate::client::{Client, Terms};
 use crate::gate::{Gate, now_micros};
 use crate::message::Message;
@@ -55,9 +56,25 @@ pub(super) async fn admit(
         .client_id
         .is_empty()
         .then(|| format!("{ASSIGNED_PREFIX}{:x}-{number}", std::process::id()));
+    let client_id = assigned.as_deref().unwrap_or(connect.client_id);
+    if let Some(will) = &connect.will {
+        let principal = Principal {
+            identity: &identity,
+            client_id,
+        };
+        // Here, because nobody could be told when it is published; it is asked again then.
+        if gate
+            .access
+            .authorize(&principal, Action::Publish, will.topic)
+            == Decision::Deny
+        {
+            gate.stats.denied.add(1);
+            return Err(refuse(ReasonCode::NotAuthorized));
+        }
+    }
     let session = Arc::new(Session::new(
         number,
-        assigned.as_deref().unwrap_or(connect.client_id),
+        client_id,
         identity,
         version,
         silence_seconds_max(connect.keep_alive),

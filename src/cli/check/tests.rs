@@ -217,6 +217,32 @@ fn files_that_are_not_there_are_named_with_their_key() {
     );
 }
 
+#[test]
+fn access_rules_are_shown_and_their_mistakes_too() {
+    let config = ("millrace.toml", "[broker.acl]\nfile = 'acl.toml'\n");
+    check(
+        &[
+            config,
+            (
+                "acl.toml",
+                "[[rule]]\nallow = 'both'\ntopics = 'devices/%u/#'\n",
+            ),
+        ],
+        expect![[""]],
+    );
+    check(
+        &[
+            config,
+            (
+                "acl.toml",
+                "[[rule]]\nallow = 'publish'\ngruop = 'admins'\ntopics = ['a/#/b', '%u-x']\n",
+            ),
+        ],
+        expect![[""]],
+    );
+    check(&[config], expect![[""]]);
+}
+
 /// What the repository ships is right.
 #[test]
 fn the_shipped_files_pass() {
@@ -224,13 +250,13 @@ fn the_shipped_files_pass() {
     let path = |name: &str| folder.join(name).display().to_string();
     let sources = Sources {
         file: Some(folder.join("millrace.toml")),
-        flags: vec![Override::flag(
-            "--rules",
-            "alerts.rules",
-            path("alerts.toml"),
-        )],
+        flags: vec![
+            Override::flag("--rules", "alerts.rules", path("alerts.toml")),
+            Override::flag("--acl", "broker.acl.file", path("acl.toml")),
+        ],
         ..Sources::default()
     };
     let settings = config::load(&sources).unwrap_or_else(|failure| panic!("{}", plain(&failure)));
     assert!(!settings.rules.is_empty());
+    assert!(settings.access.rules() > 0);
 }
