@@ -25,7 +25,7 @@ Examples:
 Every mistake is shown with its line, in the configuration, the access rules, the alert rules, the
 device registry and the environment. Exit codes: 0 everything is right, 1 something is wrong.";
 
-/// Check configuration, access and alert rules and device registry, without starting anything
+/// Check configuration, access, alert rules and device registry, without starting anything
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

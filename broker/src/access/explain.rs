@@ -132,6 +132,7 @@ impl Subject {
             variables: variables
                 .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
                 .collect(),
+            ..Identity::default()
         }
     }
 }

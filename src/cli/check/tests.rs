@@ -28,14 +28,15 @@ fn without_a_file_the_defaults_are_shown() {
     check(
         &[],
         expect![[r#"
-        ok  configuration   defaults, no file
-        ok  data folder     `millrace-data`
-        ok  listener        mqtt://127.0.0.1:1883
-        ok  store           millrace-data/millrace.db
-        ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
-        ok  device registry none
-        ok  alert rules     none
-    "#]],
+            ok  configuration   defaults, no file
+            ok  data folder     `millrace-data`
+            ok  listener        mqtt://127.0.0.1:1883
+            ok  access rules    built in, 7 rules
+            ok  store           millrace-data/millrace.db
+            ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
+            ok  device registry none
+            ok  alert rules     none
+        "#]],
     );
 }
 
@@ -58,6 +59,7 @@ fn everything_that_was_found_is_shown() {
             ok  configuration   `millrace.toml`
             ok  data folder     `d`
             ok  listener        mqtt://127.0.0.1:1883
+            ok  access rules    built in, 7 rules
             ok  store           postgres://ada@db:5433/plant
             ok  topics          {site}/{device}
             ok  device registry `devices.csv`, 1 line
@@ -228,7 +230,16 @@ fn access_rules_are_shown_and_their_mistakes_too() {
                 "[[rule]]\nallow = 'both'\ntopics = 'devices/%u/#'\n",
             ),
         ],
-        expect![[""]],
+        expect![[r#"
+            ok  configuration   `millrace.toml`
+            ok  data folder     `millrace-data`
+            ok  listener        mqtt://127.0.0.1:1883
+            ok  access rules    `acl.toml`, 1 rule
+            ok  store           millrace-data/millrace.db
+            ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
+            ok  device registry none
+            ok  alert rules     none
+        "#]],
     );
     check(
         &[
@@ -238,9 +249,39 @@ fn access_rules_are_shown_and_their_mistakes_too() {
                 "[[rule]]\nallow = 'publish'\ngruop = 'admins'\ntopics = ['a/#/b', '%u-x']\n",
             ),
         ],
-        expect![[""]],
+        expect![[r#"
+            error: unknown key `gruop`
+             --> acl.toml:3:1
+              |
+            3 | gruop = 'admins'
+              | ^^^^^
+              hint: did you mean `group`?
+
+            error: the filter `a/#/b` has a `#` that is not the whole last level
+             --> acl.toml:4:11
+              |
+            4 | topics = ['a/#/b', '%u-x']
+              |           ^^^^^^^
+
+            error: the level `%u-x` is not a placeholder
+             --> acl.toml:4:20
+              |
+            4 | topics = ['a/#/b', '%u-x']
+              |                    ^^^^^^
+              hint: a placeholder is a whole level: `%u` the user, `%c` the client id, `%{name}` a variable of the credentials
+        "#]],
     );
-    check(&[config], expect![[""]]);
+    check(
+        &[config],
+        expect![[r#"
+        error: cannot read the access rules `acl.toml`
+         --> millrace.toml:2:8
+          |
+        2 | file = 'acl.toml'
+          |        ^^^^^^^^^^
+          caused by: No such file or directory (os error 2)
+    "#]],
+    );
 }
 
 /// What the repository ships is right.

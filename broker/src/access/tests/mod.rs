@@ -1,7 +1,4 @@
-mod cases;
-mod equivalence;
 mod errors;
-mod explain;
 
 use super::*;
 
