@@ -13,11 +13,11 @@ use crate::access;
 use crate::auth::{DeviceCredentials, recheck};
 use crate::config::Settings;
 use crate::gate::{Gate, IsTelemetry, unix_seconds};
-use crate::listener;
+use crate::listener::{Bound, Kind, Listening};
 use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
 use crate::stats::Stats;
-use crate::{retained, router, session_log, system};
+use crate::{retained, router, session_log, system, tls};
 
 /// How often silent clients are looked for; keep-alive counts whole seconds.
 const KEEP_ALIVE_TICK: Duration = Duration::from_secs(1);
@@ -53,20 +53,36 @@ pub struct Parts {
 /// A running broker.
 pub struct Broker {
     gate: Arc<Gate>,
-    address: SocketAddr,
+    /// One at least.
+    listeners: Vec<Listening>,
 }
 
 impl Broker {
-    /// Binds the listener and serves it.
+    /// Binds the listeners and serves them.
     pub async fn start(parts: Parts) -> Result<Broker, StartError> {
-        let address = parts.settings.listen;
-        let listen = |source| StartError::Listen { address, source };
-        let listener = listener::bind(address).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let mut bound = Vec::new();
+        let mut listeners = Vec::new();
+        for settings in &parts.settings.listeners {
+            let address = settings.address;
+            let listen = |source| StartError::Listen { address, source };
+            let listener = Bound::new(settings).map_err(listen)?;
+            listeners.push(listener.listening().map_err(listen)?);
+            bound.push(listener);
+        }
+        let encrypted: Vec<_> = parts
+            .settings
+            .listeners
+            .iter()
+            .filter_map(|listener| listener.tls.clone())
+            .collect();
 
         let gate = Gate::assemble(parts)?;
-        gate.tasks
-            .spawn(listener::accept(Arc::clone(&gate), listener));
+        for listener in bound {
+            gate.tasks.spawn(listener.serve(Arc::clone(&gate)));
+        }
+        if !encrypted.is_empty() {
+            gate.tasks.spawn(tls::watch(encrypted, gate.stop.clone()));
+        }
         gate.tasks.spawn(watch_keep_alive(Arc::clone(&gate)));
         gate.tasks.spawn(recheck::run(Arc::clone(&gate)));
         if let Some(interval) = gate.settings.sys_interval {
@@ -74,12 +90,21 @@ impl Broker {
                 .spawn(system::publish(Arc::clone(&gate), interval));
         }
         gate.tasks.spawn(access::watch(Arc::clone(&gate)));
-        Ok(Broker { gate, address })
+        Ok(Broker { gate, listeners })
     }
 
-    /// Where the listener listens; tells the port when 0 was asked for.
+    /// Every listener, in the order of the configuration; with the ports that were found where 0 was asked for.
+    pub fn listeners(&self) -> &[Listening] {
+        &self.listeners
+    }
+
+    /// Where plain MQTT is spoken, or, without such a listener, where the first one listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        let plain = self
+            .listeners
+            .iter()
+            .find(|listener| listener.kind == Kind::Tcp);
+        plain.unwrap_or(&self.listeners[0]).address
     }
 
     pub fn publisher(&self) -> Publisher {

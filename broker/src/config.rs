@@ -1,6 +1,7 @@
 //! The `[broker]` section: what the user wrote, and what is true after it was checked.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::borrow::Cow;
+use std::error::Error;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -8,13 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::access;
 use crate::limits::ClientRates;
+use crate::listener;
 use crate::topic::TopicLimits;
 
 /// `[broker]` as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Address and port of the MQTT listener; both protocol versions are spoken on it.
+    /// Address and port of a plain TCP listener, or empty for none; both protocol versions are spoken on it.
     pub listen: String,
     /// Must be true to listen beyond loopback while there are no users.
     pub allow_anonymous: bool,
@@ -60,6 +62,9 @@ pub struct Config {
     pub max_retained_bytes: ByteSize,
     /// Who may publish and subscribe to what.
     pub acl: access::Config,
+    /// Further listeners, of any kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listener: Vec<listener::Config>,
 }
 
 impl Default for Config {
@@ -87,6 +92,7 @@ impl Default for Config {
             max_retained_messages: 1_000_000,
             max_retained_bytes: ByteSize::mb(256),
             acl: access::Config::default(),
+            listener: Vec::new(),
         }
     }
 }
@@ -95,15 +101,17 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 #[error("`broker.{key}` {problem}")]
 pub struct ConfigError {
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     pub problem: String,
     pub hint: Option<String>,
+    pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 /// The section, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub listen: SocketAddr,
+    /// One at least.
+    pub listeners: Vec<listener::Settings>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     /// In a second; `None`: no limit.
@@ -138,20 +146,7 @@ const MAX_PACKET_BYTES_MAX: u64 = 268_435_460;
 impl Config {
     /// Checks every value; the first problem is reported.
     pub fn validate(&self) -> Result<Settings, ConfigError> {
-        let listen = resolve(&self.listen)?;
-        if !listen.ip().is_loopback() && !self.allow_anonymous {
-            return Err(ConfigError {
-                key: "listen",
-                problem: format!(
-                    "`{listen}` is reachable from other machines, and there are no users"
-                ),
-                hint: Some(
-                    "listen on 127.0.0.1, or set `broker.allow_anonymous = true` to let anyone \
-                     who can reach this port publish and subscribe"
-                        .into(),
-                ),
-            });
-        }
+        let listeners = self.listeners()?;
         let max_packet = self.max_packet_size.as_u64();
         if !(MAX_PACKET_BYTES_MIN..=MAX_PACKET_BYTES_MAX).contains(&max_packet) {
             return Err(out_of_range("max_packet_size", "1KB", "256MB"));
@@ -179,7 +174,7 @@ impl Config {
             return Err(out_of_range("connect_timeout", "1ms", "any longer time"));
         }
         Ok(Settings {
-            listen,
+            listeners,
             max_connections: self.max_connections,
             max_connections_per_address: match self.max_connections_per_address {
                 0 => self.max_connections,
@@ -209,27 +204,68 @@ impl Config {
             acl: self.acl.validate()?,
         })
     }
+
+    /// All listeners, `listen` first.
+    fn listeners(&self) -> Result<Vec<listener::Settings>, ConfigError> {
+        let mut listeners = Vec::new();
+        if !self.listen.is_empty() {
+            let key = || "listen".into();
+            let plain = listener::Settings::plain(listener::resolve(&self.listen, key)?);
+            self.refuse_strangers(&plain, key)?;
+            listeners.push(plain);
+        }
+        for (index, written) in self.listener.iter().enumerate() {
+            let checked = written.validate(index)?;
+            self.refuse_strangers(&checked, || format!("listener.{index}.address").into())?;
+            listeners.push(checked);
+        }
+        if listeners.is_empty() {
+            return Err(ConfigError {
+                key: "listen".into(),
+                problem: "is empty, and there is no other listener".into(),
+                hint: Some(
+                    "set it to an address such as \"127.0.0.1:1883\", or add a \
+                     `[[broker.listener]]`"
+                        .into(),
+                ),
+                source: None,
+            });
+        }
+        Ok(listeners)
+    }
+
+    /// What other machines can reach must know who comes.
+    fn refuse_strangers(
+        &self,
+        listener: &listener::Settings,
+        key: impl Fn() -> Cow<'static, str>,
+    ) -> Result<(), ConfigError> {
+        let address = listener.address;
+        if address.ip().is_loopback() || listener.requires_certificate() || self.allow_anonymous {
+            return Ok(());
+        }
+        Err(ConfigError {
+            key: key(),
+            problem: format!(
+                "`{address}` is reachable from other machines, and there are no users"
+            ),
+            hint: Some(
+                "listen on 127.0.0.1, or set `broker.allow_anonymous = true` to let anyone \
+                 who can reach this port publish and subscribe"
+                    .into(),
+            ),
+            source: None,
+        })
+    }
 }
 
 fn out_of_range(key: &'static str, low: &str, high: &str) -> ConfigError {
     ConfigError {
-        key,
+        key: key.into(),
         problem: format!("must lie between {low} and {high}"),
         hint: None,
+        source: None,
     }
-}
-
-fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {
-    let unusable = |problem: String| ConfigError {
-        key: "listen",
-        problem,
-        hint: Some("write an address and a port, such as \"127.0.0.1:1883\"".into()),
-    };
-    listen
-        .to_socket_addrs()
-        .map_err(|error| unusable(format!("`{listen}` is not an address and port: {error}")))?
-        .next()
-        .ok_or_else(|| unusable(format!("`{listen}` names no address")))
 }
 
 #[cfg(test)]

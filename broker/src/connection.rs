@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
 
 use crate::client::{Client, End};
@@ -35,18 +35,13 @@ thread_local! {
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Serves one accepted stream to its end.
-pub(crate) async fn serve<S>(gate: Arc<Gate>, mut stream: S, peer: Peer)
+/// Serves one stream of MQTT bytes to its end; its CONNECT must be here by the deadline.
+pub(crate) async fn serve<S>(gate: Arc<Gate>, mut stream: S, peer: Peer, deadline: Instant)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Some(_place) = gate.addresses.enter(peer.address.ip()) else {
-        debug!(%peer, "refused: `broker.max_connections_per_address` is reached");
-        gate.stats.connections_refused.add(1);
-        return;
-    };
     // Boxed, since it needs more room than the connection's idle life, which lasts longer.
-    let accepted = Box::pin(handshake::run(&gate, &mut stream, &peer)).await;
+    let accepted = Box::pin(handshake::run(&gate, &mut stream, &peer, deadline)).await;
     let Some((client, inbound)) = accepted else {
         gate.stats.connections_refused.add(1);
         return;
@@ -228,7 +223,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output.clear();
         }
         match self.unsent.is_empty() {
-            true => Poll::Ready(Ok(())),
+            // What is not a bare socket may hold back the end of what it accepted.
+            true => Pin::new(&mut self.stream).poll_flush(context),
             false => Poll::Pending,
         }
     }

@@ -18,6 +18,7 @@ mod lock;
 mod message;
 pub mod packet;
 mod peer;
+mod proxy_protocol;
 mod publisher;
 mod registry;
 mod retained;
@@ -32,11 +33,17 @@ mod session_log;
 mod stats;
 mod subscriptions;
 mod system;
+mod tls;
 pub mod topic;
+mod websocket;
 
 pub use auth::{DeviceCredentials, Lookup, SecretDigest, secret_digest};
 pub use broker::{Broker, Parts, StartError};
 pub use config::{Config, ConfigError, Settings};
 pub use gate::IsTelemetry;
+pub use listener::{
+    Config as ListenerConfig, IdentityFrom, Kind as ListenerKind, Listening,
+    Settings as ListenerSettings,
+};
 pub use publisher::Publisher;
 pub use stats::{Counter, Stats};

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::Broker;
+use broker::{Broker, Listening};
 use ingest::alert::{LaneHandle, Pending, SystemClock};
 use ingest::prepare::Preparer;
 use ingest::rows;
@@ -86,7 +86,12 @@ impl App {
         })
     }
 
-    /// Where MQTT is spoken.
+    /// Every way in.
+    pub(crate) fn listeners(&self) -> &[Listening] {
+        self.broker.listeners()
+    }
+
+    /// Where plain MQTT is spoken, if it is anywhere.
     pub(crate) fn address(&self) -> SocketAddr {
         self.broker.address()
     }

@@ -53,7 +53,9 @@ fn found(settings: &Settings) -> Result<String, Failure> {
         file_or(settings.file.as_deref(), "defaults, no file"),
     );
     ok("data folder", format!("`{}`", display(&settings.data)));
-    ok("listener", format!("mqtt://{}", settings.broker.listen));
+    for listener in &settings.broker.listeners {
+        ok("listener", listener.listening().to_string());
+    }
     let access_rules = output::count(settings.access.rules() as u64, "rule");
     let file = file_or(settings.access.source(), "built in");
     ok("access rules", format!("{file}, {access_rules}"));

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use broker::{ListenerKind, Listening};
 use tokio::signal::unix::SignalKind;
 
 use super::options::{ConfigFile, Overrides};
@@ -73,10 +74,27 @@ pub(super) async fn signal() -> Result<(), Failure> {
 
 /// What is listening, where data goes, and what to try next.
 pub(super) fn banner(app: &App, data: &Path) -> String {
-    let address = app.address();
-    let port = match address.port() {
+    let listeners: String = app
+        .listeners()
+        .iter()
+        .map(|listener| {
+            let (scheme, address) = (listener.kind.scheme(), listener.address);
+            format!("  {scheme:<8} {address}{}  (3.1.1 and 5)\n", listener.path)
+        })
+        .collect();
+    let port = match app.address().port() {
         1883 => String::new(),
         port => format!(" -p {port}"),
+    };
+    let is_plain = |listener: &Listening| listener.kind == ListenerKind::Tcp;
+    let first_steps = match app.listeners().iter().any(is_plain) {
+        true => format!(
+            "  try      mosquitto_pub{port} -q 1 -t devices/boiler-1/telemetry -m \
+             '{{\"temperature\": 71.5}}'
+           millrace watch{port}\n"
+        ),
+        // Certificates and names are the user's own: there is no command that would work as it stands.
+        false => String::new(),
     };
     let absent = match app.store_is_reached() {
         true => "",
@@ -84,12 +102,9 @@ pub(super) fn banner(app: &App, data: &Path) -> String {
     };
     format!(
         "millrace {version} is up
-  mqtt     {address}  (3.1.1 and 5)
-  data     {data}
+{listeners}  data     {data}
   rows     {store}{absent}
-  try      mosquitto_pub{port} -q 1 -t devices/boiler-1/telemetry -m '{{\"temperature\": 71.5}}'
-           millrace watch{port}
-",
+{first_steps}",
         version = env!("CARGO_PKG_VERSION"),
         data = data.display(),
         store = app.store(),

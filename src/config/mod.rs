@@ -57,8 +57,16 @@ impl Default for Config {
     }
 }
 
-/// Keys that hold paths: written in a file, they start from the file's folder.
-const PATH_KEYS: [&str; 4] = ["data", "broker.acl.file", "ingest.devices", "alerts.rules"];
+/// Keys that hold paths: written in a file, they start from the file's folder. `*` stands for each element of an array.
+const PATH_KEYS: [&str; 7] = [
+    "data",
+    "broker.acl.file",
+    "ingest.devices",
+    "alerts.rules",
+    "broker.listener.*.certificate",
+    "broker.listener.*.key",
+    "broker.listener.*.client_ca",
+];
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, Default)]
@@ -164,20 +172,28 @@ fn read_values(document: &Document) -> (Option<Table>, Vec<Problem>) {
 }
 
 fn resolve_path(values: &mut Table, key: &str, folder: &Path) {
-    let mut parts: Vec<_> = key.split('.').collect();
-    let Some(last) = parts.pop() else { return };
-    let mut table = values;
-    for part in parts {
-        let Some(Value::Table(inner)) = table.get_mut(part) else {
-            return;
-        };
-        table = inner;
+    let (part, rest) = key.split_once('.').unwrap_or((key, ""));
+    if let Some(value) = values.get_mut(part) {
+        resolve_path_in(value, rest, folder);
     }
-    if let Some(Value::String(path)) = table.get_mut(last)
-        && !path.is_empty()
-    {
+}
+
+/// `rest` is what is left of the key below `value`.
+fn resolve_path_in(value: &mut Value, rest: &str, folder: &Path) {
+    match value {
+        Value::Table(table) => resolve_path(table, rest, folder),
+        Value::Array(elements) => {
+            if let Some(rest) = rest.strip_prefix("*.") {
+                for element in elements {
+                    resolve_path_in(element, rest, folder);
+                }
+            }
+        }
         // An absolute path stays as it is.
-        *path = folder.join(&*path).display().to_string();
+        Value::String(path) if rest.is_empty() && !path.is_empty() => {
+            *path = folder.join(&*path).display().to_string();
+        }
+        _ => {}
     }
 }
 

@@ -106,7 +106,17 @@ impl Origins<'_> {
 
     /// A file that a key names and that cannot be read: both are told.
     fn unreadable(&self, key: &str, error: &(dyn Error + 'static)) -> Problem {
-        let mut problem = self.problem(key, error.to_string(), None);
+        self.caused(key, error, None)
+    }
+
+    /// A wrong value, with what it was that went wrong with it.
+    pub(super) fn caused(
+        &self,
+        key: &str,
+        error: &(dyn Error + 'static),
+        hint: Option<String>,
+    ) -> Problem {
+        let mut problem = self.problem(key, error.to_string(), hint);
         let mut source = error.source();
         while let Some(cause) = source {
             problem = problem.cause(cause.to_string());

@@ -105,7 +105,7 @@ fn log(config: &Config, origins: &Origins<'_>) -> Checked<EnvFilter> {
 fn broker(config: &Config, origins: &Origins<'_>) -> Checked<broker::Settings> {
     config.broker.validate().map_err(|error| {
         let key = format!("broker.{}", error.key);
-        vec![origins.problem(&key, error.to_string(), error.hint)]
+        vec![origins.caused(&key, &error, error.hint.clone())]
     })
 }
 

@@ -47,16 +47,18 @@ impl Config {
             .is_some_and(|file| file.as_os_str().is_empty())
         {
             return Err(ConfigError {
-                key: "acl.file",
+                key: "acl.file".into(),
                 problem: "is empty".into(),
                 hint: Some("name a file, or leave the key out".into()),
+                source: None,
             });
         }
         if !(RELOAD_INTERVAL_MIN..=RELOAD_INTERVAL_MAX).contains(&self.reload_interval) {
             return Err(ConfigError {
-                key: "acl.reload_interval",
+                key: "acl.reload_interval".into(),
                 problem: "must lie between 10ms and 1h".into(),
                 hint: None,
+                source: None,
             });
         }
         Ok(Settings {

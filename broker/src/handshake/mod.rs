@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::client::Client;
@@ -39,9 +40,10 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     gate: &Arc<Gate>,
     stream: &mut S,
     peer: &Peer,
+    deadline: Instant,
 ) -> Option<(Client, Vec<u8>)> {
     let received = tokio::select! {
-        received = tokio::time::timeout(gate.settings.connect_timeout, read_connect(gate, stream)) => received,
+        received = timeout_at(deadline, read_connect(gate, stream)) => received,
         () = gate.stop.cancelled() => return None,
     };
     let admitted =
@@ -77,7 +79,10 @@ async fn welcome<S: AsyncWrite + Unpin>(
         client.session.close(ReasonCode::ServerShuttingDown);
     }
     // A client that does not take these few bytes at once is not there.
-    let sent = tokio::time::timeout(gate.settings.connect_timeout, stream.write_all(answer));
+    let sent = tokio::time::timeout(gate.settings.connect_timeout, async {
+        stream.write_all(answer).await?;
+        stream.flush().await
+    });
     sent.await.ok()?.ok()?;
     gate.stats.connections_accepted.add(1);
     Some(())

@@ -9,9 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
-use crate::connection;
+use super::{Settings, open};
 use crate::gate::Gate;
-use crate::peer::Peer;
 
 /// Connections that may wait to be accepted; a reconnect storm fills it in milliseconds. The kernel caps it at its own limit.
 const BACKLOG: i32 = 4_096;
@@ -19,7 +18,7 @@ const BACKLOG: i32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Binds the listener; port 0 takes a free one.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -33,7 +32,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts until the gate stops.
-pub(crate) async fn accept(gate: Arc<Gate>, listener: TcpListener) {
+pub(super) async fn accept(gate: Arc<Gate>, listener: TcpListener, settings: Arc<Settings>) {
     let stop = gate.stop.clone();
     loop {
         let accepted = tokio::select! {
@@ -42,7 +41,7 @@ pub(crate) async fn accept(gate: Arc<Gate>, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                admit(&gate, stream, peer);
+                admit(&gate, stream, peer, &settings);
                 if let Some(pause) = gate.connect_pause() {
                     // The others wait in the kernel's queue, in their order.
                     tokio::time::sleep(pause).await;
@@ -59,7 +58,7 @@ pub(crate) async fn accept(gate: Arc<Gate>, listener: TcpListener) {
     }
 }
 
-fn admit(gate: &Arc<Gate>, stream: TcpStream, peer: SocketAddr) {
+fn admit(gate: &Arc<Gate>, stream: TcpStream, peer: SocketAddr, settings: &Arc<Settings>) {
     if gate.stats.connections.get() >= gate.settings.max_connections as u64 {
         gate.stats.connections_refused.add(1);
         debug!(%peer, "refused: `broker.max_connections` is reached");
@@ -73,10 +72,11 @@ fn admit(gate: &Arc<Gate>, stream: TcpStream, peer: SocketAddr) {
         .connections_max
         .raise(gate.stats.connections.get());
     let task_gate = Arc::clone(gate);
+    let settings = Arc::clone(settings);
     gate.tasks.spawn(async move {
         // Declared first so that it is dropped last: also a panic in this task gives the place back.
         let _place = Place(Arc::clone(&task_gate));
-        connection::serve(task_gate, stream, Peer::at(peer)).await;
+        open::serve(task_gate, stream, peer, settings).await;
     });
 }
 
