@@ -1,0 +1,337 @@
+//! Sessions, wills, flow control: what lasts longer than a packet.
+
+use super::{both, v5};
+use crate::both::{connect, delivery};
+
+#[test]
+fn what_is_published_while_a_client_is_away_waits_for_it() {
+    both(connect::QUEUED_WHILE_AWAY);
+    // QoS 0 does not wait; what waits keeps its order, over several filters too.
+    both(
+        r##"
+        a kept
+        a subscribe "t/#" 01
+        a subscribe "u" 02
+        a disconnect
+        p connect
+        p> 32 [ "t/1" 0001 {} '1' ] 30 [ "t/1" {} 'lost' ] 34 [ "u" 0002 {} '2' ]
+        p< 40 [ 0001 ]
+        p< 50 [ 0002 ]
+        p> 62 [ 0002 ]
+        p< 70 [ 0002 ]
+        p> 32 [ "t/2" 0003 {} '3' ]
+        p< 40 [ 0003 ]
+        a resume
+        a gathers 32 [ "t/1" $one {} '1' ] | 34 [ "u" $two {} '2' ] | 32 [ "t/2" $three {} '3' ]
+        a served
+        "##,
+    );
+}
+
+#[test]
+fn a_session_of_one_version_is_resumed_in_the_other() {
+    v5(r#"
+        a kept
+        a subscribe "t" 01
+        a disconnect
+        p connect
+        p> 32 [ "t" 0001 [ 26 "k" "v" ] '1' ]
+        p< 40 [ 0001 ]
+        # The properties stay behind; a 3.1.1 client has no place for them.
+        a open
+        a> 10 [ "MQTT" 04 00 0000 "a" ]
+        a< 20 [ 01 00 ]
+        a< 32 [ "t" $one '1' ]
+        a> 40 [ $one ]
+        a> E0 []
+        a< closed
+        p> 32 [ "t" 0002 [ 26 "k" "v" ] '2' ]
+        p< 40 [ 0002 ]
+        a resume
+        a< 32 [ "t" $two [ 26 "k" "v" ] '2' ]
+    "#);
+}
+
+#[test]
+fn a_zero_length_client_id_is_given_one() {
+    v5(r#"
+        a open
+        a> 10 [ "MQTT" 05 02 0000 [] "" ]
+        a< 20 [ 00 00 [ * 12 00 ? 'millrace-' * ] ]
+        a served
+        # Without clean start too: it is new, so there is nothing to resume.
+        b open
+        b> 10 [ "MQTT" 05 00 0000 [ 11 00000064 ] "" ]
+        b< 20 [ 00 00 [ * 12 00 ? 'millrace-' * ] ]
+        b served
+        # Who brings one is not told another.
+        c open
+        c> 10 [ "MQTT" 05 02 0000 [] "c" ]
+        c accepted without 12
+    "#);
+}
+
+#[test]
+fn a_session_ends_when_its_expiry_has_passed_and_not_before() {
+    v5(r#"
+        a open
+        a> 10 [ "MQTT" 05 02 0000 [ 11 00000002 ] "a" ]
+        a accepted
+        a subscribe "t" 01
+        a disconnect
+        pass 500
+        a resume
+        # This connection asked for 100 seconds; DISCONNECT makes it one.
+        a> E0 [ 00 [ 11 00000001 ] ]
+        a< closed
+        pass 3200
+        a kept
+        a served
+        # 0 with DISCONNECT: at once.
+        a> E0 [ 00 [ 11 00000000 ] ]
+        a< closed
+        a kept
+    "#);
+}
+
+#[test]
+fn an_expiry_of_zero_cannot_be_raised_at_the_end() {
+    v5(r#"
+        a connect
+        a> E0 [ 00 [ 11 00000001 ] ]
+        a fails 82
+    "#);
+}
+
+#[test]
+fn a_will_waits_for_its_delay() {
+    v5(r#"
+        s connect
+        s subscribe "w" 00
+        a open
+        a> 10 [ "MQTT" 05 06 0000 [ 11 00000064 ] "a" [ 18 00000001 ] "w" "late" ]
+        a accepted
+        a drop
+        s served
+        s< 30 [ "w" [] 'late' ]
+        # A new connection of a clean start ends the session, and with it the wait.
+        b open
+        b> 10 [ "MQTT" 05 06 0000 [ 11 00000064 ] "b" [ 18 000000FF ] "w" "session ended" ]
+        b accepted
+        b drop
+        b connect
+        s< 30 [ "w" [] 'session ended' ]
+        # Resumed in time: nothing is published, then or later.
+        c open
+        c> 10 [ "MQTT" 05 06 0000 [ 11 00000064 ] "c" [ 18 00000001 ] "w" "cancelled" ]
+        c accepted
+        c drop
+        c resume
+        pass 2200
+        p connect
+        p> 30 [ "w" [] 'marker' ]
+        s< 30 [ "w" [] 'marker' ]
+        c served
+    "#);
+}
+
+#[test]
+fn a_take_over_publishes_the_will_of_who_is_gone() {
+    both(
+        r#"
+        s connect
+        s subscribe "w" 00
+        a open
+        a> 10 [ "MQTT" % 06 0000 {} "a" {} "w" "taken over" ]
+        a accepted
+        a' connect
+        a fails 8E
+        s< 30 [ "w" {} 'taken over' ]
+        a' served
+        "#,
+    );
+}
+
+#[test]
+fn a_take_over_hands_the_session_on() {
+    both(
+        r#"
+        a kept
+        a subscribe "t" 02
+        p connect
+        p> 32 [ "t" 0001 {} '1' ] 34 [ "t" 0002 {} '2' ]
+        a< 32 [ "t" $one {} '1' ]
+        a< 34 [ "t" $two {} '2' ]
+        a> 50 [ $two ]
+        a< 62 [ $two ]
+        a' resume
+        a fails 8E
+        a'< 3A [ "t" $one {} '1' ]
+        a'< 62 [ $two ]
+        a'> 40 [ $one ] 70 [ $two ]
+        a' served
+        "#,
+    );
+}
+
+#[test]
+fn every_acknowledgement_may_be_lost() {
+    both(delivery::QOS_1_SENDER);
+    both(delivery::QOS_2_SENDER);
+    both(delivery::QOS_2_RECEIVER);
+    both(delivery::QOS_2_TELEMETRY);
+}
+
+/// Order over all states: PUBREL for what is past PUBREC, PUBLISH for the rest, then what is new.
+#[test]
+fn redelivery_keeps_the_order_of_the_first_delivery() {
+    both(delivery::RESENT_IN_ORDER);
+    both(
+        r#"
+        s kept
+        s subscribe "t" 02
+        a connect
+        a> 34 [ "t" 0001 {} '1' ] 34 [ "t" 0002 {} '2' ] 34 [ "t" 0003 {} '3' ]
+        s< 34 [ "t" $one {} '1' ]
+        s< 34 [ "t" $two {} '2' ]
+        s< 34 [ "t" $three {} '3' ]
+        s> 50 [ $one ]
+        s< 62 [ $one ]
+        s drop
+        a> 34 [ "t" 0004 {} '4' ]
+        a< 50 [ 0001 ]
+        a< 50 [ 0002 ]
+        a< 50 [ 0003 ]
+        a< 50 [ 0004 ]
+        s resume
+        s< 62 [ $one ]
+        s< 3C [ "t" $two {} '2' ]
+        s< 3C [ "t" $three {} '3' ]
+        s< 34 [ "t" $four {} '4' ]
+        s> 70 [ $one ] 50 [ $two ] 50 [ $three ] 50 [ $four ]
+        s< 62 [ $two ]
+        s< 62 [ $three ]
+        s< 62 [ $four ]
+        s> 70 [ $two ] 70 [ $three ] 70 [ $four ]
+        s served
+        "#,
+    );
+}
+
+#[test]
+fn a_kept_session_survives_a_restart() {
+    both(
+        r#"
+        a kept
+        a subscribe "t" 02
+        b connect
+        b> 32 [ "t" 0001 {} '1' ] 34 [ "t" 0002 {} '2' ]
+        a< 32 [ "t" $one {} '1' ]
+        a< 34 [ "t" $two {} '2' ]
+        a> 50 [ $two ]
+        a< 62 [ $two ]
+        a drop
+        b> 32 [ "t" 0003 {} '3' ]
+        b< 40 [ 0001 ]
+        b< 50 [ 0002 ]
+        b< 40 [ 0003 ]
+        stop
+        start
+        a resume
+        a< 3A [ "t" $one {} '1' ]
+        a< 62 [ $two ]
+        a< 32 [ "t" $three {} '3' ]
+        "#,
+    );
+}
+
+#[test]
+fn the_server_says_when_it_ends() {
+    both(
+        r#"
+        a connect
+        b kept
+        stop
+        a fails 8B
+        b fails 8B
+        start
+        b resume
+        "#,
+    );
+}
+
+#[test]
+fn a_client_gets_no_more_than_it_takes_at_a_time() {
+    v5(r#"
+        s open
+        s> 10 [ "MQTT" 05 00 0000 [ 11 00000064 21 0001 ] "s" ]
+        s accepted
+        s subscribe "t" 02
+        p connect
+        p> 34 [ "t" 0001 [] '1' ] 32 [ "t" 0002 [] '2' ] 30 [ "t" [] '0' ]
+        s< 34 [ "t" $one [] '1' ]
+        s served
+        # After a reconnect the quota counts what is in flight already.
+        s drop
+        s open
+        s> 10 [ "MQTT" 05 00 0000 [ 11 00000064 21 0001 ] "s" ]
+        s< 20 [ 01 00 [ * ] ]
+        s< 3C [ "t" $one [] '1' ]
+        s served
+        s> 50 [ $one ]
+        s< 62 [ $one ]
+        s served
+        s> 70 [ $one ]
+        s< 32 [ "t" $two [] '2' ]
+    "#);
+}
+
+#[test]
+fn the_server_takes_no_more_than_it_said() {
+    v5(r#"
+        config receive_maximum = 2
+        a open
+        a> 10 [ "MQTT" 05 02 0000 [] "a" ]
+        a< 20 [ 00 00 [ * 21 0002 * ] ]
+        # QoS 1 is acknowledged at once, so any number is fine; open QoS 2 handshakes are what counts.
+        a> 32 [ "t" 0001 [] 'x' ] 34 [ "t" 0002 [] 'x' ]
+        a< 40 [ 0001 ]
+        a< 50 [ 0002 ]
+        a> 34 [ "t" 0003 [] 'x' ]
+        a< 50 [ 0003 ]
+        a> 34 [ "t" 0004 [] 'x' ]
+        a fails 93
+    "#);
+}
+
+/// Told in CONNACK, and enforced instead of what the client asked for.
+#[test]
+fn the_server_may_shorten_the_keep_alive() {
+    v5(r#"
+        config max_keep_alive = "1s"
+        a open
+        a> 10 [ "MQTT" 05 02 003C [] "a" ]
+        a< 20 [ 00 00 [ * 13 0001 * ] ]
+        b open
+        b> 10 [ "MQTT" 05 02 0000 [] "b" ]
+        b< 20 [ 00 00 [ * 13 0001 * ] ]
+        a fails 8D
+        b fails 8D
+        c open
+        c> 10 [ "MQTT" 05 02 0001 [] "c" ]
+        c accepted without 13
+    "#);
+}
+
+#[test]
+fn a_shorter_session_expiry_is_told() {
+    v5(r#"
+        config max_session_expiry = "1h"
+        a open
+        a> 10 [ "MQTT" 05 00 0000 [ 11 FFFFFFFF ] "a" ]
+        a< 20 [ 00 00 [ * 11 00000E10 * ] ]
+        b open
+        b> 10 [ "MQTT" 05 00 0000 [ 11 00000064 ] "b" ]
+        b accepted without 11
+    "#);
+}
