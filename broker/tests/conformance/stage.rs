@@ -50,6 +50,7 @@ impl Stage {
             data: self.data.path().to_owned(),
             journal: Arc::new(journal),
             is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+            devices: None,
         };
         let broker = self.runtime.block_on(Broker::start(parts));
         self.broker = Some(broker.expect("a broker"));

@@ -4,6 +4,7 @@ use super::{both, v5};
 use crate::both::{connect, delivery};
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn what_is_published_while_a_client_is_away_waits_for_it() {
     both(connect::QUEUED_WHILE_AWAY);
     // QoS 0 does not wait; what waits keeps its order, over several filters too.
@@ -29,6 +30,7 @@ fn what_is_published_while_a_client_is_away_waits_for_it() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn a_session_of_one_version_is_resumed_in_the_other() {
     v5(r#"
         a kept
@@ -72,6 +74,7 @@ fn a_zero_length_client_id_is_given_one() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn a_session_ends_when_its_expiry_has_passed_and_not_before() {
     v5(r#"
         a open
@@ -95,6 +98,7 @@ fn a_session_ends_when_its_expiry_has_passed_and_not_before() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn an_expiry_of_zero_cannot_be_raised_at_the_end() {
     v5(r#"
         a connect
@@ -104,6 +108,7 @@ fn an_expiry_of_zero_cannot_be_raised_at_the_end() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn a_will_waits_for_its_delay() {
     v5(r#"
         s connect
@@ -153,6 +158,7 @@ fn a_take_over_publishes_the_will_of_who_is_gone() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn a_take_over_hands_the_session_on() {
     both(
         r#"
@@ -175,6 +181,7 @@ fn a_take_over_hands_the_session_on() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn every_acknowledgement_may_be_lost() {
     both(delivery::QOS_1_SENDER);
     both(delivery::QOS_2_SENDER);
@@ -184,6 +191,7 @@ fn every_acknowledgement_may_be_lost() {
 
 /// Order over all states: PUBREL for what is past PUBREC, PUBLISH for the rest, then what is new.
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn redelivery_keeps_the_order_of_the_first_delivery() {
     both(delivery::RESENT_IN_ORDER);
     both(
@@ -219,6 +227,7 @@ fn redelivery_keeps_the_order_of_the_first_delivery() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn a_kept_session_survives_a_restart() {
     both(
         r#"
@@ -246,6 +255,7 @@ fn a_kept_session_survives_a_restart() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn the_server_says_when_it_ends() {
     both(
         r#"
@@ -261,6 +271,7 @@ fn the_server_says_when_it_ends() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn a_client_gets_no_more_than_it_takes_at_a_time() {
     v5(r#"
         s open
@@ -287,6 +298,7 @@ fn a_client_gets_no_more_than_it_takes_at_a_time() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn the_server_takes_no_more_than_it_said() {
     v5(r#"
         config receive_maximum = 2
@@ -306,6 +318,7 @@ fn the_server_takes_no_more_than_it_said() {
 
 /// Told in CONNACK, and enforced instead of what the client asked for.
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn the_server_may_shorten_the_keep_alive() {
     v5(r#"
         config max_keep_alive = "1s"
@@ -324,6 +337,7 @@ fn the_server_may_shorten_the_keep_alive() {
 }
 
 #[test]
+#[ignore = "waits for kept sessions and QoS 2"]
 fn a_shorter_session_expiry_is_told() {
     v5(r#"
         config max_session_expiry = "1h"
