@@ -12,15 +12,15 @@ use tracing::{info, warn};
 use crate::access;
 use crate::auth::{DeviceCredentials, recheck};
 use crate::config::Settings;
-use crate::gate::{Gate, IsTelemetry, unix_seconds};
+use crate::gate::{Gate, IsTelemetry};
 use crate::listener::{Bound, Kind, Listening};
 use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
 use crate::stats::Stats;
 use crate::{retained, router, session_log, system, tls};
 
-/// How often silent clients are looked for; keep-alive counts whole seconds.
-const KEEP_ALIVE_TICK: Duration = Duration::from_secs(1);
+/// How often silent clients, delayed wills and expired sessions are looked for; all of them count whole seconds.
+const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -83,7 +83,7 @@ impl Broker {
         if !encrypted.is_empty() {
             gate.tasks.spawn(tls::watch(encrypted, gate.stop.clone()));
         }
-        gate.tasks.spawn(watch_keep_alive(Arc::clone(&gate)));
+        gate.tasks.spawn(watch_time(Arc::clone(&gate)));
         gate.tasks.spawn(recheck::run(Arc::clone(&gate)));
         if let Some(interval) = gate.settings.sys_interval {
             gate.tasks
@@ -120,7 +120,7 @@ impl Broker {
     pub fn disconnect_user(&self, user: &str, reason: ReasonCode) -> usize {
         self.gate
             .registry
-            .close_where(reason, |session| &*session.identity.user == user)
+            .close_where(reason, |session| &*session.identity().user == user)
     }
 
     /// Stops accepting and lets every connection send what it owes (acknowledgements of what the journal holds) and say
@@ -150,14 +150,11 @@ impl Broker {
     }
 }
 
-async fn watch_keep_alive(gate: Arc<Gate>) {
-    let mut tick = tokio::time::interval(KEEP_ALIVE_TICK);
+async fn watch_time(gate: Arc<Gate>) {
+    let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            _ = tick.tick() => {
-                gate.registry.close_overdue(gate.seconds());
-                gate.registry.close_expired(unix_seconds());
-            }
+            _ = tick.tick() => gate.registry.tick(&gate),
             () = gate.stop.cancelled() => return,
         }
     }

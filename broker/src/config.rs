@@ -41,11 +41,11 @@ pub struct Config {
     pub max_publish_rate: u32,
     /// Bytes of one client in a second; beyond, it is read more slowly. 0: no limit.
     pub max_receive_rate: ByteSize,
-    /// QoS 1 publishes of one client that may wait for their acknowledgement.
+    /// QoS 1 and 2 publishes of one client that may wait for their acknowledgement.
     pub receive_maximum: u16,
     /// Topic aliases a client may use (MQTT 5).
     pub topic_alias_maximum: u16,
-    /// QoS 1 messages to one client that may wait for its acknowledgement.
+    /// QoS 1 and 2 messages to one client that may wait for its acknowledgement.
     pub max_inflight: u16,
     /// Messages that may queue for one client before further ones are dropped (and counted).
     pub max_queued_messages: usize,
@@ -56,6 +56,14 @@ pub struct Config {
     pub sys_interval: Duration,
     /// Subscriptions of one client.
     pub max_subscriptions: usize,
+    /// Sessions kept for clients that are not connected; a further one ends with its connection.
+    pub max_sessions: usize,
+    /// The longest that a session is kept for a client that is not connected.
+    #[serde(with = "humantime_serde")]
+    pub max_session_expiry: Duration,
+    /// The longest keep-alive, also for clients that ask for none; MQTT 5 clients are told. `None`: as the client asks.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub max_keep_alive: Option<Duration>,
     /// Retained messages kept.
     pub max_retained_messages: usize,
     /// Bytes of retained messages kept (topics and payloads).
@@ -89,6 +97,9 @@ impl Default for Config {
             max_queued_bytes: ByteSize::mb(16),
             sys_interval: Duration::from_secs(10),
             max_subscriptions: 1_000,
+            max_sessions: 100_000,
+            max_session_expiry: Duration::from_secs(7 * 24 * 60 * 60),
+            max_keep_alive: None,
             max_retained_messages: 1_000_000,
             max_retained_bytes: ByteSize::mb(256),
             acl: access::Config::default(),
@@ -129,6 +140,11 @@ pub struct Settings {
     /// `None`: never.
     pub sys_interval: Option<Duration>,
     pub max_subscriptions: usize,
+    pub max_sessions: usize,
+    /// Below `u32::MAX`, which means "never" on the wire.
+    pub max_session_expiry_seconds: u32,
+    /// Seconds.
+    pub max_keep_alive: Option<u16>,
     pub max_retained_messages: usize,
     pub max_retained_bytes: usize,
     pub acl: access::Settings,
@@ -140,6 +156,8 @@ const MAX_PACKET_BYTES_MIN: u64 = 1_024;
 const SYS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// Filters are walked level by level by recursion, and a stack that runs out takes the process with it.
 const TOPIC_LEVELS_MAX: usize = 1_000;
+/// One more means "never" on the wire.
+const SESSION_EXPIRY_SECONDS_MAX: u32 = u32::MAX - 1;
 /// MQTT cannot express a larger packet.
 const MAX_PACKET_BYTES_MAX: u64 = 268_435_460;
 
@@ -173,6 +191,16 @@ impl Config {
         if self.connect_timeout.is_zero() {
             return Err(out_of_range("connect_timeout", "1ms", "any longer time"));
         }
+        let expiry = self.max_session_expiry.as_secs();
+        let Ok(max_session_expiry_seconds @ 0..=SESSION_EXPIRY_SECONDS_MAX) = u32::try_from(expiry)
+        else {
+            return Err(out_of_range("max_session_expiry", "0s", "136years"));
+        };
+        let max_keep_alive = match self.max_keep_alive.map(|longest| longest.as_secs()) {
+            None => None,
+            Some(seconds @ 1..=0xFFFF) => Some(seconds as u16),
+            Some(_) => return Err(out_of_range("max_keep_alive", "1s", "65535s")),
+        };
         Ok(Settings {
             listeners,
             max_connections: self.max_connections,
@@ -199,6 +227,9 @@ impl Config {
             max_queued_bytes: self.max_queued_bytes.as_u64() as usize,
             sys_interval: (!self.sys_interval.is_zero()).then_some(self.sys_interval),
             max_subscriptions: self.max_subscriptions,
+            max_sessions: self.max_sessions,
+            max_session_expiry_seconds,
+            max_keep_alive,
             max_retained_messages: self.max_retained_messages,
             max_retained_bytes: self.max_retained_bytes.as_u64() as usize,
             acl: self.acl.validate()?,

@@ -5,10 +5,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use journal::Journal;
+use journal::{Journal, Position};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,7 @@ use crate::packet::Qos;
 use crate::registry::Registry;
 use crate::retained::{self, Retained};
 use crate::router::{self, Busy, Router};
+use crate::session::{QueueLimits, Session};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
 use crate::system::System;
@@ -55,9 +56,19 @@ pub(crate) struct Gate {
     pub(crate) tasks: TaskTracker,
     pub(crate) runtime: Handle,
     pub(crate) sessions_created: AtomicU64,
+    pub(crate) ids_assigned: AtomicU64,
+    /// Microseconds since 1970.
+    pub(crate) started_at: i64,
     pub(crate) started: Instant,
+    /// By how much a test has moved the clock.
+    #[cfg(test)]
+    pub(crate) skipped_seconds: std::sync::atomic::AtomicU32,
 }
 
+/// How often a wait for the disk looks whether the process stops.
+const DURABLE_RECHECK: Duration = Duration::from_secs(1);
+/// Ids given by the gate begin with it.
+const ASSIGNED_PREFIX: &str = "millrace-";
 /// The publisher number of messages that Millrace itself publishes; sessions count from 1.
 pub(crate) const OWN_PUBLISHER: u64 = 0;
 
@@ -102,23 +113,58 @@ impl Gate {
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             sessions_created: AtomicU64::new(0),
+            ids_assigned: AtomicU64::new(0),
+            started_at: now_micros(),
             started: Instant::now(),
+            #[cfg(test)]
+            skipped_seconds: Default::default(),
         }))
     }
 
-    pub(crate) fn next_session_number(&self) -> u64 {
-        self.sessions_created.fetch_add(1, Ordering::Relaxed) + 1
+    /// A session with a number of its own, which nobody knows yet.
+    pub(crate) fn new_session(&self, client_id: &str) -> Session {
+        let number = self.sessions_created.fetch_add(1, Ordering::Relaxed) + 1;
+        let limits = QueueLimits {
+            messages: self.settings.max_queued_messages,
+            bytes: self.settings.max_queued_bytes,
+        };
+        Session::new(number, client_id, limits)
+    }
+
+    /// A client id for a client that brought none; never given twice, also not after a restart.
+    pub(crate) fn assigned_id(&self) -> String {
+        let number = self.ids_assigned.fetch_add(1, Ordering::Relaxed) + 1;
+        format!("{ASSIGNED_PREFIX}{:x}-{number}", self.started_at)
+    }
+
+    /// Whether one more session may be kept without a connection; counted when not.
+    pub(crate) fn may_keep_session(&self) -> bool {
+        let may = self.stats.sessions_kept.get() < self.settings.max_sessions as u64;
+        if !may {
+            self.stats.sessions_refused.add(1);
+        }
+        may
     }
 
     /// Whole seconds since the gate started: the clock of keep-alive.
     pub(crate) fn seconds(&self) -> u32 {
-        self.started.elapsed().as_secs() as u32
+        let seconds = self.started.elapsed().as_secs() as u32;
+        #[cfg(test)]
+        let seconds = seconds + self.skipped_seconds.load(Ordering::Relaxed);
+        seconds
     }
 
     /// One more connection was accepted; how long to wait before the next one.
     pub(crate) fn connect_pause(&self) -> Option<Duration> {
         let rate = self.connect_rate.as_ref()?;
         lock(rate).take(1, Instant::now())
+    }
+
+    /// Gate seconds at a time given in seconds since 1970; never before now.
+    pub(crate) fn seconds_at(&self, unix: u64) -> u32 {
+        let ahead = unix.saturating_sub(unix_seconds());
+        let at = u64::from(self.seconds()).saturating_add(ahead);
+        u32::try_from(at).unwrap_or(u32::MAX)
     }
 
     /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers have it, the router could
@@ -184,6 +230,18 @@ impl Gate {
     pub(crate) fn retained_matching(&self, filter: &str, visit: &mut dyn FnMut(&Arc<Message>)) {
         self.retained.matching(filter, visit);
         self.system.matching(filter, visit);
+    }
+
+    /// Wakes `waker` when everything before the position is durable, or no longer will be, for the rare case that it was appended
+    /// with another waker.
+    pub(crate) fn wake_when_durable(self: &Arc<Self>, position: Position, waker: &Waker) {
+        let (gate, waker) = (Arc::clone(self), waker.clone());
+        self.runtime.spawn_blocking(move || {
+            while !gate.ended.is_cancelled()
+                && gate.journal.wait_durable(position, DURABLE_RECHECK) == Ok(false)
+            {}
+            waker.wake();
+        });
     }
 
     /// Keeps the message as its topic's retained one; an empty payload clears it.

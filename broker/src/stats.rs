@@ -86,6 +86,20 @@ pub struct Stats {
     pub session_snapshots: Counter,
     /// Times the log of kept sessions was compacted.
     pub session_log_compactions: Counter,
+    /// QoS 0 copies dropped because their subscriber was not connected.
+    pub dropped_offline: Counter,
+    /// Copies dropped because the queue of a subscriber that was not connected was full.
+    pub dropped_offline_full: Counter,
+    /// PUBLISH and PUBREL packets sent again to clients that came back.
+    pub redelivered: Counter,
     /// Live subscriptions.
     pub subscriptions: Counter,
+    /// Sessions now, those of connected clients among them.
+    pub sessions: Counter,
+    /// Sessions now that are kept for a client that is not connected.
+    pub sessions_kept: Counter,
+    /// Kept sessions that ended because their client did not come back in time.
+    pub sessions_expired: Counter,
+    /// Sessions that ended with their connection, though they should have been kept, because of `max_sessions`.
+    pub sessions_refused: Counter,
 }

@@ -39,7 +39,7 @@ fn end_refused(gate: &Gate) {
     let ended = gate
         .registry
         .close_where(ReasonCode::NotAuthorized, |session| {
-            !gate.authenticator.is_still_good(&session.identity)
+            !gate.authenticator.is_still_good(&session.identity())
         });
     if ended > 0 {
         info!(

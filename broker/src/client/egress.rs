@@ -2,16 +2,15 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::SystemTime;
 
 use journal::Position;
 
-use super::{Ack, Client, End};
+use super::{Ack, AckKind, Client, End};
 use crate::connection::UNSENT_BYTES_MAX;
-use crate::packet::{Qos, ReasonCode, Version, encode};
-use crate::session::Delivery;
+use crate::packet::{Qos, ReasonCode, encode};
+use crate::session::{Delivery, InFlight, Outbound, Stage};
 
 impl Client {
     /// Appends to `out` what may leave now; true when more waits only for room in `out`.
@@ -36,7 +35,17 @@ impl Client {
         let durable = self.gate.journal.durable();
         let is_due = |ack: &Ack| ack.position == Position::ZERO || ack.position <= durable;
         while let Some(ack) = self.acks.pop_front_if(|ack| is_due(ack)) {
-            encode::puback(out, self.session.version, ack.packet_id, ack.reason);
+            let encode = match ack.kind {
+                AckKind::Puback => encode::puback,
+                AckKind::Pubrec => encode::pubrec,
+                AckKind::Pubrel => encode::pubrel,
+                AckKind::Pubcomp => encode::pubcomp,
+            };
+            encode(out, self.terms.version, ack.packet_id, ack.reason);
+            if ack.ends_exchange() {
+                // What an earlier connection began is finished here without having been counted.
+                self.unfinished = self.unfinished.saturating_sub(1);
+            }
         }
         if held_back {
             self.resume_keep_alive();
@@ -47,39 +56,87 @@ impl Client {
     }
 
     fn send_deliveries(&mut self, out: &mut Vec<u8>, waker: &Waker) -> bool {
-        // The session is a handle of its own, so that the queue can be read while the rest of `self` changes.
-        let session = Arc::clone(&self.session);
         let now = SystemTime::now();
-        session.with_outbound(waker, |outbound| {
+        self.session.with_outbound(waker, |outbound| {
             loop {
                 if out.len() > UNSENT_BYTES_MAX {
                     return true;
                 }
-                let inflight_free = self.inflight.len() < usize::from(self.terms.inflight_max);
-                match outbound.pop(inflight_free) {
-                    Some(delivery) => self.deliver(&delivery, now, out),
-                    None => return false,
+                if !self.send_one(outbound, now, out) {
+                    return false;
                 }
             }
         })
     }
 
-    fn deliver(&mut self, delivery: &Delivery, now: SystemTime, out: &mut Vec<u8>) {
-        let message = &*delivery.message;
+    /// Sends what is next: of the window what this connection has not sent yet, then the queue. False: nothing may leave now.
+    fn send_one(&self, outbound: &mut Outbound, now: SystemTime, out: &mut Vec<u8>) -> bool {
+        let inflight_max = usize::from(self.terms.inflight_max);
+        if let Some(entry) = outbound.window().unsent() {
+            // After a reconnect the window may be larger than what this connection takes; PUBREL is not counted: section 4.9.
+            let has_room = outbound.window().sent() < inflight_max;
+            if !has_room && matches!(entry.stage, Stage::Published(_)) {
+                return false;
+            }
+            match self.send_entry(entry, now, out) {
+                Ok(()) => outbound.mark_sent(),
+                Err(TooLarge) => outbound.drop_unsent(),
+            }
+            return true;
+        }
+        let Some(delivery) = outbound.pop(outbound.window().len() < inflight_max) else {
+            return false;
+        };
+        let Ok(expiry) = delivery.message.remaining_expiry(now) else {
+            self.gate.stats.dropped_expired.add(1);
+            return true;
+        };
+        match delivery.qos {
+            // Too large: counted, and [MQTT-3.1.2-25] has it as if it had been sent.
+            Qos::AtMostOnce => drop(self.send_publish(&delivery, expiry, None, out)),
+            _ => outbound.assign(delivery),
+        }
+        true
+    }
+
+    fn send_entry(
+        &self,
+        entry: &InFlight,
+        now: SystemTime,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TooLarge> {
         let stats = &self.gate.stats;
-        let Ok(message_expiry) = message.remaining_expiry(now) else {
-            stats.dropped_expired.add(1);
-            return;
-        };
-        let packet_id = match delivery.qos {
-            Qos::AtMostOnce => 0,
-            _ => self.free_packet_id(),
-        };
+        match &entry.stage {
+            Stage::Published(delivery) => {
+                // Its delivery has begun, so it is finished even when it has expired since: section 3.3.2.3.3.
+                let expiry = delivery.message.remaining_expiry(now).unwrap_or(Some(0));
+                self.send_publish(delivery, expiry, Some(entry), out)?;
+            }
+            Stage::Released => {
+                let version = self.terms.version;
+                encode::pubrel(out, version, entry.packet_id, ReasonCode::Success);
+            }
+        }
+        if entry.sent_before {
+            stats.redelivered.add(1);
+        }
+        Ok(())
+    }
+
+    fn send_publish(
+        &self,
+        delivery: &Delivery,
+        message_expiry: Option<u32>,
+        entry: Option<&InFlight>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TooLarge> {
+        let message = &*delivery.message;
         let identifier = delivery.identifier.map(NonZeroU32::get);
         let publish = encode::Publish {
+            dup: entry.is_some_and(|entry| entry.sent_before),
             qos: delivery.qos,
             retain: delivery.retain,
-            packet_id,
+            packet_id: entry.map_or(0, |entry| entry.packet_id),
             topic: &message.topic,
             message_expiry,
             subscription_ids: identifier.as_slice(),
@@ -87,59 +144,41 @@ impl Client {
             payload: &message.payload,
             ..encode::Publish::default()
         };
-        let version = self.session.version;
+        let version = self.terms.version;
         // [MQTT-3.1.2-24]
         let size_max = self
             .terms
             .max_packet_bytes
             .map_or(usize::MAX, |bytes| bytes as usize);
         if encode::publish_len(version, &publish) > size_max {
-            stats.dropped_too_large.add(1);
-            return;
+            self.gate.stats.dropped_too_large.add(1);
+            return Err(TooLarge);
         }
         encode::publish(out, version, &publish);
-        stats.delivered.add(1);
-        if delivery.qos != Qos::AtMostOnce {
-            self.last_packet_id = packet_id;
-            self.inflight.push_back(packet_id);
-        }
-    }
-
-    /// The next packet id that no unacknowledged delivery uses. There is one: `inflight_max` is below the number of ids.
-    fn free_packet_id(&self) -> u16 {
-        let mut id = self.last_packet_id;
-        loop {
-            id = id.checked_add(1).unwrap_or(1);
-            if !self.inflight.contains(&id) {
-                return id;
-            }
-        }
-    }
-
-    /// The client acknowledged a delivery. One it never got is ignored: MQTT names no answer to it.
-    pub(super) fn acknowledged(&mut self, packet_id: u16) {
-        if let Some(index) = self.inflight.iter().position(|id| *id == packet_id) {
-            self.inflight.remove(index);
-        }
-        if self.inflight.is_empty() {
-            release_capacity(&mut self.inflight);
-        }
+        self.gate.stats.delivered.add(1);
+        Ok(())
     }
 
     /// Queues an acknowledgement behind those of earlier publishes.
-    pub(super) fn acknowledge(&mut self, packet_id: u16, reason: ReasonCode, position: Position) {
+    pub(super) fn acknowledge(
+        &mut self,
+        kind: AckKind,
+        packet_id: u16,
+        reason: ReasonCode,
+        position: Position,
+    ) {
         self.acks.push_back(Ack {
+            kind,
             packet_id,
             reason,
             position,
         });
     }
-
-    /// SUBACK or UNSUBACK codes as the client's version has them.
-    pub(super) fn speaks_v5(&self) -> bool {
-        self.session.version == Version::V5
-    }
 }
+
+/// The client does not take packets of this size.
+#[derive(Debug)]
+struct TooLarge;
 
 /// A queue's buffer above this many entries is given back once it is empty, for the sake of idle connections.
 const KEPT_CAPACITY: usize = 8;

@@ -6,15 +6,15 @@ use std::task::Waker;
 
 use journal::{Position, Record, RecordBatch};
 
-use super::{Client, End, Parked, UNPLACED};
+use super::{Ack, AckKind, Client, End, Parked, UNPLACED};
 use crate::access::{Action, Decision};
 use crate::gate::now_micros;
 use crate::message::Message;
 use crate::packet::{
-    Frame, Packet, Publish, Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe,
-    encode, frame,
+    self, Disconnect, Frame, Packet, Publish, Qos, ReasonCode, RetainHandling, Subscribe,
+    Subscription, Unsubscribe, encode, frame,
 };
-use crate::session::Delivery;
+use crate::session::{Delivery, Held, Mismatch};
 use crate::subscriptions::Options;
 use crate::topic::Filter;
 
@@ -83,7 +83,7 @@ impl Client {
                     body,
                     length,
                 } => {
-                    let packet = Packet::decode(self.session.version, first_byte, &rest[body])?;
+                    let packet = Packet::decode(self.terms.version, first_byte, &rest[body])?;
                     self.handle(packet, intake)?;
                     *handled += length;
                 }
@@ -95,8 +95,17 @@ impl Client {
     fn handle(&mut self, packet: Packet<'_>, intake: &mut Intake<'_>) -> Result<(), End> {
         match packet {
             Packet::Publish(publish) => self.publish(&publish, intake),
-            Packet::PubAck(ack) => {
-                self.acknowledged(ack.packet_id);
+            Packet::PubAck(ack) => self
+                .session
+                .puback(ack.packet_id)
+                .map_err(|Mismatch| End::Refused(ReasonCode::ProtocolError)),
+            Packet::PubRec(ack) => self.pubrec(&ack),
+            Packet::PubRel(ack) => {
+                self.pubrel(&ack);
+                Ok(())
+            }
+            Packet::PubComp(ack) => {
+                self.session.completed(ack.packet_id);
                 Ok(())
             }
             Packet::Subscribe(subscribe) => self.subscribe(&subscribe, intake),
@@ -108,21 +117,60 @@ impl Client {
                 encode::pingresp(intake.out);
                 Ok(())
             }
-            Packet::Disconnect(disconnect) => Err(End::Disconnected {
-                // Only a normal disconnection takes the will back: [MQTT-3.14.4-3].
-                will: disconnect.reason != ReasonCode::Success,
-            }),
-            // QoS 2 is neither accepted nor sent, so there is nothing these could speak of.
-            Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) | Packet::Auth(_) => {
-                Err(End::Refused(ReasonCode::ProtocolError))
-            }
+            Packet::Disconnect(disconnect) => Err(self.disconnect(&disconnect)),
+            // Nobody gets in with an authentication method, so there is none to go on with.
+            Packet::Auth(_) => Err(End::Refused(ReasonCode::ProtocolError)),
         }
+    }
+
+    fn disconnect(&self, disconnect: &Disconnect<'_>) -> End {
+        match disconnect.session_expiry {
+            // Section 3.14.2.2.2: a session that was to end with its connection cannot be kept after all.
+            Some(1..) if !self.terms.kept => return End::Refused(ReasonCode::ProtocolError),
+            Some(seconds) => {
+                let granted = seconds.min(self.gate.settings.max_session_expiry_seconds);
+                self.session.set_expiry_seconds(granted);
+            }
+            None => {}
+        }
+        End::Disconnected {
+            // Only a normal disconnection takes the will back: [MQTT-3.14.4-3].
+            will: disconnect.reason != ReasonCode::Success,
+        }
+    }
+
+    /// The client has a QoS 2 delivery, or refuses it. Section 4.3.3.
+    fn pubrec(&mut self, ack: &packet::Ack<'_>) -> Result<(), End> {
+        if ack.reason.is_error() {
+            self.session.acknowledged(ack.packet_id);
+            return Ok(());
+        }
+        let found = self.session.received(ack.packet_id);
+        let reason = match found.map_err(|Mismatch| End::Refused(ReasonCode::ProtocolError))? {
+            true => ReasonCode::Success,
+            false => ReasonCode::PacketIdentifierNotFound,
+        };
+        self.acknowledge(AckKind::Pubrel, ack.packet_id, reason, Position::ZERO);
+        Ok(())
+    }
+
+    /// The client will not send a QoS 2 publish again. Section 4.3.3.
+    fn pubrel(&mut self, ack: &packet::Ack<'_>) {
+        let reason = match self.session.release(ack.packet_id) {
+            true => ReasonCode::Success,
+            false => ReasonCode::PacketIdentifierNotFound,
+        };
+        self.acknowledge(AckKind::Pubcomp, ack.packet_id, reason, Position::ZERO);
     }
 
     fn publish(&mut self, publish: &Publish<'_>, intake: &mut Intake<'_>) -> Result<(), End> {
         intake.received += 1;
-        if publish.qos == Qos::ExactlyOnce {
-            return Err(End::Refused(ReasonCode::QosNotSupported));
+        if publish.qos != Qos::AtMostOnce {
+            self.unfinished = self.unfinished.saturating_add(1);
+            // [MQTT-3.3.4-7]; 3.1.1 has no word about it, and such a client is not read further instead.
+            if self.speaks_v5() && self.unfinished > self.gate.settings.receive_maximum {
+                return Err(End::Refused(ReasonCode::ReceiveMaximumExceeded));
+            }
         }
         // Taken out for the time of this call, since the topic may be borrowed from it.
         let mut aliases = std::mem::take(&mut self.aliases);
@@ -151,6 +199,21 @@ impl Client {
             return self.refuse_publish(publish, reason);
         }
         let is_telemetry = (self.gate.is_telemetry)(topic);
+        if let Some(packet_id) = publish.packet_id {
+            let kind = ack_kind(publish.qos);
+            if kind == AckKind::Pubrec
+                && let Some(held) = self.session.hold(packet_id)
+            {
+                self.publish_again(held, intake.waker);
+                return Ok(());
+            }
+            let position = if is_telemetry {
+                UNPLACED
+            } else {
+                Position::ZERO
+            };
+            self.acknowledge(kind, packet_id, ReasonCode::Success, position);
+        }
         if is_telemetry {
             intake.batch.push(&Record {
                 received_at: intake.received_at,
@@ -158,18 +221,10 @@ impl Client {
                 packet_id: None,
                 content_type: publish.properties.content_type.unwrap_or_default(),
                 client_id: &self.session.client_id,
-                user: &self.session.identity.user,
+                user: &self.terms.identity.user,
                 topic,
                 payload: publish.payload,
             });
-        }
-        if let Some(packet_id) = publish.packet_id {
-            let position = if is_telemetry {
-                UNPLACED
-            } else {
-                Position::ZERO
-            };
-            self.acknowledge(packet_id, ReasonCode::Success, position);
         }
         let targets = self.gate.subscriptions.targets(topic);
         if !publish.retain && targets.is_empty() {
@@ -202,16 +257,36 @@ impl Client {
         (publish.payload.len() > settings.max_payload_bytes).then_some(ReasonCode::QuotaExceeded)
     }
 
+    /// A QoS 2 publish that was received before: it is answered, and nothing else happens.
+    fn publish_again(&mut self, held: Held, waker: &Waker) {
+        let Held {
+            packet_id,
+            journalled,
+        } = held;
+        let is_unplaced = |ack: &Ack| ack.position == UNPLACED && ack.packet_id == packet_id;
+        let position = match self.acks.iter().any(is_unplaced) {
+            true => UNPLACED,
+            false => journalled,
+        };
+        self.acknowledge(AckKind::Pubrec, packet_id, ReasonCode::Success, position);
+        if position != UNPLACED && position > self.gate.journal.durable() {
+            // The waker that was given with its record may be that of an earlier connection.
+            self.gate.wake_when_durable(position, waker);
+        }
+    }
+
     fn denies(&self, action: Action, topic: &str) -> bool {
-        let principal = self.session.principal();
-        self.gate.access.authorize(&principal, action, topic) == Decision::Deny
+        self.gate.access.authorize(&self.principal(), action, topic) == Decision::Deny
     }
 
     /// 3.1.1 has no way to refuse a publish but to close the connection: acknowledging it would be a lie. [MQTT-3.3.5-2] of 3.1.1.
     fn refuse_publish(&mut self, publish: &Publish<'_>, reason: ReasonCode) -> Result<(), End> {
         match publish.packet_id {
             _ if !self.speaks_v5() => return Err(End::Refused(reason)),
-            Some(packet_id) => self.acknowledge(packet_id, reason, Position::ZERO),
+            Some(packet_id) => {
+                let kind = ack_kind(publish.qos);
+                self.acknowledge(kind, packet_id, reason, Position::ZERO);
+            }
             None => {}
         }
         Ok(())
@@ -240,7 +315,7 @@ impl Client {
         }
         encode::suback(
             intake.out,
-            self.session.version,
+            self.terms.version,
             subscribe.packet_id,
             &reasons,
         );
@@ -261,7 +336,7 @@ impl Client {
         if let Some(reason) = self.refuse_filter(name, &filter) {
             return reason;
         }
-        let granted = subscription.qos.min(Qos::AtLeastOnce);
+        let granted = subscription.qos;
         let options = Options {
             qos: granted,
             no_local: subscription.no_local,
@@ -269,13 +344,7 @@ impl Client {
             identifier,
         };
         let gate = Arc::clone(&self.gate);
-        let (membership, new) =
-            gate.subscriptions
-                .subscribe(&gate.router, &filter, &self.session, options);
-        if new {
-            self.subscriptions.insert(name.into(), membership);
-            gate.stats.subscriptions.add(1);
-        }
+        let new = self.session.subscribe(&gate, name, &filter, options);
         let wants_retained = match subscription.retain_handling {
             // Section 4.8.2: a shared subscription gets no retained messages when it is made.
             _ if filter.share.is_some() => false,
@@ -299,7 +368,8 @@ impl Client {
         }
         match granted {
             Qos::AtMostOnce => ReasonCode::Success,
-            _ => ReasonCode::GrantedQos1,
+            Qos::AtLeastOnce => ReasonCode::GrantedQos1,
+            Qos::ExactlyOnce => ReasonCode::GrantedQos2,
         }
     }
 
@@ -309,52 +379,28 @@ impl Client {
             self.gate.stats.denied_subscriptions.add(1);
             return Some(ReasonCode::NotAuthorized);
         }
-        let at_limit = self.subscriptions.len() >= self.gate.settings.max_subscriptions;
-        (at_limit && !self.subscriptions.contains_key(name)).then_some(ReasonCode::QuotaExceeded)
+        let at_limit = self.session.subscription_count() >= self.gate.settings.max_subscriptions;
+        (at_limit && !self.session.holds_filter(name)).then_some(ReasonCode::QuotaExceeded)
     }
 
     fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>, out: &mut Vec<u8>) {
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in unsubscribe.filters.iter() {
-            let reason = match self.subscriptions.remove(filter) {
-                Some(membership) => {
-                    let gate = &self.gate;
-                    gate.subscriptions
-                        .unsubscribe(&gate.router, &membership, self.session.number);
-                    gate.stats.subscriptions.subtract(1);
-                    ReasonCode::Success
-                }
-                None => ReasonCode::NoSubscriptionExisted,
+            let reason = match self.session.unsubscribe(&self.gate, filter) {
+                true => ReasonCode::Success,
+                false => ReasonCode::NoSubscriptionExisted,
             };
             reasons.push(reason);
         }
-        encode::unsuback(out, self.session.version, unsubscribe.packet_id, &reasons);
+        encode::unsuback(out, self.terms.version, unsubscribe.packet_id, &reasons);
     }
+}
 
-    /// The will goes the way of a publish; nobody waits for an acknowledgement of it.
-    pub(super) fn publish_will(&self, will: Message) {
-        if self.denies(Action::Publish, &will.topic) {
-            self.gate.stats.denied.add(1);
-            return;
-        }
-        if (self.gate.is_telemetry)(&will.topic) {
-            let mut batch = RecordBatch::new();
-            batch.push(&Record {
-                received_at: now_micros(),
-                qos: will.qos as u8,
-                packet_id: None,
-                content_type: "",
-                client_id: &self.session.client_id,
-                user: &self.session.identity.user,
-                topic: &will.topic,
-                payload: &will.payload,
-            });
-            match self.gate.journal.append(&mut batch, Waker::noop()) {
-                Ok(_) => self.gate.stats.journalled.add(1),
-                Err(_) => self.gate.stats.dropped_journal_full.add(1),
-            }
-        }
-        self.gate.publish_own(will);
+/// How a publish of that QoS, which is not 0, is answered.
+fn ack_kind(qos: Qos) -> AckKind {
+    match qos {
+        Qos::ExactlyOnce => AckKind::Pubrec,
+        _ => AckKind::Puback,
     }
 }
 

@@ -1,8 +1,8 @@
 //! One connected client, without its socket: bytes in, bytes out.
 //!
-//! Owns: what MQTT remembers of a connection (aliases, packet ids, acknowledgements that wait for the disk, its will).
-//! Never: does I/O, so that a test can drive it with bytes. Invariants: acknowledgements leave in the order of their publishes,
-//! and that of a journalled publish never before the journal calls it durable.
+//! Owns: what MQTT remembers of a connection (aliases, acknowledgements that wait for the disk); what outlives it is the
+//! session's. Never: does I/O, so that a test can drive it with bytes. Invariants: acknowledgements leave in the order of their
+//! publishes, and that of a journalled publish never before the journal calls it durable.
 
 mod egress;
 mod ingress;
@@ -16,16 +16,15 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-use foldhash::HashMap;
 use journal::{AppendError, Position, RecordBatch};
 
-use crate::fanout;
+use crate::access::Principal;
+use crate::auth::Identity;
 use crate::gate::Gate;
 use crate::limits::Throttle;
 use crate::message::Message;
 use crate::packet::{DecodeError, ReasonCode, Version, encode};
-use crate::session::Session;
-use crate::subscriptions::{Kept, Membership};
+use crate::session::{Departure, Session};
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -63,19 +62,42 @@ impl From<DecodeError> for End {
 
 /// What a client's CONNECT set for the life of the connection.
 pub(crate) struct Terms {
+    pub(crate) version: Version,
+    pub(crate) identity: Arc<Identity>,
     /// Bytes of the largest packet the client takes; `None`: no limit.
     pub(crate) max_packet_bytes: Option<u32>,
-    /// QoS 1 messages that may wait for the client's acknowledgement.
+    /// QoS 1 and 2 messages that may wait for the client's acknowledgement.
     pub(crate) inflight_max: u16,
-    pub(crate) will: Option<Box<Message>>,
+    /// The CONNECT asked for a session that outlives the connection.
+    pub(crate) kept: bool,
 }
 
 /// An acknowledgement on its way to the client.
 struct Ack {
+    kind: AckKind,
     packet_id: u16,
     reason: ReasonCode,
     /// It leaves when everything before this position is durable.
     position: Position,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AckKind {
+    Puback,
+    Pubrec,
+    Pubrel,
+    Pubcomp,
+}
+
+impl Ack {
+    /// Whether the client may then send one more publish: section 4.9.
+    fn ends_exchange(&self) -> bool {
+        match self.kind {
+            AckKind::Puback | AckKind::Pubcomp => true,
+            AckKind::Pubrec => self.reason.is_error(),
+            AckKind::Pubrel => false,
+        }
+    }
 }
 
 /// Of an acknowledgement whose records have no position yet.
@@ -86,7 +108,7 @@ const UNPLACED: Position = Position(u64::MAX);
 struct Parked {
     /// Telemetry the journal could not take.
     batch: Option<RecordBatch>,
-    /// QoS 1 messages the router could not take.
+    /// QoS 1 and 2 messages the router could not take.
     messages: VecDeque<Arc<Message>>,
 }
 
@@ -94,14 +116,13 @@ pub(crate) struct Client {
     pub(crate) gate: Arc<Gate>,
     pub(crate) session: Arc<Session>,
     terms: Terms,
-    subscriptions: HashMap<Box<str>, Membership>,
     /// Topics by alias − 1, once the client uses aliases.
     aliases: Vec<Option<Box<str>>>,
     /// In the order of their publishes.
     acks: VecDeque<Ack>,
-    /// Packet ids of deliveries the client has not acknowledged yet; clients acknowledge in order, so the front is the usual hit.
-    inflight: VecDeque<u16>,
-    last_packet_id: u16,
+    /// Publishes received on this connection whose exchange has not ended yet.
+    unfinished: u16,
+    departure: Departure,
     parked: Option<Box<Parked>>,
     /// The last `receive` stopped for its batch's size; complete packets may wait.
     pub(crate) has_more_input: bool,
@@ -119,11 +140,10 @@ impl Client {
             gate,
             session,
             terms,
-            subscriptions: HashMap::default(),
             aliases: Vec::new(),
             acks: VecDeque::new(),
-            inflight: VecDeque::new(),
-            last_packet_id: 0,
+            unfinished: 0,
+            departure: Departure::default(),
             parked: None,
             has_more_input: false,
             closing: None,
@@ -132,12 +152,34 @@ impl Client {
         }
     }
 
+    /// Who is authorised when this client acts.
+    fn principal(&self) -> Principal<'_> {
+        Principal {
+            identity: &self.terms.identity,
+            client_id: &self.session.client_id,
+        }
+    }
+
+    fn speaks_v5(&self) -> bool {
+        self.terms.version == Version::V5
+    }
+
     /// Whether bytes from the client may be handled now; false while the journal or the router holds it back.
     pub(crate) fn may_receive(&self) -> bool {
         self.parked.is_none()
             && self.closing.is_none()
             && self.paused_until.is_none()
-            && self.acks.len() < usize::from(self.gate.settings.receive_maximum)
+            && self.acks.len() < self.acks_max()
+    }
+
+    /// Acknowledgements that may wait before nothing more is read. MQTT 5 clients know how many publishes they may send, and are
+    /// ended when they send more, which must be read to be noticed; the other half is for answers to PUBREC and PUBREL.
+    fn acks_max(&self) -> usize {
+        let receive_maximum = usize::from(self.gate.settings.receive_maximum);
+        match self.terms.version {
+            Version::V311 => receive_maximum,
+            Version::V5 => receive_maximum.saturating_mul(2),
+        }
     }
 
     /// Sees whether the connection must end, and tries again what was parked.
@@ -224,7 +266,7 @@ impl Client {
         match result {
             Ok(end) => {
                 self.gate.stats.journalled.add(records);
-                self.unplaced_acks().for_each(|ack| ack.position = end);
+                self.place_acks(end);
                 None
             }
             Err(AppendError::Full) => self.journal_full(batch),
@@ -240,19 +282,44 @@ impl Client {
     /// MQTT 5 can be told and goes on; a QoS 0 publish is dropped as its level allows; a 3.1.1 client at QoS 1 must wait.
     fn journal_full(&mut self, batch: RecordBatch) -> Option<RecordBatch> {
         let waiting = self.unplaced_acks().count() as u64;
-        if self.session.version == Version::V311 && waiting > 0 {
+        if !self.speaks_v5() && waiting > 0 {
             return Some(batch);
         }
+        self.release_unplaced();
         for ack in self.unplaced_acks() {
             ack.position = Position::ZERO;
             ack.reason = ReasonCode::QuotaExceeded;
         }
+        let records = u64::from(batch.len());
         self.gate.stats.refused_journal_full.add(waiting);
-        self.gate
-            .stats
-            .dropped_journal_full
-            .add(u64::from(batch.len()) - waiting);
+        // One id sent twice in a batch has one record and two acknowledgements.
+        let dropped = records.saturating_sub(waiting);
+        self.gate.stats.dropped_journal_full.add(dropped);
         None
+    }
+
+    /// The records of the last read lie before this position.
+    fn place_acks(&mut self, position: Position) {
+        let mut held = Vec::new();
+        for ack in self.unplaced_acks() {
+            ack.position = position;
+            if ack.kind == AckKind::Pubrec {
+                held.push(ack.packet_id);
+            }
+        }
+        if !held.is_empty() {
+            self.session.journalled(held.into_iter(), position);
+        }
+    }
+
+    /// Publishes without a record were not received: their ids may carry other messages.
+    fn release_unplaced(&mut self) {
+        let session = Arc::clone(&self.session);
+        for ack in self.unplaced_acks() {
+            if ack.kind == AckKind::Pubrec {
+                session.release(ack.packet_id);
+            }
+        }
     }
 
     fn unplaced_acks(&mut self) -> impl Iterator<Item = &mut Ack> {
@@ -279,38 +346,23 @@ impl Client {
                 End::Malformed(error) => Some(error.to_string()),
                 _ => None,
             };
-            let (version, size_max) = (self.session.version, self.terms.max_packet_bytes);
+            let (version, size_max) = (self.terms.version, self.terms.max_packet_bytes);
             encode::disconnect(out, version, reason, text.as_deref(), size_max);
         }
-        if matches!(end, End::Disconnected { will: false }) {
-            self.terms.will = None;
-        }
+        self.departure.will_withdrawn = matches!(end, End::Disconnected { will: false });
     }
 }
 
-/// Also what a panic in the connection's task leaves by: nothing of a client stays behind.
+/// Also what a panic in the connection's task leaves by: nothing of a client stays behind but its session.
 impl Drop for Client {
     fn drop(&mut self) {
-        for membership in self.subscriptions.values() {
-            self.gate
-                .subscriptions
-                .unsubscribe(&self.gate.router, membership, self.session.number);
-        }
-        self.gate
-            .stats
-            .subscriptions
-            .subtract(self.subscriptions.len() as u64);
-        self.gate.registry.leave(&self.session);
-        let shared = self.session.take_shared();
-        fanout::hand_on(shared, &self.session, Kept::No, &self.gate.stats);
+        self.release_unplaced();
         if let Some(parked) = self.parked.take() {
             // Their acknowledgements may have left. The batch's have not, so the client sends it again.
             for message in parked.messages {
                 self.gate.hand_over(message);
             }
         }
-        if let Some(will) = self.terms.will.take() {
-            self.publish_will(*will);
-        }
+        self.session.detach(&self.gate, self.departure);
     }
 }

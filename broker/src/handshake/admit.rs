@@ -1,22 +1,16 @@
 //! From a CONNECT to a client: who it is, what it asked for, what it is told.
 //!
-//! Owns: the order of the checks and the CONNACK. Never: touches the stream.
+//! Owns: the order of the checks, what is granted of what was asked for, and the CONNACK. Never: touches the stream.
 
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::{Refusal, error_chain};
 use crate::access::{Action, Decision, Principal};
 use crate::client::{Client, Terms};
-use crate::gate::{Gate, now_micros};
-use crate::message::Message;
-use crate::packet::{Connect, Qos, ReasonCode, Version, Will, encode};
+use crate::gate::Gate;
+use crate::packet::{Connect, ReasonCode, Version, encode};
 use crate::peer::Peer;
-use crate::session::{QueueLimits, Session};
-
-/// Ids given by the gate begin with it.
-const ASSIGNED_PREFIX: &str = "millrace-";
+use crate::session::{Arrival, Will};
 
 /// Judges the CONNECT; the new client and the CONNACK for it.
 pub(super) async fn admit(
@@ -36,12 +30,6 @@ pub(super) async fn admit(
     if connect.properties.authentication_method.is_some() {
         return Err(refuse(ReasonCode::BadAuthenticationMethod));
     }
-    if connect
-        .will
-        .is_some_and(|will| will.qos == Qos::ExactlyOnce)
-    {
-        return Err(refuse(ReasonCode::QosNotSupported));
-    }
     // [MQTT-3.1.3-8] of 3.1.1: without an id there is nothing a kept session could be found by.
     if version == Version::V311 && connect.client_id.is_empty() && !connect.clean_start {
         return Err(refuse(ReasonCode::ClientIdentifierNotValid));
@@ -51,11 +39,7 @@ pub(super) async fn admit(
         .authenticate(peer, &connect)
         .await
         .map_err(refuse)?;
-    let number = gate.next_session_number();
-    let assigned = connect
-        .client_id
-        .is_empty()
-        .then(|| format!("{ASSIGNED_PREFIX}{:x}-{number}", std::process::id()));
+    let assigned = connect.client_id.is_empty().then(|| gate.assigned_id());
     let client_id = assigned.as_deref().unwrap_or(connect.client_id);
     if let Some(will) = &connect.will {
         let principal = Principal {
@@ -72,51 +56,90 @@ pub(super) async fn admit(
             return Err(refuse(ReasonCode::NotAuthorized));
         }
     }
-    let session = Arc::new(Session::new(
-        number,
-        client_id,
-        identity,
-        version,
-        silence_seconds_max(connect.keep_alive),
-        QueueLimits {
-            messages: gate.settings.max_queued_messages,
-            bytes: gate.settings.max_queued_bytes,
-        },
-    ));
-    session.heard(gate.seconds());
+    let granted = Granted::to(gate, &connect);
+    let arrival = Arrival {
+        clean_start: connect.clean_start,
+        expiry_seconds: granted.session_expiry,
+        silence_seconds_max: silence_seconds_max(granted.keep_alive),
+        will: connect
+            .will
+            .as_ref()
+            .map(|will| Box::new(Will::of(will, &identity))),
+        identity: Arc::clone(&identity),
+    };
+    let (session, session_present) = gate
+        .registry
+        .attach(gate, client_id, arrival)
+        .await
+        .map_err(refuse)?;
     let size_max = connect.properties.maximum_packet_size;
     let terms = Terms {
+        version,
+        identity,
         max_packet_bytes: size_max,
         inflight_max: connect
             .properties
             .receive_maximum
             .min(gate.settings.max_inflight),
-        will: connect
-            .will
-            .as_ref()
-            .map(|will| Box::new(will_message(will, number))),
+        kept: granted.session_expiry_asked != 0,
+    };
+    let connack = encode::ConnAck {
+        session_present,
+        assigned_client_id: assigned.as_deref(),
+        ..granted.connack(gate, &connect)
     };
     let mut answer = Vec::new();
-    encode::connack(
-        &mut answer,
-        version,
-        &connack(gate, assigned.as_deref()),
-        size_max,
-    );
+    encode::connack(&mut answer, version, &connack, size_max);
     Ok((Client::new(Arc::clone(gate), session, terms), answer))
 }
 
-/// What an MQTT 5 client is told about this server; 3.1.1 has room for none of it.
-fn connack<'a>(gate: &Gate, assigned_client_id: Option<&'a str>) -> encode::ConnAck<'a> {
-    encode::ConnAck {
-        // Sessions end with their connection: said whatever the client asked for.
-        session_expiry: Some(0),
-        receive_maximum: Some(gate.settings.receive_maximum),
-        maximum_qos: Qos::AtLeastOnce,
-        maximum_packet_size: Some(gate.settings.max_packet_bytes as u32),
-        assigned_client_id,
-        topic_alias_maximum: Some(gate.settings.topic_alias_maximum),
-        ..encode::ConnAck::new(ReasonCode::Success)
+/// What a client gets of what its CONNECT asked for.
+struct Granted {
+    /// Seconds, as asked for. A 3.1.1 client without a clean session asks for ever.
+    session_expiry_asked: u32,
+    /// Seconds.
+    session_expiry: u32,
+    /// Seconds; 0: off.
+    keep_alive: u16,
+}
+
+impl Granted {
+    fn to(gate: &Gate, connect: &Connect<'_>) -> Granted {
+        let settings = &gate.settings;
+        let session_expiry_asked = match connect.version {
+            Version::V5 => connect.properties.session_expiry,
+            Version::V311 if connect.clean_start => 0,
+            Version::V311 => u32::MAX,
+        };
+        let asked = connect.keep_alive;
+        let keep_alive = match settings.max_keep_alive {
+            // Only MQTT 5 clients can be told: [MQTT-3.1.2-21].
+            Some(longest) if connect.version == Version::V5 => match asked {
+                0 => longest,
+                _ => asked.min(longest),
+            },
+            _ => asked,
+        };
+        Granted {
+            session_expiry_asked,
+            session_expiry: session_expiry_asked.min(settings.max_session_expiry_seconds),
+            keep_alive,
+        }
+    }
+
+    /// What an MQTT 5 client is told about this server; 3.1.1 has room for none of it. Response information, which a client may
+    /// ask for, is never given: topics for responses are the clients' own to choose.
+    fn connack<'a>(&self, gate: &Gate, connect: &Connect<'_>) -> encode::ConnAck<'a> {
+        let settings = &gate.settings;
+        let expiry_differs = self.session_expiry != self.session_expiry_asked;
+        encode::ConnAck {
+            session_expiry: expiry_differs.then_some(self.session_expiry),
+            receive_maximum: Some(settings.receive_maximum),
+            maximum_packet_size: Some(settings.max_packet_bytes as u32),
+            topic_alias_maximum: Some(settings.topic_alias_maximum),
+            server_keep_alive: (self.keep_alive != connect.keep_alive).then_some(self.keep_alive),
+            ..encode::ConnAck::new(ReasonCode::Success)
+        }
     }
 }
 
@@ -124,17 +147,4 @@ fn connack<'a>(gate: &Gate, assigned_client_id: Option<&'a str>) -> encode::Conn
 fn silence_seconds_max(keep_alive: u16) -> u32 {
     // Rounded up: a client may use all of it.
     (u32::from(keep_alive) * 3).div_ceil(2)
-}
-
-fn will_message(will: &Will<'_>, publisher: u64) -> Message {
-    Message {
-        topic: will.topic.into(),
-        payload: Bytes::copy_from_slice(will.payload),
-        qos: will.qos,
-        retain: will.retain,
-        properties: will.properties.raw_forwardable().to_bytes(),
-        expiry_seconds: will.properties.message_expiry,
-        publisher,
-        received_at: now_micros(),
-    }
 }

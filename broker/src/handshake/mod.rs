@@ -65,17 +65,15 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Enters the client and sends CONNACK; `None` when it did not leave.
+/// Sends CONNACK; `None` when it did not leave.
 async fn welcome<S: AsyncWrite + Unpin>(
     gate: &Gate,
     stream: &mut S,
     client: &Client,
     answer: &[u8],
 ) -> Option<()> {
-    // Before CONNACK: whoever held the client id is gone first. [MQTT-3.1.4-3]
-    gate.registry.enter(&client.session);
     if gate.stop.is_cancelled() {
-        // Entered behind the back of the shutdown, which would wait for it.
+        // Attached behind the back of the shutdown, which would wait for it.
         client.session.close(ReasonCode::ServerShuttingDown);
     }
     // A client that does not take these few bytes at once is not there.

@@ -37,7 +37,6 @@ struct Candidate {
 
 /// Whether a session outlives the end of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "no session is kept yet")]
 pub(crate) enum Kept {
     Yes,
     No,

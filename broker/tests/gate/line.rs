@@ -48,12 +48,23 @@ impl Line {
     }
 
     pub(crate) fn publish(&mut self, topic: &str, payload: &[u8], packet_id: u16, retain: bool) {
-        let mut bytes = Vec::new();
         let qos = if packet_id == 0 {
             Qos::AtMostOnce
         } else {
             Qos::AtLeastOnce
         };
+        self.publish_at(qos, topic, payload, packet_id, retain);
+    }
+
+    pub(crate) fn publish_at(
+        &mut self,
+        qos: Qos,
+        topic: &str,
+        payload: &[u8],
+        packet_id: u16,
+        retain: bool,
+    ) {
+        let mut bytes = Vec::new();
         let publish = encode::Publish {
             qos,
             retain,
@@ -74,8 +85,16 @@ impl Line {
 
     /// Asks to subscribe at QoS 1.
     pub(crate) fn ask(&mut self, filter: &str) {
+        self.ask_at(filter, Qos::AtLeastOnce);
+    }
+
+    pub(crate) fn ask_at(&mut self, filter: &str, qos: Qos) {
         let mut bytes = Vec::new();
-        client::subscribe(&mut bytes, self.version, 7, None, &[at_qos_1(filter)]);
+        let subscription = Subscription {
+            qos,
+            ..at_qos_1(filter)
+        };
+        client::subscribe(&mut bytes, self.version, 7, None, &[subscription]);
         self.send(&bytes);
     }
 
@@ -142,7 +161,11 @@ pub(crate) fn at_qos_1(filter: &str) -> Subscription<'_> {
 
 fn describe(packet: &ServerPacket<'_>) -> String {
     match packet {
+        ServerPacket::ConnAck(ack) if ack.session_present => "connack 0 present".into(),
         ServerPacket::ConnAck(ack) => format!("connack {:x}", ack.code),
+        ServerPacket::PubRec(ack) => format!("pubrec {}", ack.packet_id),
+        ServerPacket::PubRel(ack) => format!("pubrel {}", ack.packet_id),
+        ServerPacket::PubComp(ack) => format!("pubcomp {}", ack.packet_id),
         ServerPacket::PubAck(ack) => match ack.reason.code() {
             0 => format!("puback {}", ack.packet_id),
             reason => format!("puback {} reason {reason:x}", ack.packet_id),
@@ -159,8 +182,8 @@ fn describe(packet: &ServerPacket<'_>) -> String {
                 length => format!("{length} bytes"),
             };
             let retained = if publish.retain { " retained" } else { "" };
-            format!("{} = {payload}{retained}", publish.topic)
+            let again = if publish.dup { " again" } else { "" };
+            format!("{} = {payload}{retained}{again}", publish.topic)
         }
-        other => format!("{other:?}"),
     }
 }

@@ -1,8 +1,13 @@
 //! A client driven with bytes, against a journal whose disk is in the test's hand.
 
+mod qos2;
+mod resume;
+mod wills;
+
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use journal::{
@@ -10,15 +15,16 @@ use journal::{
 };
 
 use super::{Client, End, Parked, Terms};
+use crate::auth::Identity;
 use crate::broker::Parts;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::client::{self, ServerPacket};
 use crate::packet::{
-    Frame, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version, encode, frame,
+    Ack, Frame, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version, encode, frame,
 };
-use crate::session::{QueueLimits, Session};
+use crate::session::{Arrival, Will};
 
 /// Takes records and calls them durable when told to.
 #[derive(Default)]
@@ -99,14 +105,21 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut crate::Config)) -> Bench {
         let data = tempfile::tempdir().expect("a folder");
         let journal = Arc::new(HandJournal::default());
-        let settings = crate::Config {
+        let mut config = crate::Config {
             receive_maximum: 8,
+            max_queued_messages: 100,
+            max_queued_bytes: bytesize::ByteSize(100_000),
+            max_session_expiry: Duration::from_secs(600),
             ..crate::Config::default()
-        }
-        .validate()
-        .expect("good settings");
+        };
+        change(&mut config);
+        let settings = config.validate().expect("good settings");
         let gate = Gate::assemble(Parts {
             settings,
             data: data.path().to_owned(),
@@ -121,33 +134,56 @@ impl Bench {
         }
     }
 
+    /// Lets time pass for sessions and wills.
+    fn skip(&self, seconds: u32) {
+        let skipped = &self.gate.skipped_seconds;
+        skipped.fetch_add(seconds, Ordering::Relaxed);
+        self.gate.registry.tick(&self.gate);
+    }
+
     fn client(&self, version: Version) -> Line {
         self.client_silent_for(version, 0)
     }
 
     fn client_silent_for(&self, version: Version, seconds_max: u32) -> Line {
-        let number = self.gate.next_session_number();
-        let limits = QueueLimits {
-            messages: 100,
-            bytes: 100_000,
+        let id = self.gate.assigned_id();
+        self.arrives(version, &id, &|arrival| {
+            arrival.silence_seconds_max = seconds_max;
+        })
+    }
+
+    /// A client whose session is kept for a minute.
+    fn kept(&self, version: Version, id: &str) -> Line {
+        self.arrives(version, id, &|arrival| arrival.expiry_seconds = 60)
+    }
+
+    /// Connects; with a clean start only where `change` says so, and for a session that ends with its connection.
+    fn arrives(&self, version: Version, id: &str, change: &dyn Fn(&mut Arrival)) -> Line {
+        let mut arrival = Arrival {
+            identity: Arc::default(),
+            clean_start: false,
+            expiry_seconds: 0,
+            silence_seconds_max: 0,
+            will: None,
         };
-        let session = Arc::new(Session::new(
-            number,
-            &format!("c{number}"),
-            Arc::default(),
-            version,
-            seconds_max,
-            limits,
-        ));
-        self.gate.registry.enter(&session);
+        change(&mut arrival);
+        let kept = arrival.expiry_seconds > 0;
+        let attaching = pin!(self.gate.registry.attach(&self.gate, id, arrival));
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Ok((session, present))) = attaching.poll(&mut context) else {
+            panic!("`{id}` is connected");
+        };
         let terms = Terms {
+            version,
+            identity: Arc::default(),
             max_packet_bytes: None,
             inflight_max: 2,
-            will: None,
+            kept,
         };
         Line {
             client: Client::new(Arc::clone(&self.gate), session, terms),
             version,
+            present,
         }
     }
 }
@@ -156,6 +192,8 @@ impl Bench {
 struct Line {
     client: Client,
     version: Version,
+    /// The session was there before.
+    present: bool,
 }
 
 impl Line {
@@ -199,6 +237,56 @@ impl Line {
         describe(self.version, &out)
     }
 
+    /// Publishes `payload` at QoS 2.
+    fn publishes_once(&mut self, topic: &str, packet_id: u16, payload: &str) -> Vec<String> {
+        let mut bytes = Vec::new();
+        let publish = encode::Publish {
+            qos: Qos::ExactlyOnce,
+            topic,
+            packet_id,
+            payload: payload.as_bytes(),
+            ..Default::default()
+        };
+        encode::publish(&mut bytes, self.version, &publish);
+        self.says(&bytes)
+    }
+
+    /// Publishes `payload` at QoS 1.
+    fn publishes_text(&mut self, topic: &str, packet_id: u16, payload: &str) -> Vec<String> {
+        let rest = encode::Publish {
+            payload: payload.as_bytes(),
+            ..Default::default()
+        };
+        let bytes = publish_with(self.version, topic, packet_id, rest);
+        self.says(&bytes)
+    }
+
+    /// Sends PUBACK, PUBREC, PUBREL or PUBCOMP.
+    fn answers(&mut self, encode: Encode, packet_id: u16, reason: ReasonCode) -> Vec<String> {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, self.version, packet_id, reason);
+        self.says(&bytes)
+    }
+
+    /// Loses the connection without a word.
+    fn loses_connection(mut self) {
+        self.client.finish(&End::Closed, &mut Vec::new());
+    }
+
+    /// Says DISCONNECT, with another session expiry if given.
+    fn says_goodbye(mut self, session_expiry: Option<u32>) {
+        let mut bytes = Vec::new();
+        client::disconnect(
+            &mut bytes,
+            self.version,
+            ReasonCode::Success,
+            session_expiry,
+        );
+        let end = self.is_refused(&bytes);
+        assert!(matches!(end, End::Disconnected { .. }), "{end}");
+        self.client.finish(&end, &mut Vec::new());
+    }
+
     fn publishes(&mut self, topic: &str, packet_id: u16) -> Vec<String> {
         let bytes = publish(self.version, topic, packet_id);
         self.says(&bytes)
@@ -217,6 +305,8 @@ impl Line {
     }
 }
 
+type Encode = fn(&mut Vec<u8>, Version, u16, ReasonCode);
+
 fn message(topic: &str) -> Message {
     Message {
         topic: topic.into(),
@@ -227,6 +317,15 @@ fn message(topic: &str) -> Message {
         expiry_seconds: None,
         publisher: 0,
         received_at: 0,
+    }
+}
+
+fn will(topic: &str, delay_seconds: u32) -> Will {
+    Will {
+        message: message(topic),
+        delay_seconds,
+        content_type: "".into(),
+        identity: Arc::default(),
     }
 }
 
@@ -288,10 +387,10 @@ fn describe(version: Version, mut bytes: &[u8]) -> Vec<String> {
     {
         let packet = client::decode(version, first_byte, &bytes[body]).expect("well formed");
         packets.push(match packet {
-            ServerPacket::PubAck(ack) if ack.reason == ReasonCode::Success => {
-                format!("puback {}", ack.packet_id)
-            }
-            ServerPacket::PubAck(ack) => format!("puback {} {}", ack.packet_id, ack.reason.name()),
+            ServerPacket::PubAck(ack) => describe_ack("puback", &ack),
+            ServerPacket::PubRec(ack) => describe_ack("pubrec", &ack),
+            ServerPacket::PubRel(ack) => describe_ack("pubrel", &ack),
+            ServerPacket::PubComp(ack) => describe_ack("pubcomp", &ack),
             ServerPacket::SubAck(reasons) => format!("suback {:x?}", reasons.codes),
             ServerPacket::Publish(publish) => describe_publish(&publish),
             other => format!("{other:?}"),
@@ -301,11 +400,23 @@ fn describe(version: Version, mut bytes: &[u8]) -> Vec<String> {
     packets
 }
 
+fn describe_ack(name: &str, ack: &Ack<'_>) -> String {
+    match ack.reason {
+        ReasonCode::Success => format!("{name} {}", ack.packet_id),
+        reason => format!("{name} {} {}", ack.packet_id, reason.name()),
+    }
+}
+
+/// One that is sent again is told with its packet id.
 fn describe_publish(publish: &Publish<'_>) -> String {
     let retain = if publish.retain { " retained" } else { "" };
     let qos = publish.qos as u8;
     let payload = String::from_utf8_lossy(publish.payload);
-    format!("publish {} {payload} qos {qos}{retain}", publish.topic)
+    let dup = match publish.packet_id {
+        Some(packet_id) if publish.dup => format!(" dup {packet_id}"),
+        _ => String::new(),
+    };
+    format!("publish {} {payload} qos {qos}{retain}{dup}", publish.topic)
 }
 
 fn nothing() -> Vec<String> {
@@ -413,25 +524,9 @@ async fn a_client_with_too_many_publishes_in_flight_is_not_read_further() {
 #[tokio::test]
 async fn a_batch_is_bounded_though_its_records_are_larger_than_their_packets() {
     let bench = Bench::new();
-    let limits = QueueLimits {
-        messages: 1,
-        bytes: 1,
-    };
     let long_id = "x".repeat(60_000);
-    let session = Arc::new(Session::new(
-        1,
-        &long_id,
-        Arc::default(),
-        Version::V311,
-        0,
-        limits,
-    ));
-    let terms = Terms {
-        max_packet_bytes: None,
-        inflight_max: 1,
-        will: None,
-    };
-    let mut client = Client::new(Arc::clone(&bench.gate), session, terms);
+    let mut device = bench.arrives(Version::V311, &long_id, &|_| {});
+    let client = &mut device.client;
     let bytes: Vec<u8> = (0..20)
         .flat_map(|_| publish(Version::V311, "devices/a/telemetry", 0))
         .collect();
@@ -473,21 +568,11 @@ async fn a_denied_publish_is_told_to_mqtt_5_and_ends_3_1_1() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_yet_is_refused_honestly() {
+async fn a_filter_that_is_none_is_refused() {
     let bench = Bench::new();
-    for version in [Version::V311, Version::V5] {
-        let mut bytes = publish(version, "a", 1);
-        bytes[0] = 0x34;
-        let end = bench.client(version).is_refused(&bytes);
-        assert!(
-            matches!(end, End::Refused(ReasonCode::QosNotSupported)),
-            "{end}"
-        );
-    }
     let (mut new, mut old) = (bench.client(Version::V5), bench.client(Version::V311));
-    assert_eq!(new.subscribes("a", Qos::ExactlyOnce), ["suback [1]"]);
-    assert_eq!(old.subscribes("a", Qos::ExactlyOnce), ["suback [1]"]);
     assert_eq!(new.subscribes("a/#/b", Qos::AtMostOnce), ["suback [8f]"]);
+    assert_eq!(old.subscribes("a/#/b", Qos::AtMostOnce), ["suback [80]"]);
 }
 
 #[tokio::test]
@@ -629,20 +714,21 @@ async fn a_slow_consumer_costs_no_more_than_its_queue() {
 async fn a_newcomer_takes_the_client_id_over() {
     let bench = Bench::new();
     let mut first = bench.client(Version::V5);
-    let limits = QueueLimits {
-        messages: 1,
-        bytes: 1,
-    };
     let id = first.client.session.client_id.clone();
-    let newcomer = Arc::new(Session::new(
-        99,
-        &id,
-        Arc::default(),
-        Version::V5,
-        0,
-        limits,
-    ));
-    bench.gate.registry.enter(&newcomer);
+    let gate = Arc::clone(&bench.gate);
+    let arrival = Arrival {
+        identity: Arc::default(),
+        clean_start: true,
+        expiry_seconds: 0,
+        silence_seconds_max: 0,
+        will: None,
+    };
+    let mut attaching = pin!(gate.registry.attach(&gate, &id, arrival));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(
+        attaching.as_mut().poll(&mut context).is_pending(),
+        "waits for the other"
+    );
     let end = first.client.resume(Waker::noop()).expect_err("ends");
     assert!(
         matches!(end, End::Refused(ReasonCode::SessionTakenOver)),
@@ -652,6 +738,9 @@ async fn a_newcomer_takes_the_client_id_over() {
     first.client.finish(&end, &mut farewell);
     assert_eq!(farewell, [0xE0, 1, 0x8E]);
     drop(first);
+    let Poll::Ready(Ok((newcomer, false))) = attaching.as_mut().poll(&mut context) else {
+        panic!("the newcomer has a session of its own");
+    };
     bench
         .gate
         .registry
@@ -702,8 +791,9 @@ async fn only_a_normal_disconnection_takes_the_will_back() {
         (ReasonCode::UnspecifiedError, 1),
     ];
     for (reason, wills) in endings {
-        let mut device = bench.client(Version::V5);
-        device.client.terms.will = Some(Box::new(message("status/a")));
+        let mut device = bench.arrives(Version::V5, "device", &|arrival| {
+            arrival.will = Some(Box::new(will("status/a", 0)));
+        });
         let mut bytes = Vec::new();
         client::disconnect(&mut bytes, Version::V5, reason, None);
         let end = device.is_refused(&bytes);

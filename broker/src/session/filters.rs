@@ -1,0 +1,100 @@
+//! A session's subscriptions.
+//!
+//! Owns: which filters the session holds. Invariant: the table of subscriptions names this session for exactly these filters,
+//! whoever changes them: both change under the session's lock.
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::Session;
+use crate::gate::Gate;
+use crate::lock::lock;
+use crate::subscriptions::{Membership, Options};
+use crate::topic::Filter;
+
+/// What the session asked for with one filter.
+pub(super) struct Held {
+    pub(super) membership: Membership,
+    pub(super) options: Options,
+}
+
+#[derive(Default)]
+pub(super) struct Filters {
+    /// By the filter as the client wrote it.
+    pub(super) by_name: HashMap<Box<str>, Held>,
+}
+
+impl Session {
+    pub(crate) fn subscription_count(&self) -> usize {
+        lock(&self.filters).by_name.len()
+    }
+
+    pub(crate) fn holds_filter(&self, filter: &str) -> bool {
+        lock(&self.filters).by_name.contains_key(filter)
+    }
+
+    /// Subscribes to the filter or replaces the options; true when it is new. `name` is the filter as the client wrote it, with the
+    /// group of a shared subscription.
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        gate: &Gate,
+        name: &str,
+        filter: &Filter<'_>,
+        options: Options,
+    ) -> bool {
+        let mut filters = lock(&self.filters);
+        let (membership, new) = gate
+            .subscriptions
+            .subscribe(&gate.router, filter, self, options);
+        match filters.by_name.get_mut(name) {
+            Some(held) => held.options = options,
+            None => {
+                let held = Held {
+                    membership,
+                    options,
+                };
+                filters.by_name.insert(name.into(), held);
+                gate.stats.subscriptions.add(1);
+            }
+        }
+        new
+    }
+
+    /// False when it was not subscribed.
+    pub(crate) fn unsubscribe(&self, gate: &Gate, filter: &str) -> bool {
+        let mut filters = lock(&self.filters);
+        match filters.by_name.remove(filter) {
+            Some(held) => {
+                self.leave_filter(gate, &held);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends every subscription whose filter (as the client wrote it) is to go, from whatever task; the number of them. The client is not told: MQTT has
+    /// no word for it.
+    pub(crate) fn drop_subscriptions(
+        &self,
+        gate: &Gate,
+        mut goes: impl FnMut(&str) -> bool,
+    ) -> usize {
+        let mut filters = lock(&self.filters);
+        let before = filters.by_name.len();
+        filters.by_name.retain(|filter, held| {
+            let goes = goes(filter);
+            if goes {
+                self.leave_filter(gate, held);
+            }
+            !goes
+        });
+        before - filters.by_name.len()
+    }
+
+    fn leave_filter(&self, gate: &Gate, held: &Held) {
+        gate.subscriptions
+            .unsubscribe(&gate.router, &held.membership, self.number);
+        gate.stats.subscriptions.subtract(1);
+    }
+}

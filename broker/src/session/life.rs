@@ -1,0 +1,239 @@
+//! How a session begins, waits for its client, and ends.
+//!
+//! Owns: the steps between fresh, attached, detached and ended, and what each does to the will. Never: waits. Invariant: a
+//! will is published at most once, and not at all once the client is back in time [MQTT-3.1.3-9].
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use super::outbound::{Outbound, Presence, Stay};
+use super::{Session, Will};
+use crate::auth::Identity;
+use crate::fanout;
+use crate::gate::{Gate, unix_seconds};
+use crate::lock::lock;
+use crate::packet::ReasonCode;
+use crate::subscriptions::Kept;
+
+/// What a CONNECT brings to its session.
+pub(crate) struct Arrival {
+    pub(crate) identity: Arc<Identity>,
+    /// What was kept is to be forgotten.
+    pub(crate) clean_start: bool,
+    /// Seconds to keep the session without a connection, as granted.
+    pub(crate) expiry_seconds: u32,
+    /// See `Session::is_overdue`.
+    pub(crate) silence_seconds_max: u32,
+    /// Taken by the session that is attached to.
+    pub(crate) will: Option<Box<Will>>,
+}
+
+/// What came of an attempt to attach.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Attach {
+    /// `present`: the session existed before.
+    Attached { present: bool },
+    /// Another connection has it.
+    Occupied,
+    /// It is not what the client wants, or not the client's; it must end first.
+    Unwanted,
+    /// It ended meanwhile.
+    Ended,
+}
+
+/// How a connection leaves its session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Departure {
+    /// The client said goodbye, which takes the will back: [MQTT-3.1.2-10].
+    pub(crate) will_withdrawn: bool,
+}
+
+impl Session {
+    pub(crate) fn try_attach(&self, arrival: &mut Arrival, gate: &Gate) -> Attach {
+        let mut outbound = lock(&self.outbound);
+        let stay = &mut outbound.stay;
+        if stay.ended {
+            return Attach::Ended;
+        }
+        if stay.presence != Presence::Away {
+            return Attach::Occupied;
+        }
+        let present = !stay.fresh;
+        // A client id is not a secret: what was kept for one user is not handed to another.
+        if present && (arrival.clean_start || stay.identity.user != arrival.identity.user) {
+            return Attach::Unwanted;
+        }
+        stay.presence = Presence::Here;
+        stay.fresh = false;
+        stay.expiry_seconds = arrival.expiry_seconds;
+        stay.ends_at = u32::MAX;
+        stay.will_at = u32::MAX;
+        stay.identity = Arc::clone(&arrival.identity);
+        // One that waited for its moment is cancelled by this: [MQTT-3.1.3-9].
+        stay.will = arrival.will.take();
+        if let Some(will) = &mut stay.will {
+            will.message.publisher = self.number;
+        }
+        outbound.close = None;
+        outbound.window.start_over();
+        let credentials_end = match arrival.identity.expires_at {
+            Some(at) => gate.seconds_at(at),
+            None => u32::MAX,
+        };
+        self.due.store(credentials_end, Ordering::Relaxed);
+        let silence_seconds_max = arrival.silence_seconds_max;
+        self.silence_seconds_max
+            .store(silence_seconds_max, Ordering::Relaxed);
+        self.heard(gate.seconds());
+        if present {
+            gate.stats.sessions_kept.subtract(1);
+        }
+        Attach::Attached { present }
+    }
+
+    /// DISCONNECT may change it.
+    pub(crate) fn set_expiry_seconds(&self, seconds: u32) {
+        lock(&self.outbound).stay.expiry_seconds = seconds;
+    }
+
+    /// The connection is gone: the session waits for its client, or ends.
+    pub(crate) fn detach(&self, gate: &Arc<Gate>, departure: Departure) {
+        let kept = self.begin_to_leave(gate);
+        if kept == Kept::No {
+            self.drop_subscriptions(gate, |_| true);
+        }
+        self.hand_on_shared(gate, kept);
+        let (will, waiting) = match kept {
+            Kept::Yes => self.go_away(gate, departure),
+            Kept::No => {
+                let mut left = self.clear_away(gate);
+                left.stay.will.take_if(|_| departure.will_withdrawn);
+                (left.stay.will, left.waiting)
+            }
+        };
+        waiting.into_iter().for_each(Waker::wake);
+        if let Some(will) = will {
+            will.publish(gate, &self.client_id);
+        }
+    }
+
+    /// From here on the session counts as offline; whether it will be kept.
+    fn begin_to_leave(&self, gate: &Gate) -> Kept {
+        let mut outbound = lock(&self.outbound);
+        outbound.waker = None;
+        outbound.close = None;
+        outbound.stay.presence = Presence::Leaving;
+        self.silence_seconds_max.store(0, Ordering::Relaxed);
+        self.due.store(u32::MAX, Ordering::Relaxed);
+        if outbound.stay.expiry_seconds > 0 && gate.may_keep_session() {
+            Kept::Yes
+        } else {
+            outbound.stay.ended = true;
+            Kept::No
+        }
+    }
+
+    /// Gives to others what this session was chosen for among them.
+    fn hand_on_shared(&self, gate: &Gate, kept: Kept) {
+        let shared = lock(&self.outbound).shared();
+        let mut gone = Vec::new();
+        for (place, delivery) in shared {
+            if fanout::hand_on([delivery], self, kept, &gate.stats).is_empty() {
+                gone.push(place);
+            }
+        }
+        if kept == Kept::Yes && !gone.is_empty() {
+            lock(&self.outbound).remove(&gone);
+        }
+    }
+
+    /// Leaves a session that is kept: its will if that is due now, and who waits for it.
+    fn go_away(&self, gate: &Gate, departure: Departure) -> (Option<Box<Will>>, Vec<Waker>) {
+        let now = gate.seconds();
+        let mut outbound = lock(&self.outbound);
+        let dropped = outbound.drop_qos_0();
+        gate.stats.dropped_offline.add(dropped as u64);
+        let stay = &mut outbound.stay;
+        stay.presence = Presence::Away;
+        stay.will.take_if(|_| departure.will_withdrawn);
+        stay.ends_at = now.saturating_add(stay.expiry_seconds);
+        // The end of the session publishes it too, whichever comes first: section 3.1.3.2.2.
+        stay.will_at = match &stay.will {
+            Some(will) => now.saturating_add(will.delay_seconds.min(stay.expiry_seconds)),
+            None => u32::MAX,
+        };
+        let will = stay.take_due_will(now);
+        self.due.store(stay.due(), Ordering::Relaxed);
+        gate.stats.sessions_kept.add(1);
+        (will, std::mem::take(&mut outbound.waiting))
+    }
+
+    /// Ends the session now if nobody is attached; its will is published, since it can wait no longer.
+    pub(crate) fn end(&self, gate: &Arc<Gate>) {
+        self.end_detached(gate, |_| true);
+    }
+
+    /// What is due by the clock: of a connection the end of its credentials, without one the will, or the end.
+    pub(crate) fn act_on_time(&self, gate: &Arc<Gate>) {
+        let now = gate.seconds();
+        if self.identity().has_expired(unix_seconds()) && self.close(ReasonCode::NotAuthorized) {
+            return;
+        }
+        if self.end_detached(gate, |outbound| outbound.stay.ends_at <= now) {
+            gate.stats.sessions_expired.add(1);
+            return;
+        }
+        let mut outbound = lock(&self.outbound);
+        if outbound.stay.presence != Presence::Away || outbound.stay.ended {
+            return;
+        }
+        let will = outbound.stay.take_due_will(now);
+        self.due.store(outbound.stay.due(), Ordering::Relaxed);
+        drop(outbound);
+        if let Some(will) = will {
+            will.publish(gate, &self.client_id);
+        }
+    }
+
+    fn end_detached(&self, gate: &Arc<Gate>, when: impl FnOnce(&Outbound) -> bool) -> bool {
+        let mut outbound = lock(&self.outbound);
+        if outbound.stay.presence != Presence::Away || outbound.stay.ended || !when(&outbound) {
+            return false;
+        }
+        outbound.stay.ended = true;
+        if !outbound.stay.fresh {
+            gate.stats.sessions_kept.subtract(1);
+        }
+        drop(outbound);
+        self.due.store(u32::MAX, Ordering::Relaxed);
+        self.drop_subscriptions(gate, |_| true);
+        self.hand_on_shared(gate, Kept::No);
+        if let Some(will) = self.clear_away(gate).stay.will {
+            will.publish(gate, &self.client_id);
+        }
+        true
+    }
+
+    /// Takes an ended session out of the registry; what was left in it, which is owed to nobody any more. It is freed now, since a
+    /// fan-out may hold the session a moment longer.
+    fn clear_away(&self, gate: &Gate) -> Outbound {
+        gate.registry.leave(self);
+        gate.stats.sessions.subtract(1);
+        std::mem::replace(&mut *lock(&self.outbound), Outbound::ended())
+    }
+}
+
+impl Stay {
+    fn due(&self) -> u32 {
+        self.ends_at.min(self.will_at)
+    }
+
+    fn take_due_will(&mut self, now: u32) -> Option<Box<Will>> {
+        if self.will_at > now {
+            return None;
+        }
+        self.will_at = u32::MAX;
+        self.will.take()
+    }
+}

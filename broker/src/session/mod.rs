@@ -1,0 +1,269 @@
+//! A client's session: its subscriptions, what waits to be sent to it, and what was exchanged and is not finished yet.
+//!
+//! Owns: everything MQTT keeps for a client beyond its connection. A connection attaches to it and detaches when it ends; the
+//! session goes on for as long as the client asked. Never: touches a socket; the connection's task drains the queue when it is
+//! woken. Invariant: at most one connection is attached at a time.
+//!
+//! Two locks, in this order: `filters`, then (inside the table of subscriptions) a filter's members, then `outbound`.
+
+mod delivery;
+mod filters;
+mod life;
+mod outbound;
+mod will;
+mod window;
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+
+use journal::Position;
+
+pub(crate) use self::delivery::{Delivery, QueueLimits};
+pub(crate) use self::life::{Arrival, Attach, Departure};
+use self::outbound::Presence;
+pub(crate) use self::outbound::{Outbound, Refused};
+pub(crate) use self::will::Will;
+pub(crate) use self::window::{InFlight, Mismatch, Stage};
+use crate::auth::Identity;
+use crate::lock::lock;
+use crate::packet::ReasonCode;
+use crate::stats::Stats;
+
+pub(crate) struct Session {
+    /// Unique in the gate's life; names the session where the client id would be ambiguous.
+    pub(crate) number: u64,
+    pub(crate) client_id: Box<str>,
+    /// Seconds without a packet after which the client counts as gone; 0: never.
+    silence_seconds_max: AtomicU32,
+    /// Gate seconds (see `Gate::seconds`) when the last packet arrived.
+    last_heard: AtomicU32,
+    /// Gate seconds when something is to be done though no packet comes; `u32::MAX`: nothing is.
+    due: AtomicU32,
+    limits: QueueLimits,
+    filters: Mutex<filters::Filters>,
+    outbound: Mutex<Outbound>,
+}
+
+/// A QoS 2 publish that was received and is not released by its client yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) packet_id: u16,
+    /// Behind its record in the journal; `Position::ZERO` when it needs none, or has no place there yet.
+    pub(crate) journalled: Position,
+}
+
+impl Session {
+    /// A session that nobody is attached to yet.
+    pub(crate) fn new(number: u64, client_id: &str, limits: QueueLimits) -> Session {
+        Session {
+            number,
+            client_id: client_id.into(),
+            silence_seconds_max: AtomicU32::new(0),
+            last_heard: AtomicU32::new(0),
+            due: AtomicU32::new(u32::MAX),
+            limits,
+            filters: Mutex::default(),
+            outbound: Mutex::new(Outbound::fresh()),
+        }
+    }
+
+    /// Of the latest connection: who is asked for when a rule about this session changes.
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&lock(&self.outbound).stay.identity)
+    }
+
+    /// Queues a message for the client, or counts it as dropped.
+    pub(crate) fn enqueue(&self, delivery: Delivery, stats: &Stats) {
+        let mut outbound = lock(&self.outbound);
+        outbound.push(delivery, self.limits, stats);
+        let waker = outbound.waker.take();
+        drop(outbound);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Queues a message that another session could take as well; `Err` when this one has no room, or is not connected.
+    pub(crate) fn offer(&self, delivery: Delivery) -> Result<(), Refused> {
+        let mut outbound = lock(&self.outbound);
+        outbound.offer(delivery, Presence::Here, self.limits)?;
+        let waker = outbound.waker.take();
+        drop(outbound);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// As `offer`, for a session whose client is away: at QoS 1 and 2, since nothing else is kept for it.
+    pub(crate) fn offer_offline(&self, delivery: Delivery) -> Result<(), Refused> {
+        lock(&self.outbound).offer(delivery, Presence::Away, self.limits)
+    }
+
+    /// How many messages the client is behind; `None` while it is not connected.
+    pub(crate) fn backlog(&self) -> Option<usize> {
+        let outbound = lock(&self.outbound);
+        (outbound.stay.presence == Presence::Here).then(|| outbound.queued())
+    }
+
+    /// Queues what `fill` yields while nothing else can enter the queue: a retained message never overtakes or follows
+    /// a newer live one of its topic.
+    /// Refused (and counted as one drop) while earlier snapshots still wait, so that repeated subscribing cannot pile them up.
+    pub(crate) fn enqueue_snapshot(
+        &self,
+        stats: &Stats,
+        fill: impl FnOnce(&mut dyn FnMut(Delivery)),
+    ) {
+        let mut outbound = lock(&self.outbound);
+        if outbound.queued() > self.limits.messages.saturating_mul(2) {
+            stats.dropped_slow_consumer.add(1);
+            return;
+        }
+        fill(&mut |delivery| outbound.push(delivery, self.limits, stats));
+    }
+
+    /// Tells the connection to end, if there is one; the first reason counts.
+    pub(crate) fn close(&self, reason: ReasonCode) -> bool {
+        let mut outbound = lock(&self.outbound);
+        if outbound.stay.presence != Presence::Here {
+            return false;
+        }
+        outbound.close.get_or_insert(reason);
+        let waker = outbound.waker.take();
+        drop(outbound);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// For the connection's task: registers its waker and gives access to the queue.
+    pub(crate) fn with_outbound<T>(
+        &self,
+        waker: &Waker,
+        take: impl FnOnce(&mut Outbound) -> T,
+    ) -> T {
+        let mut outbound = lock(&self.outbound);
+        match &mut outbound.waker {
+            Some(registered) => registered.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        take(&mut outbound)
+    }
+
+    /// Waits until no connection is attached.
+    pub(crate) async fn detached(&self) {
+        poll_fn(|context| {
+            let mut outbound = lock(&self.outbound);
+            if outbound.stay.presence == Presence::Away {
+                return Poll::Ready(());
+            }
+            outbound.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// PUBACK, or a PUBREC that refuses: the delivery is done. One the client never got is ignored: MQTT names no answer to it.
+    pub(crate) fn acknowledged(&self, packet_id: u16) {
+        let mut outbound = lock(&self.outbound);
+        let entry = outbound.window.acknowledged(packet_id);
+        outbound.forget(entry);
+    }
+
+    /// PUBACK for a delivery that must be one of QoS 1.
+    pub(crate) fn puback(&self, packet_id: u16) -> Result<(), Mismatch> {
+        let mut outbound = lock(&self.outbound);
+        let found = outbound.window.get_mut(packet_id);
+        if found.is_some_and(|entry| entry.is_exactly_once()) {
+            return Err(Mismatch);
+        }
+        let entry = outbound.window.acknowledged(packet_id);
+        outbound.forget(entry);
+        Ok(())
+    }
+
+    /// PUBREC: the client has the message, which is forgotten here; false when none was in flight under this id.
+    pub(crate) fn received(&self, packet_id: u16) -> Result<bool, Mismatch> {
+        lock(&self.outbound).release_sent(packet_id)
+    }
+
+    /// PUBCOMP: the exchange is over. One that nothing waits for is ignored.
+    pub(crate) fn completed(&self, packet_id: u16) {
+        let mut outbound = lock(&self.outbound);
+        let found = outbound.window.get_mut(packet_id);
+        if found.is_some_and(|entry| matches!(entry.stage, Stage::Released)) {
+            outbound.window.acknowledged(packet_id);
+        }
+    }
+
+    /// A QoS 2 publish has come. When one with this packet id was received before and not released, it is the same message
+    /// [MQTT-4.3.3-10], and nothing changes: the earlier one is returned.
+    pub(crate) fn hold(&self, packet_id: u16) -> Option<Held> {
+        let mut outbound = lock(&self.outbound);
+        let known = outbound
+            .held
+            .iter()
+            .find(|held| held.packet_id == packet_id);
+        if let Some(known) = known {
+            return Some(*known);
+        }
+        outbound.held.push(Held {
+            packet_id,
+            journalled: Position::ZERO,
+        });
+        None
+    }
+
+    /// The publishes' records lie before this position.
+    pub(crate) fn journalled(&self, packet_ids: impl Iterator<Item = u16>, before: Position) {
+        let mut outbound = lock(&self.outbound);
+        for packet_id in packet_ids {
+            // They came last.
+            let held = outbound.held.iter_mut().rev();
+            if let Some(held) = held.into_iter().find(|held| held.packet_id == packet_id) {
+                held.journalled = before;
+            }
+        }
+    }
+
+    /// PUBREL, or a publish that was refused after all: its packet id may be used for another one. False: it was not held.
+    pub(crate) fn release(&self, packet_id: u16) -> bool {
+        let mut outbound = lock(&self.outbound);
+        let at = outbound
+            .held
+            .iter()
+            .position(|held| held.packet_id == packet_id);
+        let Some(at) = at else {
+            return false;
+        };
+        outbound.held.remove(at);
+        if outbound.held.is_empty() {
+            outbound.held = Vec::new();
+        }
+        true
+    }
+
+    /// While the gate itself does not read from the client, the client's silence proves nothing.
+    pub(crate) fn suspend_keep_alive(&self) {
+        self.last_heard.store(u32::MAX, Ordering::Relaxed);
+    }
+
+    pub(crate) fn heard(&self, seconds: u32) {
+        self.last_heard.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Whether the client has been silent for longer than it promised.
+    pub(crate) fn is_overdue(&self, seconds: u32) -> bool {
+        let silence_seconds_max = self.silence_seconds_max.load(Ordering::Relaxed);
+        silence_seconds_max != 0
+            && seconds.saturating_sub(self.last_heard.load(Ordering::Relaxed)) > silence_seconds_max
+    }
+
+    /// Whether the time for its end, its will or the end of its client's credentials has come.
+    pub(crate) fn is_due(&self, seconds: u32) -> bool {
+        self.due.load(Ordering::Relaxed) <= seconds
+    }
+}

@@ -1,0 +1,270 @@
+//! What of a session is under its lock: the queue, the in-flight window, QoS 2 ids, and whether somebody is connected.
+//!
+//! Owns: the queue's bounds. Never: wakes anybody while the lock is held. Invariant: what is queued is within the limits, and
+//! every message that did not fit was counted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::will::Will;
+use super::window::{InFlight, Stage, Window};
+use super::{Delivery, Held, Mismatch, QueueLimits};
+use crate::auth::Identity;
+use crate::packet::{Qos, ReasonCode};
+use crate::stats::Stats;
+
+#[derive(Default)]
+pub(crate) struct Outbound {
+    queue: VecDeque<Delivery>,
+    /// Entries of the queue that count against its limit.
+    messages: usize,
+    /// Of the queue and of what is in flight.
+    bytes: usize,
+    pub(super) window: Window,
+    pub(super) waker: Option<Waker>,
+    pub(super) close: Option<ReasonCode>,
+    /// In the order they came in; clients release in order, so the front is the usual hit.
+    pub(super) held: Vec<Held>,
+    pub(super) stay: Stay,
+    /// Newcomers that wait for the connection to let go.
+    pub(super) waiting: Vec<Waker>,
+}
+
+/// Whether a connection is attached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Presence {
+    #[default]
+    Away,
+    Here,
+    /// It is gone, but not yet done with the session; nobody can attach.
+    Leaving,
+}
+
+/// Where a session has a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Under this packet id.
+    InFlight(u16),
+    /// From the front.
+    Queued(usize),
+}
+
+/// The session cannot take the message; another may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+/// Who is connected, and what happens when nobody is.
+#[derive(Default)]
+pub(super) struct Stay {
+    pub(super) presence: Presence,
+    /// Nobody has been connected yet.
+    pub(super) fresh: bool,
+    /// It is no longer in the registry, and nothing enters it any more.
+    pub(super) ended: bool,
+    /// Seconds it is kept without a connection; `u32::MAX`: for ever.
+    pub(super) expiry_seconds: u32,
+    /// Gate seconds when it ends, and when its will is published; `u32::MAX`: not.
+    pub(super) ends_at: u32,
+    pub(super) will_at: u32,
+    pub(super) will: Option<Box<Will>>,
+    /// Of the latest connection.
+    pub(super) identity: Arc<Identity>,
+}
+
+/// A queue's buffer above this many entries is given back once it is empty.
+const KEPT_CAPACITY: usize = 16;
+
+impl Outbound {
+    /// Of a session that nobody is attached to yet.
+    pub(super) fn fresh() -> Outbound {
+        Outbound {
+            stay: Stay {
+                fresh: true,
+                ends_at: u32::MAX,
+                will_at: u32::MAX,
+                ..Stay::default()
+            },
+            ..Outbound::default()
+        }
+    }
+
+    /// Of a session that is over.
+    pub(super) fn ended() -> Outbound {
+        let mut outbound = Outbound::fresh();
+        outbound.stay.ended = true;
+        outbound
+    }
+
+    /// Puts the delivery at the end of the queue, or counts why not.
+    pub(super) fn push(&mut self, delivery: Delivery, limits: QueueLimits, stats: &Stats) {
+        let present = self.stay.presence == Presence::Here;
+        if self.stay.ended {
+            return;
+        }
+        if !present && delivery.qos == Qos::AtMostOnce {
+            stats.dropped_offline.add(1);
+        } else if self.has_room(&delivery, limits) {
+            self.append(delivery);
+        } else if present {
+            stats.dropped_slow_consumer.add(1);
+        } else {
+            stats.dropped_offline_full.add(1);
+        }
+    }
+
+    /// Puts the delivery at the end of the queue if the client is present or away, as asked, and there is room.
+    pub(super) fn offer(
+        &mut self,
+        delivery: Delivery,
+        to: Presence,
+        limits: QueueLimits,
+    ) -> Result<(), Refused> {
+        let stay = &self.stay;
+        let takes_qos = delivery.qos != Qos::AtMostOnce || to == Presence::Here;
+        if stay.ended || stay.presence != to || !takes_qos || !self.has_room(&delivery, limits) {
+            return Err(Refused);
+        }
+        self.append(delivery);
+        Ok(())
+    }
+
+    fn has_room(&self, delivery: &Delivery, limits: QueueLimits) -> bool {
+        self.messages < limits.messages && self.bytes + delivery.bytes() <= limits.bytes
+    }
+
+    fn append(&mut self, delivery: Delivery) {
+        self.messages += usize::from(!delivery.snapshot);
+        self.bytes += delivery.bytes();
+        self.queue.push_back(delivery);
+    }
+
+    /// The deliveries of shared subscriptions that go to other members when this client leaves [MQTT-4.8.2-5]: all that are not
+    /// sent, and those at QoS 1 that are not acknowledged. In order, and with the places they have here.
+    pub(super) fn shared(&self) -> Vec<(Place, Delivery)> {
+        let sent = self
+            .window
+            .entries()
+            .filter_map(|entry| match &entry.stage {
+                Stage::Published(delivery) if delivery.qos == Qos::AtLeastOnce => {
+                    Some((Place::InFlight(entry.packet_id), delivery))
+                }
+                _ => None,
+            });
+        let queued = self.queue.iter().enumerate();
+        let queued = queued.map(|(index, delivery)| (Place::Queued(index), delivery));
+        sent.chain(queued)
+            .filter(|(_, delivery)| delivery.share.is_some())
+            .map(|(place, delivery)| (place, delivery.clone()))
+            .collect()
+    }
+
+    /// Takes out what lies at these places, as `shared` gave them; nothing may have been taken from the queue since.
+    pub(super) fn remove(&mut self, places: &[Place]) {
+        for place in places.iter().rev() {
+            match *place {
+                Place::InFlight(packet_id) => {
+                    let entry = self.window.acknowledged(packet_id);
+                    self.forget(entry);
+                }
+                Place::Queued(index) => {
+                    if let Some(delivery) = self.queue.remove(index) {
+                        self.messages -= usize::from(!delivery.snapshot);
+                        self.bytes -= delivery.bytes();
+                    }
+                }
+            }
+        }
+        self.tidy();
+    }
+
+    /// The next message, unless it is QoS 1 or 2 and `inflight_free` is false.
+    pub(crate) fn pop(&mut self, inflight_free: bool) -> Option<Delivery> {
+        if !inflight_free && self.queue.front()?.qos != Qos::AtMostOnce {
+            return None;
+        }
+        let delivery = self.queue.pop_front()?;
+        self.messages -= usize::from(!delivery.snapshot);
+        self.bytes -= delivery.bytes();
+        self.tidy();
+        Some(delivery)
+    }
+
+    /// Messages that wait, without those in flight.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Takes a QoS 1 or 2 delivery into the window, from where it is sent.
+    pub(crate) fn assign(&mut self, delivery: Delivery) {
+        self.bytes += delivery.bytes();
+        self.window.push(delivery);
+    }
+
+    /// The window's next entry has been sent.
+    pub(crate) fn mark_sent(&mut self) {
+        self.window.mark_sent();
+    }
+
+    /// The window's next entry cannot be sent on this connection, nor ever.
+    pub(crate) fn drop_unsent(&mut self) {
+        let entry = self.window.drop_unsent();
+        self.forget(entry);
+    }
+
+    /// Gives back what the entry counted against the limits.
+    pub(super) fn forget(&mut self, entry: Option<InFlight>) {
+        if let Some(InFlight {
+            stage: Stage::Published(delivery),
+            ..
+        }) = entry
+        {
+            self.bytes -= delivery.bytes();
+        }
+    }
+
+    /// Replaces the delivery under the packet id by the word that it is released; true when there was one, also if it had been
+    /// released before.
+    pub(super) fn release_sent(&mut self, packet_id: u16) -> Result<bool, Mismatch> {
+        let Some(entry) = self.window.get_mut(packet_id) else {
+            return Ok(false);
+        };
+        if let Stage::Published(delivery) = &entry.stage {
+            if delivery.qos != Qos::ExactlyOnce {
+                return Err(Mismatch);
+            }
+            self.bytes -= delivery.bytes();
+            entry.stage = Stage::Released;
+        }
+        Ok(true)
+    }
+
+    /// Takes out of the queue what nobody keeps for a client that is away; the number of messages.
+    pub(super) fn drop_qos_0(&mut self) -> usize {
+        let before = self.queue.len();
+        self.queue.retain(|delivery| {
+            let kept = delivery.qos != Qos::AtMostOnce;
+            if !kept {
+                self.messages -= usize::from(!delivery.snapshot);
+                self.bytes -= delivery.bytes();
+            }
+            kept
+        });
+        self.tidy();
+        before - self.queue.len()
+    }
+
+    pub(crate) fn close_requested(&self) -> Option<ReasonCode> {
+        self.close
+    }
+
+    fn tidy(&mut self) {
+        if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
+            self.queue = VecDeque::new();
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What was sent to a client and is not acknowledged yet: the in-flight window.
+//!
+//! Owns: packet ids of deliveries and how far each has come. Never: decides what is sent. Invariants: entries lie in the order of
+//! their first sending, which is the order they are sent again in [MQTT-4.6.0-1]; the first `sent` of them have been sent on
+//! this connection; no two have the same packet id.
+
+use std::collections::VecDeque;
+
+use super::Delivery;
+use crate::packet::Qos;
+
+/// A delivery under its packet id.
+#[derive(Clone)]
+pub(crate) struct InFlight {
+    pub(crate) packet_id: u16,
+    /// It was sent on an earlier connection, so a further sending says DUP [MQTT-3.3.1-1].
+    pub(crate) sent_before: bool,
+    pub(crate) stage: Stage,
+}
+
+#[derive(Clone)]
+pub(crate) enum Stage {
+    /// PUBLISH is sent; PUBACK or PUBREC is awaited.
+    Published(Delivery),
+    /// PUBREC has come and the message is forgotten; PUBREL is sent until PUBCOMP comes.
+    Released,
+}
+
+/// The client acknowledged a QoS 1 delivery as one of QoS 2, or the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the acknowledgement does not belong to the delivery's qos")]
+pub(crate) struct Mismatch;
+
+#[derive(Default)]
+pub(crate) struct Window {
+    entries: VecDeque<InFlight>,
+    sent: usize,
+    last_packet_id: u16,
+    /// So many packet ids behind the last one are known to be free; saves looking for each.
+    free_ahead: u16,
+}
+
+/// Packet ids run from 1 to this.
+const PACKET_ID_MAX: u16 = u16::MAX;
+/// A window's buffer above this many entries is given back once it is empty, for the sake of idle connections.
+const KEPT_CAPACITY: usize = 8;
+
+impl InFlight {
+    /// Whether it is a QoS 2 delivery.
+    pub(crate) fn is_exactly_once(&self) -> bool {
+        match &self.stage {
+            Stage::Published(delivery) => delivery.qos == Qos::ExactlyOnce,
+            Stage::Released => true,
+        }
+    }
+}
+
+impl Window {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &InFlight> {
+        self.entries.iter()
+    }
+
+    /// How many have been sent on this connection.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Takes a delivery in and gives it a packet id. There must be fewer entries than packet ids.
+    pub(crate) fn push(&mut self, delivery: Delivery) -> u16 {
+        let packet_id = self.next_packet_id();
+        self.entries.push_back(InFlight {
+            packet_id,
+            sent_before: false,
+            stage: Stage::Published(delivery),
+        });
+        packet_id
+    }
+
+    /// The next entry to be sent on this connection.
+    pub(crate) fn unsent(&self) -> Option<&InFlight> {
+        self.entries.get(self.sent)
+    }
+
+    /// The entry that `unsent` shows has been sent.
+    pub(crate) fn mark_sent(&mut self) {
+        if let Some(entry) = self.entries.get_mut(self.sent) {
+            entry.sent_before = true;
+            self.sent += 1;
+        }
+    }
+
+    /// Takes the entry that `unsent` shows out: it will never be sent.
+    pub(crate) fn drop_unsent(&mut self) -> Option<InFlight> {
+        let entry = self.entries.remove(self.sent);
+        self.tidy();
+        entry
+    }
+
+    /// A new connection: everything is to be sent again.
+    pub(crate) fn start_over(&mut self) {
+        self.sent = 0;
+    }
+
+    /// PUBACK, or a PUBREC that refuses: the delivery is done. `None`: there is none under this id.
+    pub(crate) fn acknowledged(&mut self, packet_id: u16) -> Option<InFlight> {
+        let at = self.find(packet_id)?;
+        self.remove(at)
+    }
+
+    /// The entry under the packet id.
+    pub(crate) fn get_mut(&mut self, packet_id: u16) -> Option<&mut InFlight> {
+        let at = self.find(packet_id)?;
+        self.entries.get_mut(at)
+    }
+
+    /// Clients acknowledge in order, so the front is the usual hit.
+    fn find(&self, packet_id: u16) -> Option<usize> {
+        self.entries
+            .iter()
+            .position(|entry| entry.packet_id == packet_id)
+    }
+
+    fn remove(&mut self, at: usize) -> Option<InFlight> {
+        let entry = self.entries.remove(at)?;
+        self.sent -= usize::from(at < self.sent);
+        self.tidy();
+        Some(entry)
+    }
+
+    fn tidy(&mut self) {
+        if self.entries.is_empty() && self.entries.capacity() > KEPT_CAPACITY {
+            self.entries = VecDeque::new();
+        }
+    }
+
+    fn next_packet_id(&mut self) -> u16 {
+        let mut id = following(self.last_packet_id);
+        if self.free_ahead == 0 {
+            if self.find(id).is_some() {
+                id = self.free_from(id);
+            }
+            // Ids are freed by acknowledgements and taken only here: what is free now stays so until it is reached.
+            let nearest = self
+                .entries
+                .iter()
+                .map(|entry| distance(id, entry.packet_id));
+            self.free_ahead = nearest.min().unwrap_or(PACKET_ID_MAX);
+        }
+        self.free_ahead -= 1;
+        self.last_packet_id = id;
+        id
+    }
+
+    /// The first id from `id` on that is not in use; looks at every entry once, however many there are.
+    fn free_from(&self, id: u16) -> u16 {
+        let mut used = vec![false; usize::from(PACKET_ID_MAX) + 1];
+        for entry in &self.entries {
+            used[usize::from(entry.packet_id)] = true;
+        }
+        std::iter::successors(Some(id), |id| Some(following(*id)))
+            .take(usize::from(PACKET_ID_MAX))
+            .find(|id| !used[usize::from(*id)])
+            // There are fewer entries than ids, so this is never reached.
+            .unwrap_or(id)
+    }
+}
+
+fn following(packet_id: u16) -> u16 {
+    packet_id.checked_add(1).unwrap_or(1)
+}
+
+/// How many ids lie from `from` on until `to` is reached; never 0 for two different ones.
+fn distance(from: u16, to: u16) -> u16 {
+    match to.checked_sub(from) {
+        Some(ahead) => ahead,
+        // Around the end, where 0 is left out.
+        None => PACKET_ID_MAX - (from - to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::message::Message;
+
+    fn delivery() -> Delivery {
+        Delivery {
+            message: Arc::new(Message {
+                topic: "a".into(),
+                payload: bytes::Bytes::new(),
+                qos: Qos::AtLeastOnce,
+                retain: false,
+                properties: bytes::Bytes::new(),
+                expiry_seconds: None,
+                publisher: 0,
+                received_at: 0,
+            }),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            identifier: None,
+            snapshot: false,
+            share: None,
+        }
+    }
+
+    #[test]
+    fn packet_ids_run_around_and_step_over_those_in_use() {
+        let mut window = Window::default();
+        assert_eq!(window.push(delivery()), 1);
+        assert_eq!(window.push(delivery()), 2);
+        for expected in 3..=u16::MAX {
+            assert_eq!(window.push(delivery()), expected);
+            if expected != 3 {
+                window.acknowledged(expected);
+            }
+        }
+        assert_eq!(window.push(delivery()), 4, "1, 2 and 3 are still in use");
+        window.acknowledged(1);
+        window.acknowledged(2);
+        assert_eq!(window.push(delivery()), 5);
+        let ids: Vec<_> = window.entries().map(|entry| entry.packet_id).collect();
+        assert_eq!(ids, [3, 4, 5]);
+    }
+
+    #[test]
+    fn all_but_one_id_can_be_in_use() {
+        let mut window = Window::default();
+        (1..=u16::MAX).for_each(|expected| assert_eq!(window.push(delivery()), expected));
+        assert!(window.acknowledged(40_000).is_some());
+        assert_eq!(window.push(delivery()), 40_000);
+        window.acknowledged(39_999);
+        window.acknowledged(40_001);
+        assert_eq!(window.push(delivery()), 40_001);
+        assert_eq!(window.push(delivery()), 39_999);
+    }
+
+    #[test]
+    fn a_new_connection_sends_everything_again_in_order() {
+        let mut window = Window::default();
+        for _ in 0..3 {
+            window.push(delivery());
+            window.mark_sent();
+        }
+        assert!(window.unsent().is_none());
+        window.acknowledged(2);
+        window.start_over();
+        let mut again = Vec::new();
+        while let Some(entry) = window.unsent() {
+            again.push((entry.packet_id, entry.sent_before));
+            window.mark_sent();
+        }
+        assert_eq!(again, [(1, true), (3, true)]);
+        window.push(delivery());
+        assert_eq!(window.unsent().map(|entry| entry.sent_before), Some(false));
+    }
+}
