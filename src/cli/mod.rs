@@ -4,6 +4,7 @@
 //! Invariant: stdout is for data, stderr for everything else; a wrong command line exits with 2, a
 //! failure with 1.
 
+mod acl;
 mod check;
 mod demo;
 mod journal;
@@ -63,6 +64,7 @@ enum Command {
     Simulate(Box<simulate::Args>),
     Watch(watch::Args),
     Check(check::Args),
+    Acl(acl::Args),
     Journal(journal::Args),
     Version(version::Args),
 }
@@ -79,6 +81,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Simulate(args) => wait_for(simulate::run(*args)),
         Command::Watch(args) => wait_for(watch::run(args)),
         Command::Check(args) => check::run(&args),
+        Command::Acl(args) => acl::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Version(args) => version::run(&args),
     }

@@ -17,6 +17,8 @@ fn help_is_as_it_was() {
         ("simulate", expect_file!["snapshots/simulate.txt"]),
         ("watch", expect_file!["snapshots/watch.txt"]),
         ("check", expect_file!["snapshots/check.txt"]),
+        ("acl", expect_file!["snapshots/acl.txt"]),
+        ("acl explain", expect_file!["snapshots/acl-explain.txt"]),
         ("journal", expect_file!["snapshots/journal.txt"]),
         (
             "journal inspect",

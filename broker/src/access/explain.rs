@@ -28,6 +28,13 @@ pub struct Subject {
     pub variables: BTreeMap<String, String>,
 }
 
+/// A client as the broker knows it, ready to be decided about many times.
+#[derive(Debug, Clone)]
+pub struct Client {
+    identity: Identity,
+    client_id: Box<str>,
+}
+
 /// A decision and the way to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
@@ -67,11 +74,8 @@ pub struct Step {
 impl Policy {
     /// Decides about a valid topic, or filter of a subscribe, and says why.
     pub fn explain(&self, subject: &Subject, action: Action, topic: &str) -> Explanation {
-        let identity = subject.identity();
-        let principal = Principal {
-            identity: &identity,
-            client_id: &subject.client_id,
-        };
+        let client = Client::from(subject);
+        let principal = client.principal();
         let decision = self.decide(&principal, action, topic);
         if action == Action::Publish
             && let Some(why) = reserved(topic)
@@ -118,21 +122,32 @@ impl Policy {
     }
 }
 
-impl Subject {
-    pub(super) fn identity(&self) -> Identity {
-        let variables = self.variables.iter();
-        Identity {
-            user: self.user.as_str().into(),
-            groups: self
-                .groups
-                .iter()
-                .map(|group| group.as_str().into())
-                .collect(),
-            certificate: self.certificate.as_deref().map(Box::from),
+impl Client {
+    pub(super) fn principal(&self) -> Principal<'_> {
+        Principal {
+            identity: &self.identity,
+            client_id: &self.client_id,
+        }
+    }
+}
+
+impl From<&Subject> for Client {
+    fn from(subject: &Subject) -> Client {
+        let groups = subject.groups.iter();
+        // Sorted by name, as they are looked up.
+        let variables = subject.variables.iter();
+        let identity = Identity {
+            user: subject.user.as_str().into(),
+            groups: groups.map(|group| group.as_str().into()).collect(),
+            certificate: subject.certificate.as_deref().map(Box::from),
             variables: variables
                 .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
                 .collect(),
             ..Identity::default()
+        };
+        Client {
+            identity,
+            client_id: subject.client_id.as_str().into(),
         }
     }
 }
@@ -162,7 +177,10 @@ fn why_not(rule: &Rule, miss: Miss<'_>, subject: &Subject) -> String {
         format!("the client {is}, not {}", meant(names))
     };
     match miss {
-        Miss::Action => "is not about that".to_owned(),
+        Miss::Action => match rule.actions {
+            Actions::Subscribe => "is about subscribing alone".to_owned(),
+            Actions::Publish | Actions::Both => "is about publishing alone".to_owned(),
+        },
         Miss::Anonymous => format!("the client has a user, `{}`", subject.user),
         Miss::User => is_one("user", &subject.user, &who.user),
         Miss::Client => is_one("id", &subject.client_id, &who.client),

@@ -25,7 +25,7 @@ use tracing::debug;
 
 pub use config::{Config, Settings};
 pub use error::{LoadError, RuleError};
-pub use explain::{Explanation, Reason, Step, Subject};
+pub use explain::{Client, Explanation, Reason, Step, Subject};
 pub use policy::Policy;
 pub(crate) use principal::Principal;
 pub(crate) use reload::watch;
@@ -44,7 +44,7 @@ pub enum Decision {
 }
 
 /// The rules of this process, which change while it runs.
-pub(crate) struct Access {
+pub struct Access {
     policy: ArcSwap<Policy>,
 }
 
@@ -58,10 +58,16 @@ impl Access {
         Ok(Access::new(policy))
     }
 
-    fn new(policy: Policy) -> Access {
+    /// These rules, until they are replaced.
+    pub fn new(policy: Policy) -> Access {
         Access {
             policy: ArcSwap::from_pointee(policy),
         }
+    }
+
+    /// Whether the client may do `action` on a valid topic or filter.
+    pub fn allows(&self, client: &Client, action: Action, topic: &str) -> bool {
+        self.authorize(&client.principal(), action, topic) == Decision::Allow
     }
 
     /// Whether the client may do `action` on the topic or filter.

@@ -1,3 +1,5 @@
+mod cases;
+mod equivalence;
 mod errors;
 
 use super::*;

@@ -1,0 +1,308 @@
+use std::fs;
+
+use clap::Parser as _;
+use expect_test::{Expect, expect};
+
+use super::super::{Cli, Command as Any};
+use super::*;
+use crate::config::Sources;
+use crate::diagnostics::tests::plain;
+
+const RULES: &str = r#"# The plant.
+[[rule]]
+group = ["admins", "night-*"]
+allow = "both"
+topics = ["plant/#", "devices/#"]
+
+[[rule]]
+user = "*"
+deny = "publish"
+topics = "plant/+/locked"    # whoever it is
+
+[[rule]]
+client = "%u"
+allow = "both"
+topics = [
+    "devices/%u/#",
+    "sites/%{site}/#",
+]
+
+[[rule]]
+anonymous = true
+certificate = "gateway-7"
+allow = "subscribe"
+topics = "gateways/#"
+"#;
+
+/// What `millrace acl explain` prints for these arguments, and its decision.
+fn explain(rules: Option<&str>, arguments: &str, expected: Expect) {
+    let folder = tempfile::tempdir().expect("temp folder");
+    let write =
+        |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    if let Some(rules) = rules {
+        write("acl.toml", rules);
+        write("millrace.toml", "[broker.acl]\nfile = 'acl.toml'\n");
+    }
+    let sources = Sources {
+        working_folder: folder.path().into(),
+        ..Sources::default()
+    };
+    let line = format!("millrace acl explain {arguments}");
+    let cli = Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
+    let Any::Acl(Args {
+        command: Command::Explain(explain),
+    }) = cli.command
+    else {
+        panic!("not `acl explain`");
+    };
+    let settings = config::load(&sources).unwrap_or_else(|failure| panic!("{}", plain(&failure)));
+    let shown = match explain.answer(&settings.access) {
+        Ok((decision, text)) => format!("{decision:?}: {text}"),
+        Err(failure) => plain(&failure),
+    };
+    expected.assert_eq(&shown.replace(&format!("{}/", folder.path().display()), ""));
+}
+
+#[test]
+fn the_rule_that_allows_is_shown_with_its_line() {
+    explain(
+        Some(RULES),
+        "press-1 press-1 publish devices/press-1/telemetry",
+        expect![[r#"
+            Allow: user `press-1` as client `press-1` may publish to `devices/press-1/telemetry`
+            because `devices/%u/#` fits in acl.toml:12
+
+                [[rule]]
+                client = "%u"
+                allow = "both"
+                topics = [
+                    "devices/%u/#",
+                    "sites/%{site}/#",
+                ]
+
+            rules in their order:
+              acl.toml:2   allow both `plant/#`, `devices/#`
+                             the client is in no group, not in `admins`, `night-*`
+              acl.toml:7   deny publish `plant/+/locked`
+                             no filter fits
+              acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
+                             fits by `devices/%u/#`
+        "#]],
+    );
+}
+
+#[test]
+fn the_rule_that_denies_is_shown_with_its_line() {
+    explain(
+        Some(RULES),
+        "bo desk publish plant/1/locked --group ops --group day-1",
+        expect![[r#"
+            Deny: user `bo` as client `desk` in `ops`, `day-1` may not publish to `plant/1/locked`
+            because `plant/+/locked` fits in acl.toml:7
+
+                [[rule]]
+                user = "*"
+                deny = "publish"
+                topics = "plant/+/locked"
+
+            rules in their order:
+              acl.toml:2   allow both `plant/#`, `devices/#`
+                             the client is in `ops`, `day-1`, not in `admins`, `night-*`
+              acl.toml:7   deny publish `plant/+/locked`
+                             fits by `plant/+/locked`
+        "#]],
+    );
+}
+
+#[test]
+fn the_rules_before_are_shown_with_what_does_not_fit() {
+    explain(
+        Some(RULES),
+        "press-1 other publish devices/press-1/telemetry",
+        expect![[r#"
+            Deny: user `press-1` as client `other` may not publish to `devices/press-1/telemetry`
+            because no rule allows it
+
+            rules in their order:
+              acl.toml:2   allow both `plant/#`, `devices/#`
+                             the client is in no group, not in `admins`, `night-*`
+              acl.toml:7   deny publish `plant/+/locked`
+                             no filter fits
+              acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
+                             the client has the id `other`, not `%u`
+              acl.toml:20  allow subscribe `gateways/#`
+                             is about subscribing alone
+        "#]],
+    );
+}
+
+#[test]
+fn a_filter_that_is_covered_in_part_is_told() {
+    explain(
+        Some(RULES),
+        "press-1 press-1 subscribe devices/# --var site=north --certificate press-1",
+        expect![[r#"
+            Deny: user `press-1` as client `press-1` with the certificate `press-1` may not subscribe to `devices/#`
+            because no rule allows it
+
+            rules in their order:
+              acl.toml:2   allow both `plant/#`, `devices/#`
+                             the client is in no group, not in `admins`, `night-*`
+              acl.toml:7   deny publish `plant/+/locked`
+                             is about publishing alone
+              acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
+                             `devices/%u/#` allows only a part of what is asked for
+              acl.toml:20  allow subscribe `gateways/#`
+                             the client has a user, `press-1`
+        "#]],
+    );
+}
+
+#[test]
+fn a_shared_subscription_is_judged_by_its_filter() {
+    explain(
+        Some(RULES),
+        "- x subscribe $share/g/gateways/+ --certificate gateway-7",
+        expect![[r#"
+            Allow: a client `x` without a user with the certificate `gateway-7` may subscribe to `$share/g/gateways/+`
+            because `gateways/#` fits in acl.toml:20
+
+                [[rule]]
+                anonymous = true
+                certificate = "gateway-7"
+                allow = "subscribe"
+                topics = "gateways/#"
+
+            rules in their order:
+              acl.toml:2   allow both `plant/#`, `devices/#`
+                             the client is in no group, not in `admins`, `night-*`
+              acl.toml:7   deny publish `plant/+/locked`
+                             is about publishing alone
+              acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
+                             the client has the id `x`, not `%u`
+              acl.toml:20  allow subscribe `gateways/#`
+                             fits by `gateways/#`
+        "#]],
+    );
+}
+
+#[test]
+fn variables_fill_in_filters() {
+    explain(
+        Some(RULES),
+        "p p publish sites/north/1 --var site=north",
+        expect![[r#"
+            Allow: user `p` as client `p` may publish to `sites/north/1`
+            because `sites/%{site}/#` fits in acl.toml:12
+
+                [[rule]]
+                client = "%u"
+                allow = "both"
+                topics = [
+                    "devices/%u/#",
+                    "sites/%{site}/#",
+                ]
+
+            rules in their order:
+              acl.toml:2   allow both `plant/#`, `devices/#`
+                             the client is in no group, not in `admins`, `night-*`
+              acl.toml:7   deny publish `plant/+/locked`
+                             no filter fits
+              acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
+                             fits by `sites/%{site}/#`
+        "#]],
+    );
+    explain(
+        Some(RULES),
+        "a/b a/b publish sites/north/1",
+        expect![[r#"
+        Deny: user `a/b` as client `a/b` may not publish to `sites/north/1`
+        because no rule allows it
+
+        rules in their order:
+          acl.toml:2   allow both `plant/#`, `devices/#`
+                         the client is in no group, not in `admins`, `night-*`
+          acl.toml:7   deny publish `plant/+/locked`
+                         no filter fits
+          acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
+                         `devices/%u/#` has no meaning for this client
+          acl.toml:20  allow subscribe `gateways/#`
+                         is about subscribing alone
+    "#]],
+    );
+}
+
+#[test]
+fn what_no_rule_can_change_is_told() {
+    explain(
+        Some(RULES),
+        "root c publish alerts/active/a/hot --group admins",
+        expect![[r#"
+            Deny: user `root` as client `c` in `admins` may not publish to `alerts/active/a/hot`
+            because `alerts/#` is published by Millrace alone, but for `alerts/command/#`, whatever the rules say
+        "#]],
+    );
+}
+
+#[test]
+fn without_a_file_the_built_in_rules_are_asked() {
+    explain(
+        None,
+        "- c publish plant/1",
+        expect![[r##"
+        Allow: a client `c` without a user may publish to `plant/1`
+        because `#` fits in built-in rules:39
+
+            [[rule]]
+            anonymous = true
+            allow = "both"
+            topics = ["#", "$SYS/#"]
+
+        rules in their order:
+          line 39      allow both `#`, `$SYS/#`
+                         fits by `#`
+    "##]],
+    );
+    explain(
+        None,
+        "press-1 c publish devices/press-2/telemetry",
+        expect![[r#"
+            Deny: user `press-1` as client `c` may not publish to `devices/press-2/telemetry`
+            because no rule allows it
+
+            rules in their order:
+              line 39      allow both `#`, `$SYS/#`
+                             the client has a user, `press-1`
+              line 45      allow both `#`, `$SYS/#`
+                             the client is in no group, not in `admins`
+              line 51      allow publish `alerts/command/#`
+                             the client is in no group, not in `operators`
+              line 57      allow subscribe `alerts/#`, `devices/#`, `clients/#` and 1 more
+                             is about subscribing alone
+              line 62      deny both `#`, `$SYS/#`
+                             the client is in no group, not in `consoles`, `operators`
+              line 68      allow both `devices/%u/#`
+                             no filter fits
+              line 74      allow both `v1/devices/me/#`
+                             the client has the id `c`, not `%u`
+        "#]],
+    );
+}
+
+#[test]
+fn a_topic_that_is_none_is_a_wrong_command_line() {
+    explain(
+        Some(RULES),
+        "a c publish a/#",
+        expect![[r#"
+        error: the topic `a/#` has a wildcard in a topic name
+    "#]],
+    );
+    explain(
+        Some(RULES),
+        "a c subscribe a/#/b",
+        expect![[r#"
+        error: the filter `a/#/b` has a `#` that is not the whole last level
+    "#]],
+    );
+}
