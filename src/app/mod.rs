@@ -4,6 +4,7 @@
 //! `drain` returns, everything that was acknowledged is in the database or in the journal.
 
 mod descriptors;
+mod devices;
 mod outlet;
 
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ use tracing::{info, warn};
 
 use crate::config::Settings;
 use crate::diagnostics::Failure;
+use devices::Devices;
+pub(crate) use devices::now_micros;
 use outlet::GateOutlet;
 
 /// How long a start waits for the database before it goes on without it: the journal keeps what comes.
@@ -37,6 +40,7 @@ pub(crate) struct App {
     broker: Broker,
     rows: rows::Handle,
     alerts: LaneHandle,
+    devices: Devices,
     store: String,
 }
 
@@ -50,6 +54,7 @@ impl App {
         pending.note_journal_end(journal.end());
         let store = store::open(&settings.store)?;
         let described = store.describe();
+        let devices = Devices::start(&settings.data, &settings.store)?;
         let rows = rows::spawn(rows::Parts {
             journal: journal.clone(),
             store,
@@ -58,6 +63,7 @@ impl App {
             pending: Some(pending.clone()),
         })?;
         let rows = wait_for_store(rows).await?;
+        let devices = wait_for_devices(devices).await?;
 
         let topics = Arc::clone(&settings.meaning.topics);
         let broker = Broker::start(broker::Parts {
@@ -65,7 +71,7 @@ impl App {
             data: settings.data.clone(),
             journal: journal.clone(),
             is_telemetry: Arc::new(move |topic: &str| topics.matches(topic).is_some()),
-            devices: None,
+            devices: Some(devices.credentials()),
         })
         .await?;
         let alerts = alert::spawn(alert::Parts {
@@ -82,6 +88,7 @@ impl App {
             broker,
             rows,
             alerts,
+            devices,
             store: described,
         })
     }
@@ -136,6 +143,7 @@ impl App {
             broker,
             rows,
             alerts,
+            devices,
             ..
         } = self;
         broker.close(within / BROKER_SHARE).await;
@@ -146,6 +154,7 @@ impl App {
         }
         broker.shutdown().await;
         let end = spawn_blocking(move || {
+            drop(devices);
             journal.close();
             let stopped = rows.stop(deadline);
             (stopped, journal.end().0)
@@ -230,6 +239,16 @@ async fn wait_for_store(rows: rows::Handle) -> Result<rows::Handle, Failure> {
         rows::State::Waiting | rows::State::Running => Ok(rows),
     })
     .await?
+}
+
+/// Before the listener opens: devices that come back at once find themselves known. It is the same database, so it is
+/// waited for only when the one before had something to wait for too.
+async fn wait_for_devices(devices: Devices) -> Result<Devices, Failure> {
+    Ok(spawn_blocking(move || {
+        devices.wait_until_asked(STORE_PATIENCE);
+        devices
+    })
+    .await?)
 }
 
 fn rows_failure(failure: &rows::Failure) -> Failure {

@@ -7,6 +7,7 @@
 mod acl;
 mod check;
 mod demo;
+mod device;
 mod journal;
 mod options;
 mod output;
@@ -65,6 +66,7 @@ enum Command {
     Watch(watch::Args),
     Check(check::Args),
     Acl(acl::Args),
+    Device(device::Args),
     Journal(journal::Args),
     Version(version::Args),
 }
@@ -82,6 +84,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Watch(args) => wait_for(watch::run(args)),
         Command::Check(args) => check::run(&args),
         Command::Acl(args) => acl::run(&args),
+        Command::Device(args) => device::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Version(args) => version::run(&args),
     }

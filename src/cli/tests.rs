@@ -19,6 +19,11 @@ fn help_is_as_it_was() {
         ("check", expect_file!["snapshots/check.txt"]),
         ("acl", expect_file!["snapshots/acl.txt"]),
         ("acl explain", expect_file!["snapshots/acl-explain.txt"]),
+        ("device", expect_file!["snapshots/device.txt"]),
+        ("device add", expect_file!["snapshots/device-add.txt"]),
+        ("device rotate", expect_file!["snapshots/device-rotate.txt"]),
+        ("device revoke", expect_file!["snapshots/device-revoke.txt"]),
+        ("device list", expect_file!["snapshots/device-list.txt"]),
         ("journal", expect_file!["snapshots/journal.txt"]),
         (
             "journal inspect",

@@ -2,6 +2,7 @@
 
 mod clients;
 mod console;
+mod devices;
 mod durability;
 mod hazards;
 // Shared with the gate's own tests, which use all of it.

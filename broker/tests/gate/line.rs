@@ -10,6 +10,7 @@ use broker::packet::{Frame, Qos, RetainHandling, Subscription, Version, encode, 
 /// Far more than anything here takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) stream: TcpStream,
     version: Version,

@@ -1,0 +1,166 @@
+use std::path::PathBuf;
+
+use ingest::store::credentials::{self, Credentials, Existing, NewSecret};
+use testkit::{Options, Postgres, wait_until};
+
+use super::*;
+
+/// Far more than a change takes to be seen.
+const PATIENCE: Duration = Duration::from_secs(60);
+const HOUR: i64 = 3_600_000_000;
+
+fn settings(url: &str) -> Settings {
+    let config = ingest::store::Config {
+        url: url.into(),
+        connect_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+    };
+    config
+        .validate(&PathBuf::from("/"))
+        .expect("a valid section")
+}
+
+fn sqlite(folder: &Path) -> Settings {
+    settings(&format!("sqlite:{}", folder.join("test.db").display()))
+}
+
+fn new(device: &str, secret: &str) -> NewSecret {
+    NewSecret {
+        device: device.into(),
+        digest: broker::secret_digest(secret.as_bytes()),
+    }
+}
+
+fn add(table: &mut dyn Credentials, device: &str, secret: &str) {
+    let added = table.add(&[new(device, secret)], now_micros(), Existing::Refuse);
+    added.expect("added");
+}
+
+fn known(current: &str, previous: Option<&str>) -> Lookup {
+    Lookup::Known {
+        current: broker::secret_digest(current.as_bytes()),
+        previous: previous.map(|secret| broker::secret_digest(secret.as_bytes())),
+    }
+}
+
+#[track_caller]
+fn wait_for(credentials: &Arc<dyn DeviceCredentials>, device: &str, expected: Lookup) {
+    let what = format!("`{device}` to be {expected:?}");
+    wait_until(
+        &what,
+        PATIENCE,
+        || credentials.find(device),
+        |found| *found == expected,
+    );
+}
+
+#[test]
+fn changes_are_seen_while_it_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path());
+    let mut table = credentials::open(&store).expect("the table");
+    add(&mut *table, "a", "one");
+
+    let devices = Devices::start(folder.path(), &store).expect("a thread");
+    devices.wait_until_asked(PATIENCE);
+    let credentials = devices.credentials();
+    assert_eq!(credentials.find("a"), known("one", None));
+    assert_eq!(credentials.find("b"), Lookup::Unknown);
+    let generation = credentials.generation();
+
+    add(&mut *table, "b", "two");
+    wait_for(&credentials, "b", known("two", None));
+    assert_eq!(credentials.generation(), generation, "no secret has ended");
+
+    let until = Some(now_micros() + HOUR);
+    table
+        .rotate(&[new("a", "three")], now_micros(), until)
+        .expect("rotated");
+    wait_for(&credentials, "a", known("three", Some("one")));
+    table.revoke(&["a".into()], now_micros()).expect("revoked");
+    wait_for(&credentials, "a", Lookup::Unknown);
+    assert!(credentials.generation() > generation);
+    assert_eq!(credentials.find("b"), known("two", None));
+}
+
+#[test]
+fn a_grace_time_ends_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path());
+    let mut table = credentials::open(&store).expect("the table");
+    add(&mut *table, "a", "old");
+    let devices = Devices::start(folder.path(), &store).expect("a thread");
+    let credentials = devices.credentials();
+    wait_for(&credentials, "a", known("old", None));
+    let until = Some(now_micros() + 3_000_000);
+    table
+        .rotate(&[new("a", "new")], now_micros(), until)
+        .expect("rotated");
+    wait_for(&credentials, "a", known("new", Some("old")));
+    let generation = credentials.generation();
+    wait_for(&credentials, "a", known("new", None));
+    wait_until(
+        "the word of it",
+        PATIENCE,
+        || credentials.generation(),
+        |now| *now > generation,
+    );
+}
+
+#[test]
+fn nothing_is_known_before_the_database_was_reached_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let away = settings(&format!(
+        "postgres://me@127.0.0.1:{}/x",
+        testkit::free_port()
+    ));
+    let devices = Devices::start(folder.path(), &away).expect("a thread");
+    devices.wait_until_asked(PATIENCE);
+    let credentials = devices.credentials();
+    assert_eq!(credentials.find("a"), Lookup::Unavailable);
+    assert!(!credentials.any());
+    drop(devices);
+    let files = std::fs::read_dir(folder.path())
+        .expect("the folder")
+        .count();
+    assert_eq!(files, 0, "there is nothing to keep");
+}
+
+#[test]
+fn a_database_that_goes_and_comes_keeps_nobody_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut postgres = Postgres::start_with(Options {
+        fsync: false,
+        ..Options::default()
+    });
+    let store = settings(&postgres.create_database());
+    let mut table = credentials::open(&store).expect("the table");
+    add(&mut *table, "a", "one");
+    let devices = Devices::start(folder.path(), &store).expect("a thread");
+    let credentials = devices.credentials();
+    wait_for(&credentials, "a", known("one", None));
+
+    postgres.stop_fast();
+    assert_eq!(credentials.find("a"), known("one", None));
+    drop(devices);
+    // A start without the database: what was known last is in the folder.
+    let devices = Devices::start(folder.path(), &store).expect("a thread");
+    let credentials = devices.credentials();
+    devices.wait_until_asked(PATIENCE);
+    assert_eq!(credentials.find("a"), known("one", None));
+    assert_eq!(credentials.find("b"), Lookup::Unknown);
+
+    postgres.start_again();
+    let mut table = credentials::open(&store).expect("the table");
+    table.revoke(&["a".into()], now_micros()).expect("revoked");
+    add(&mut *table, "b", "two");
+    wait_for(&credentials, "b", known("two", None));
+    wait_for(&credentials, "a", Lookup::Unknown);
+
+    // Lost while it runs, and found again.
+    postgres.stop_immediate();
+    postgres.start_again();
+    let mut table = credentials::open(&store).expect("the table");
+    add(&mut *table, "c", "three");
+    wait_for(&credentials, "c", known("three", None));
+}
