@@ -59,8 +59,9 @@ pub(super) struct Shared {
     pub(super) max_bytes: u64,
     /// Bytes in the log, about; the files are looked at after each compaction.
     pub(super) bytes: AtomicU64,
-    /// Of them, bytes that a compaction under way has written: they do not count against `max_bytes`.
-    pub(super) snapshot_bytes: AtomicU64,
+    /// Of them, bytes that do not count against the limit of events while a compaction is under way:
+    /// what it has written, and some that events may use meanwhile, or it would never be done.
+    pub(super) allowance_bytes: AtomicU64,
     /// More than so many bytes ask for a compaction.
     pub(super) compact_above: AtomicU64,
     /// `Held` was written since the last checkpoint.
@@ -124,7 +125,7 @@ impl SessionLog {
             stats: parts.stats,
             max_bytes: parts.max_bytes,
             bytes: AtomicU64::new(bytes),
-            snapshot_bytes: AtomicU64::new(0),
+            allowance_bytes: AtomicU64::new(0),
             compact_above: AtomicU64::new(tender::compact_above(0, parts.max_bytes)),
             // When the log did not take the checkpoint, one is due.
             held_written: AtomicBool::new(!unsaved.is_empty()),
@@ -188,6 +189,16 @@ impl SessionLog {
     /// Sessions whose latest changes are in memory only.
     pub(crate) fn unsaved(&self) -> usize {
         self.shared.unsaved_count.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn tender(&self) -> tender::Tender {
+        tender::Tender::new(Arc::clone(&self.shared))
+    }
+
+    #[cfg(test)]
+    pub(super) fn journal(&self) -> &LocalJournal {
+        &self.shared.journal
     }
 
     /// Writes what is left, and ends the log; to be called when nothing changes any more. Blocks.
@@ -279,7 +290,7 @@ impl Shared {
         let events = self
             .bytes
             .load(Ordering::Relaxed)
-            .saturating_sub(self.snapshot_bytes.load(Ordering::Relaxed));
+            .saturating_sub(self.allowance_bytes.load(Ordering::Relaxed));
         if events + batch.byte_len() > events_bytes_max(self.max_bytes) {
             self.signal.compact();
             return Err(AppendError::Full);

@@ -31,6 +31,8 @@ const TICK: Duration = Duration::from_secs(1);
 const CHECKPOINT_RECORDS: u64 = 100_000;
 /// Between two attempts when the log refuses.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Rounds in which a compaction tries to have every session saved at once, while events of them go on.
+const ROUNDS_MAX: u32 = 8;
 /// Between two attempts to compact when there was nothing to gain, or no room: measuring shows every
 /// session, which is not for nothing.
 const COMPACT_PAUSE: Duration = Duration::from_secs(10);
@@ -47,6 +49,11 @@ const EVENTS_PART: u64 = 3;
 /// The bytes up to which events are taken.
 pub(super) fn events_bytes_max(max_bytes: u64) -> u64 {
     max_bytes / EVENTS_PART
+}
+
+/// Bytes that events may use beyond that while a compaction is under way.
+fn allowance_bytes(max_bytes: u64) -> u64 {
+    events_bytes_max(max_bytes) / 2
 }
 
 /// The size that asks for a compaction, when the sessions take `live_bytes`.
@@ -127,18 +134,13 @@ pub(super) fn spawn(
     shared: Arc<Shared>,
     source: Weak<dyn Source>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let mut tender = Tender {
-        checkpoint: shared.telemetry.end(),
-        compact_not_before: Instant::now(),
-        shared,
-        too_large_told: false,
-    };
+    let mut tender = Tender::new(shared);
     std::thread::Builder::new()
         .name("session-log".into())
         .spawn(move || tender.run(&source))
 }
 
-struct Tender {
+pub(super) struct Tender {
     shared: Arc<Shared>,
     /// Where the last checkpoint stands.
     checkpoint: Position,
@@ -149,7 +151,7 @@ struct Tender {
 
 /// Why something could not be done now.
 #[derive(Debug, thiserror::Error)]
-enum Obstacle {
+pub(super) enum Obstacle {
     #[error(transparent)]
     Refused(#[from] AppendError),
     #[error("there are unsaved sessions")]
@@ -159,6 +161,15 @@ enum Obstacle {
 }
 
 impl Tender {
+    pub(super) fn new(shared: Arc<Shared>) -> Tender {
+        Tender {
+            checkpoint: shared.telemetry.end(),
+            compact_not_before: Instant::now(),
+            shared,
+            too_large_told: false,
+        }
+    }
+
     fn run(&mut self, source: &Weak<dyn Source>) {
         loop {
             let asked = self.shared.signal.wait(TICK);
@@ -175,10 +186,15 @@ impl Tender {
     fn look_after(&mut self, source: &dyn Source, asked: Asked) {
         let shared = Arc::clone(&self.shared);
         if self.wants_compaction(asked) {
-            self.compact_not_before = Instant::now() + COMPACT_PAUSE;
-            if let Err(obstacle) = self.compact(source) {
-                debug!(%obstacle, "the session log is not compacted");
-            }
+            let pause = match self.compact(source) {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => COMPACT_PAUSE,
+                Err(obstacle) => {
+                    debug!(%obstacle, "the session log is not compacted");
+                    TICK
+                }
+            };
+            self.compact_not_before = Instant::now() + pause;
         }
         if let Err(obstacle) = self.save_when_room(source) {
             debug!(%obstacle, "some sessions stay unsaved");
@@ -212,7 +228,7 @@ impl Tender {
         self.save_unsaved(source)
     }
 
-    fn save_unsaved(&mut self, source: &dyn Source) -> Result<(), Obstacle> {
+    pub(super) fn save_unsaved(&mut self, source: &dyn Source) -> Result<(), Obstacle> {
         let shared = &self.shared;
         let unsaved: Vec<_> = lock(&shared.unsaved)
             .iter()
@@ -241,7 +257,7 @@ impl Tender {
         told || self.shared.telemetry.end().since(self.checkpoint) >= CHECKPOINT_RECORDS
     }
 
-    fn write_checkpoint(&mut self) -> Result<(), Obstacle> {
+    pub(super) fn write_checkpoint(&mut self) -> Result<(), Obstacle> {
         let shared = &self.shared;
         let exclusive = write(&shared.exchanges);
         if shared.unsaved_count.load(Ordering::Acquire) > 0 {
@@ -260,38 +276,41 @@ impl Tender {
         Ok(())
     }
 
-    fn compact(&mut self, source: &dyn Source) -> Result<(), Obstacle> {
+    /// False when there is nothing to gain, or no room.
+    pub(super) fn compact(&mut self, source: &dyn Source) -> Result<bool, Obstacle> {
         let shared = Arc::clone(&self.shared);
         let client_ids = source.client_ids();
         let live = measure(source, &client_ids);
         let before = shared.bytes.load(Ordering::Relaxed);
         if !self.is_worth_it(live, before) {
-            return Ok(());
+            return Ok(false);
         }
         let from = shared.journal.end();
+        let allowance = allowance_bytes(shared.max_bytes);
+        shared.allowance_bytes.store(allowance, Ordering::Relaxed);
         let written = self.write_all(source, &client_ids);
-        shared.snapshot_bytes.store(0, Ordering::Relaxed);
+        shared.allowance_bytes.store(0, Ordering::Relaxed);
         written?;
         self.wait_durable(shared.journal.end())?;
         shared.journal.release(from);
         shared.bytes.fetch_sub(before, Ordering::Relaxed);
         let above = compact_above(live, shared.max_bytes);
         shared.compact_above.store(above, Ordering::Relaxed);
-        self.compact_not_before = Instant::now();
         shared.stats.session_log_compactions.add(1);
         debug!(before, after = live, "the session log was compacted");
-        Ok(())
+        Ok(true)
     }
 
     /// Whether there is something to gain, and room for it.
     fn is_worth_it(&mut self, live: u64, before: u64) -> bool {
-        let room = self.shared.max_bytes.saturating_sub(before);
+        let max_bytes = self.shared.max_bytes;
+        let room = max_bytes.saturating_sub(before + allowance_bytes(max_bytes));
         if live + live / 8 > room {
             if !std::mem::replace(&mut self.too_large_told, true) {
                 warn!(
                     sessions_bytes = live,
                     log_bytes = before,
-                    max_bytes = self.shared.max_bytes,
+                    max_bytes,
                     "the kept sessions are too large for `broker.max_session_log_size`: changes of them \
                      may be lost with a crash"
                 );
@@ -312,7 +331,7 @@ impl Tender {
                 });
                 match written {
                     Ok(bytes) => {
-                        shared.snapshot_bytes.fetch_add(bytes, Ordering::Relaxed);
+                        shared.allowance_bytes.fetch_add(bytes, Ordering::Relaxed);
                         break;
                     }
                     Err(AppendError::Busy) => self.wait_durable(shared.journal.end())?,
@@ -320,8 +339,14 @@ impl Tender {
                 }
             }
         }
-        self.save_unsaved(source)?;
-        self.write_checkpoint()
+        for _ in 0..ROUNDS_MAX {
+            self.save_unsaved(source)?;
+            match self.write_checkpoint() {
+                Err(Obstacle::Unsaved) => {}
+                result => return result,
+            }
+        }
+        Err(Obstacle::Unsaved)
     }
 
     fn wait_durable(&self, position: Position) -> Result<(), Obstacle> {

@@ -1,3 +1,15 @@
 //! The log against simulated crashes, and against a model.
 
 mod events;
+mod exactly_once;
+mod model;
+mod random;
+mod refusals;
+#[allow(dead_code, reason = "the journal's own tests use the rest")]
+#[path = "../../../../journal/tests/journal/support/sim.rs"]
+mod sim;
+
+use std::time::Duration;
+
+/// Longer than anything takes; tests that pass never wait for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,272 @@
+//! A second, simpler notion of a session, and the two logs on disks of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use bytes::Bytes;
+use journal::{Journal, LocalJournal, Position, Record, RecordBatch};
+
+use super::PATIENCE;
+use super::sim::SimDisk;
+use crate::message::Message;
+use crate::packet::Qos;
+use crate::session::Delivery;
+use crate::session_log::log::{Parts, Source};
+use crate::session_log::{Event, Held, SavedInflight, SavedSession, SavedWill, SessionLog};
+use crate::stats::Stats;
+use crate::subscriptions::Options;
+
+/// Messages are numbers; everything in a message follows from its number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Model {
+    pub(super) user: String,
+    pub(super) expiry_seconds: u32,
+    pub(super) disconnected_at: Option<i64>,
+    pub(super) subscriptions: BTreeMap<String, u32>,
+    pub(super) held: BTreeSet<u16>,
+    pub(super) inflight: Vec<(u16, Option<u64>)>,
+    pub(super) queue: Vec<u64>,
+    pub(super) will: Option<(u64, u32)>,
+    pub(super) last_packet_id: u16,
+}
+
+pub(super) fn message(number: u64) -> Message {
+    Message {
+        topic: format!("topic/{number}").into(),
+        payload: Bytes::from(number.to_string()),
+        qos: Qos::ExactlyOnce,
+        retain: number.is_multiple_of(3),
+        properties: Bytes::from(vec![1; (number % 5) as usize]),
+        expiry_seconds: number.is_multiple_of(2).then_some(number as u32),
+        publisher: number,
+        received_at: number as i64,
+    }
+}
+
+pub(super) fn delivery(number: u64) -> Delivery {
+    Delivery {
+        message: Arc::new(message(number)),
+        qos: match number % 2 {
+            0 => Qos::AtLeastOnce,
+            _ => Qos::ExactlyOnce,
+        },
+        retain: number.is_multiple_of(7),
+        identifier: NonZeroU32::new((number % 4) as u32),
+        snapshot: number.is_multiple_of(5),
+        share: None,
+    }
+}
+
+pub(super) fn options(number: u32) -> Options {
+    Options {
+        qos: Qos::from_u8((number % 3) as u8).expect("0 to 2"),
+        no_local: number & 4 != 0,
+        retain_as_published: number & 8 != 0,
+        identifier: NonZeroU32::new(number),
+    }
+}
+
+/// The number of a message, when all of it is as it should be.
+fn number_of(read: &Message) -> u64 {
+    let number = std::str::from_utf8(&read.payload).unwrap().parse().unwrap();
+    assert_eq!(format!("{read:?}"), format!("{:?}", message(number)));
+    number
+}
+
+fn delivery_number(read: &Delivery) -> u64 {
+    let number = number_of(&read.message);
+    let expected = delivery(number);
+    assert_eq!(
+        (read.qos, read.retain, read.identifier, read.snapshot),
+        (
+            expected.qos,
+            expected.retain,
+            expected.identifier,
+            expected.snapshot
+        )
+    );
+    number
+}
+
+impl Model {
+    pub(super) fn of(session: &SavedSession) -> Model {
+        let option_number = |filter: &str, read: &Options| {
+            let number = read.identifier.map_or(0, NonZeroU32::get);
+            assert_eq!(*read, options(number));
+            (filter.to_string(), number)
+        };
+        let inflight = |inflight: &SavedInflight| {
+            let number = inflight.delivery.as_ref().map(delivery_number);
+            (inflight.packet_id, number)
+        };
+        Model {
+            user: session.user.to_string(),
+            expiry_seconds: session.expiry_seconds,
+            disconnected_at: session.disconnected_at,
+            subscriptions: session
+                .subscriptions
+                .iter()
+                .map(|(filter, read)| option_number(filter, read))
+                .collect(),
+            held: session.held.iter().map(|held| held.packet_id).collect(),
+            inflight: session.inflight.iter().map(inflight).collect(),
+            queue: session.queue.iter().map(delivery_number).collect(),
+            will: session
+                .will
+                .as_ref()
+                .map(|will| (number_of(&will.message), will.delay_seconds)),
+            last_packet_id: session.last_packet_id,
+        }
+    }
+
+    /// As `Source` shows it; the held ids are given apart, since the model knows no positions.
+    pub(super) fn saved(
+        &self,
+        client_id: &str,
+        held: Vec<Held>,
+        held_through: Position,
+    ) -> SavedSession {
+        SavedSession {
+            client_id: client_id.into(),
+            user: self.user.as_str().into(),
+            expiry_seconds: self.expiry_seconds,
+            disconnected_at: self.disconnected_at,
+            subscriptions: self
+                .subscriptions
+                .iter()
+                .map(|(filter, number)| (filter.as_str().into(), options(*number)))
+                .collect(),
+            held,
+            held_through,
+            inflight: self
+                .inflight
+                .iter()
+                .map(|(packet_id, number)| SavedInflight {
+                    packet_id: *packet_id,
+                    delivery: number.map(delivery),
+                })
+                .collect(),
+            queue: self.queue.iter().copied().map(delivery).collect(),
+            will: self.will.map(|(number, delay_seconds)| SavedWill {
+                message: message(number),
+                delay_seconds,
+            }),
+            last_packet_id: self.last_packet_id,
+        }
+    }
+}
+
+/// A telemetry journal and a session log, each on a disk of its own.
+pub(super) struct Logs {
+    pub(super) telemetry_disk: SimDisk,
+    pub(super) disk: SimDisk,
+    pub(super) telemetry: Arc<LocalJournal>,
+    pub(super) log: SessionLog,
+    pub(super) stats: Arc<Stats>,
+}
+
+/// When a start happens, in tests.
+pub(super) const NOW: i64 = 1_000;
+
+impl Logs {
+    pub(super) fn open(telemetry_disk: SimDisk, disk: SimDisk) -> (Logs, Vec<SavedSession>) {
+        // Small segments: several of them, and little memory promised in vain.
+        Logs::open_sized(telemetry_disk, disk, 1 << 20)
+    }
+
+    pub(super) fn open_sized(
+        telemetry_disk: SimDisk,
+        disk: SimDisk,
+        max_bytes: u64,
+    ) -> (Logs, Vec<SavedSession>) {
+        let settings = journal::Settings {
+            segment_size_bytes: 4 << 10,
+            ..journal::Settings::default()
+        };
+        let (telemetry, _) =
+            LocalJournal::open(Path::new("telemetry"), settings, telemetry_disk.shared()).unwrap();
+        let telemetry = Arc::new(telemetry);
+        let stats = Arc::new(Stats::default());
+        let parts = Parts {
+            data: Path::new("data"),
+            max_bytes,
+            telemetry: Arc::clone(&telemetry) as _,
+            stats: Arc::clone(&stats),
+            now: NOW,
+        };
+        let (log, sessions) = SessionLog::open_on(parts, disk.shared()).unwrap();
+        let logs = Logs {
+            telemetry_disk,
+            disk,
+            telemetry,
+            log,
+            stats,
+        };
+        (logs, sessions)
+    }
+
+    /// Opened again on what is left; nothing of the old is written any more that counts.
+    pub(super) fn reopen(telemetry_disk: SimDisk, disk: SimDisk) -> (Logs, Vec<SavedSession>) {
+        Logs::open(telemetry_disk, disk)
+    }
+
+    pub(super) fn write(&self, client_id: &str, events: &[Event<'_>]) -> Position {
+        let mut batch = self.log.batch(client_id);
+        events.iter().for_each(|event| batch.push(event));
+        self.log.write(batch, Waker::noop())
+    }
+
+    /// A telemetry record; its position.
+    pub(super) fn publish(&self, client_id: &str, packet_id: Option<u16>) -> Position {
+        let mut batch = RecordBatch::new();
+        batch.push(&Record {
+            received_at: 1,
+            qos: 2,
+            packet_id,
+            content_type: "",
+            client_id,
+            user: "",
+            topic: "devices/d/telemetry",
+            payload: b"1",
+        });
+        let end = self.telemetry.append(&mut batch, Waker::noop()).unwrap();
+        Position(end.0 - 1)
+    }
+
+    pub(super) fn settle(&self) {
+        let end = self.log.journal().end();
+        assert_eq!(self.log.journal().wait_durable(end, PATIENCE), Ok(true));
+        self.settle_telemetry();
+    }
+
+    pub(super) fn settle_telemetry(&self) {
+        let end = self.telemetry.end();
+        assert_eq!(self.telemetry.wait_durable(end, PATIENCE), Ok(true));
+    }
+}
+
+/// Sessions in memory, and something that happens whenever one is shown.
+#[derive(Default)]
+pub(super) struct Sessions {
+    pub(super) by_client: Mutex<BTreeMap<String, SavedSession>>,
+    pub(super) on_show: Mutex<Option<Box<dyn FnMut() + Send>>>,
+}
+
+impl Source for Sessions {
+    fn client_ids(&self) -> Vec<Box<str>> {
+        let by_client = self.by_client.lock().unwrap();
+        by_client.keys().map(|id| id.as_str().into()).collect()
+    }
+
+    fn with_state(&self, client_id: &str, show: &mut dyn FnMut(&SavedSession)) {
+        if let Some(happens) = &mut *self.on_show.lock().unwrap() {
+            happens();
+        }
+        if let Some(session) = self.by_client.lock().unwrap().get(client_id) {
+            show(session);
+        }
+    }
+}
