@@ -59,10 +59,6 @@ impl Registry {
     }
 
     /// Shows `visit` every session, connected or kept, in no order. Those that come or go meanwhile may be seen or not.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a change of access rules will ask for it")
-    )]
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Arc<Session>)) {
         // Collected first: what is done with a session wakes tasks, which must not happen under this lock.
         self.collect(|_| true).iter().for_each(&mut visit);

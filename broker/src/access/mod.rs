@@ -19,6 +19,7 @@ mod tree;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use tracing::debug;
@@ -28,7 +29,7 @@ pub use error::{LoadError, RuleError};
 pub use explain::{Client, Explanation, Reason, Step, Subject};
 pub use policy::Policy;
 pub(crate) use principal::Principal;
-pub(crate) use reload::watch;
+pub(crate) use reload::{revoke, watch};
 
 /// What a client wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum Decision {
 /// The rules of this process, which change while it runs.
 pub struct Access {
     policy: ArcSwap<Policy>,
+    /// How often the rules have changed.
+    generation: AtomicU64,
 }
 
 impl Access {
@@ -62,6 +65,7 @@ impl Access {
     pub fn new(policy: Policy) -> Access {
         Access {
             policy: ArcSwap::from_pointee(policy),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -88,8 +92,15 @@ impl Access {
         decision
     }
 
+    /// Changes with the rules. Who keeps something because of a decision compares it afterwards and asks again when it differs:
+    /// the look at everything that is kept comes after it has changed, so one of the two sees the new rules.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
     fn replace(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
+        self.generation.fetch_add(1, Ordering::SeqCst);
     }
 }
 

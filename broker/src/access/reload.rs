@@ -13,7 +13,10 @@ use tracing::{error, info};
 
 use super::error::LoadError;
 use super::policy::{self, Policy};
+use super::principal::Principal;
+use super::{Action, Decision};
 use crate::gate::Gate;
+use crate::session::Session;
 
 /// A file that reads the same after this time is not being written. An editor's two writes are closer together.
 const REST: Duration = Duration::from_millis(50);
@@ -68,8 +71,35 @@ async fn take(gate: &Arc<Gate>, file: &Path, found: Content) {
     };
     let rules = policy.rules();
     gate.access.replace(policy);
+    let (mut subscriptions, mut sessions) = (0, 0);
+    gate.registry.for_each(|session| {
+        let revoked = revoke(gate, session);
+        subscriptions += revoked;
+        sessions += usize::from(revoked > 0);
+    });
     gate.stats.access_reloads.add(1);
-    info!(file = %file.display(), rules, "the access rules have changed");
+    info!(
+        file = %file.display(),
+        rules,
+        subscriptions_ended = subscriptions,
+        of_sessions = sessions,
+        "the access rules have changed"
+    );
+}
+
+/// Ends the session's subscriptions that the rules in force deny; how many there were.
+pub(crate) fn revoke(gate: &Gate, session: &Session) -> usize {
+    let identity = session.identity();
+    let principal = Principal {
+        identity: &identity,
+        client_id: &session.client_id,
+    };
+    let denied = |filter: &str| {
+        gate.access.authorize(&principal, Action::Subscribe, filter) == Decision::Deny
+    };
+    let revoked = session.drop_subscriptions(gate, denied);
+    gate.stats.revoked_subscriptions.add(revoked as u64);
+    revoked
 }
 
 fn keep(gate: &Gate, error: &LoadError) {

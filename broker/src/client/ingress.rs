@@ -333,6 +333,7 @@ impl Client {
         let Ok(filter) = self.gate.settings.topics.check_filter(name) else {
             return ReasonCode::TopicFilterInvalid;
         };
+        let rules = self.gate.access.generation();
         if let Some(reason) = self.refuse_filter(name, &filter) {
             return reason;
         }
@@ -345,6 +346,13 @@ impl Client {
         };
         let gate = Arc::clone(&self.gate);
         let new = self.session.subscribe(&gate, name, &filter, options);
+        // When the rules change now, all subscriptions are looked at, this one included; if they changed before, this one may
+        // have come too late for that.
+        if gate.access.generation() != rules && self.denies(Action::Subscribe, filter.filter) {
+            self.session.unsubscribe(&gate, name);
+            gate.stats.denied_subscriptions.add(1);
+            return ReasonCode::NotAuthorized;
+        }
         let wants_retained = match subscription.retain_handling {
             // Section 4.8.2: a shared subscription gets no retained messages when it is made.
             _ if filter.share.is_some() => false,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{Refusal, error_chain};
-use crate::access::{Action, Decision, Principal};
+use crate::access::{self, Action, Decision, Principal};
 use crate::client::{Client, Terms};
 use crate::gate::Gate;
 use crate::packet::{Connect, ReasonCode, Version, encode};
@@ -72,6 +72,10 @@ pub(super) async fn admit(
         .attach(gate, client_id, arrival)
         .await
         .map_err(refuse)?;
+    if session_present {
+        // The rules, or the client's groups, may be others than when it subscribed.
+        access::revoke(gate, &session);
+    }
     let size_max = connect.properties.maximum_packet_size;
     let terms = Terms {
         version,

@@ -1,6 +1,7 @@
 //! The gate over real sockets: what clients do to it, and what it must not let them do to others.
 
 mod abuse;
+mod access;
 mod devices;
 mod limits;
 mod line;
