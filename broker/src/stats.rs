@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::auth::Logins;
+
 /// A number that only grows, or (for gauges) is moved up and down by its owner.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -92,6 +94,8 @@ pub struct Stats {
     pub dropped_offline_full: Counter,
     /// PUBLISH and PUBREL packets sent again to clients that came back.
     pub redelivered: Counter,
+    /// How logins ended.
+    pub logins: Logins,
     /// Live subscriptions.
     pub subscriptions: Counter,
     /// Sessions now, those of connected clients among them.

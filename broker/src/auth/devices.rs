@@ -1,18 +1,12 @@
 //! Device credentials: generated secrets, one a device, kept by somebody else.
 //!
-//! Owns: the door to whoever keeps them, and the comparison. Never: stores or generates a secret. Invariant: only digests are
-//! compared, in constant time.
+//! Owns: the door to whoever keeps them. Never: stores or generates a secret. Invariant: only digests are compared.
 //!
 //! A plain SHA-256 is enough here, where a password needs argon2id: a slow hash makes guessing expensive, and a secret of 128
-//! random bits or more cannot be guessed at any price. So thousands of devices that come back at once cost no queue.
+//! random bits or more cannot be guessed at any price. So thousands of devices that come back at once cost no queue. For the
+//! same reason the name of a device is no secret: an answer that tells whether it exists helps nobody to get in.
 
-use std::hint::black_box;
-use std::sync::Arc;
-
-use ring::digest::{SHA256, digest};
-
-/// SHA-256 of a device's secret.
-pub type SecretDigest = [u8; 32];
+use super::digest::{SecretDigest, are_equal, secret_digest};
 
 /// Knows the secrets of devices; asked for every device that connects.
 pub trait DeviceCredentials: Send + Sync {
@@ -43,13 +37,6 @@ pub enum Lookup {
     Unavailable,
 }
 
-/// The digest that is kept of a secret.
-pub fn secret_digest(secret: &[u8]) -> SecretDigest {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, secret).as_ref());
-    bytes
-}
-
 /// Whether the secret is one of those that the device may use.
 pub(super) fn matches(
     secret: &[u8],
@@ -63,23 +50,8 @@ pub(super) fn matches(
     is_current | is_previous
 }
 
-/// In the same time wherever they differ.
-fn are_equal(left: &SecretDigest, right: &SecretDigest) -> bool {
-    let difference = left
-        .iter()
-        .zip(right)
-        .fold(0, |all, (left, right)| black_box(all | (left ^ right)));
-    difference == 0
-}
-
 /// Where there are no device credentials.
 pub(super) struct NoDevices;
-
-impl NoDevices {
-    pub(super) fn shared() -> Arc<dyn DeviceCredentials> {
-        Arc::new(NoDevices)
-    }
-}
 
 impl DeviceCredentials for NoDevices {
     fn find(&self, _device: &str) -> Lookup {
