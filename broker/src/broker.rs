@@ -10,7 +10,7 @@ use journal::Journal;
 use tracing::{info, warn};
 
 use crate::access;
-use crate::auth::{DeviceCredentials, recheck};
+use crate::auth::{self, DeviceCredentials, recheck};
 use crate::config::Settings;
 use crate::gate::{Gate, IsTelemetry};
 use crate::listener::{Bound, Kind, Listening};
@@ -37,6 +37,8 @@ pub enum StartError {
     Sessions(#[from] session_log::OpenError),
     #[error("cannot start the router")]
     Router(#[from] router::StartError),
+    #[error("cannot tell who may log in")]
+    Auth(#[from] auth::OpenError),
 }
 
 /// What a broker is made of.
@@ -85,6 +87,7 @@ impl Broker {
         }
         gate.tasks.spawn(watch_time(Arc::clone(&gate)));
         gate.tasks.spawn(recheck::run(Arc::clone(&gate)));
+        gate.tasks.spawn(auth::watch(Arc::clone(&gate)));
         if let Some(interval) = gate.settings.sys_interval {
             gate.tasks
                 .spawn(system::publish(Arc::clone(&gate), interval));

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::access;
+use crate::auth::{self, Anonymous};
 use crate::limits::ClientRates;
 use crate::listener;
 use crate::topic::TopicLimits;
@@ -18,8 +19,10 @@ use crate::topic::TopicLimits;
 pub struct Config {
     /// Address and port of a plain TCP listener, or empty for none; both protocol versions are spoken on it.
     pub listen: String,
-    /// Must be true to listen beyond loopback while there are no users.
+    /// Lets clients in that bring no credentials, also beyond loopback and beside those with credentials.
     pub allow_anonymous: bool,
+    /// Who may log in, and how.
+    pub auth: auth::Config,
     /// Connections at one time; further ones are refused.
     pub max_connections: usize,
     /// Connections of one address (IPv6: of one /64 network) at one time; 0: as many as `max_connections`.
@@ -80,6 +83,7 @@ impl Default for Config {
         Config {
             listen: "127.0.0.1:1883".into(),
             allow_anonymous: false,
+            auth: auth::Config::default(),
             max_connections: 100_000,
             max_connections_per_address: 0,
             max_connect_rate: 0,
@@ -123,6 +127,8 @@ pub struct ConfigError {
 pub struct Settings {
     /// One at least.
     pub listeners: Vec<listener::Settings>,
+    pub(crate) anonymous: Anonymous,
+    pub auth: auth::Settings,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     /// In a second; `None`: no limit.
@@ -202,7 +208,9 @@ impl Config {
             Some(_) => return Err(out_of_range("max_keep_alive", "1s", "65535s")),
         };
         Ok(Settings {
+            anonymous: self.anonymous(&listeners),
             listeners,
+            auth: self.auth.validate()?,
             max_connections: self.max_connections,
             max_connections_per_address: match self.max_connections_per_address {
                 0 => self.max_connections,
@@ -242,13 +250,10 @@ impl Config {
         if !self.listen.is_empty() {
             let key = || "listen".into();
             let plain = listener::Settings::plain(listener::resolve(&self.listen, key)?);
-            self.refuse_strangers(&plain, key)?;
             listeners.push(plain);
         }
         for (index, written) in self.listener.iter().enumerate() {
-            let checked = written.validate(index)?;
-            self.refuse_strangers(&checked, || format!("listener.{index}.address").into())?;
-            listeners.push(checked);
+            listeners.push(written.validate(index)?);
         }
         if listeners.is_empty() {
             return Err(ConfigError {
@@ -264,29 +269,30 @@ impl Config {
         }
         Ok(listeners)
     }
+}
 
-    /// What other machines can reach must know who comes.
-    fn refuse_strangers(
-        &self,
-        listener: &listener::Settings,
-        key: impl Fn() -> Cow<'static, str>,
-    ) -> Result<(), ConfigError> {
-        let address = listener.address;
-        if address.ip().is_loopback() || listener.requires_certificate() || self.allow_anonymous {
-            return Ok(());
+impl Config {
+    /// The rule that keeps a broker closed: beyond loopback nobody is anonymous unless it is written down.
+    fn anonymous(&self, listeners: &[listener::Settings]) -> Anonymous {
+        match self.allow_anonymous {
+            true => Anonymous::Always,
+            false if listeners.iter().any(listener::Settings::is_reachable) => Anonymous::Never,
+            false => Anonymous::WithoutUsers,
         }
-        Err(ConfigError {
-            key: key(),
-            problem: format!(
-                "`{address}` is reachable from other machines, and there are no users"
-            ),
-            hint: Some(
-                "listen on 127.0.0.1, or set `broker.allow_anonymous = true` to let anyone \
-                 who can reach this port publish and subscribe"
-                    .into(),
-            ),
-            source: None,
-        })
+    }
+}
+
+impl Settings {
+    /// Whether nobody can get in as long as there is no user: other machines reach the broker, it believes no tokens, and
+    /// clients need not bring a certificate.
+    pub fn needs_users(&self) -> bool {
+        let needs_one = |listener: &listener::Settings| {
+            let has_name = listener.requires_certificate() && self.auth.certificate_is_user;
+            listener.is_reachable() && !has_name
+        };
+        self.anonymous == Anonymous::Never
+            && self.auth.tokens.is_none()
+            && self.listeners.iter().any(needs_one)
     }
 }
 
@@ -304,27 +310,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_needs_no_permission_and_the_rest_does() {
-        assert!(Config::default().validate().is_ok());
-        let open = Config {
-            listen: "0.0.0.0:1883".into(),
-            ..Config::default()
-        };
-        let error = open.validate().expect_err("beyond loopback");
-        assert!(
-            error
-                .to_string()
-                .contains("`broker.listen` `0.0.0.0:1883` is reachable"),
-            "{error}"
-        );
-        assert!(
-            Config {
-                allow_anonymous: true,
-                ..open
-            }
-            .validate()
-            .is_ok()
-        );
+    fn beyond_loopback_nobody_is_anonymous_unless_it_is_written_down() {
+        for (listen, allow_anonymous, expected, needs_users) in [
+            ("127.0.0.1:1883", false, Anonymous::WithoutUsers, false),
+            ("[::1]:1883", false, Anonymous::WithoutUsers, false),
+            ("0.0.0.0:1883", false, Anonymous::Never, true),
+            ("[::]:1883", false, Anonymous::Never, true),
+            ("192.0.2.1:1883", false, Anonymous::Never, true),
+            ("0.0.0.0:1883", true, Anonymous::Always, false),
+            ("127.0.0.1:1883", true, Anonymous::Always, false),
+        ] {
+            let config = Config {
+                listen: listen.into(),
+                allow_anonymous,
+                ..Config::default()
+            };
+            let settings = config.validate().expect("valid");
+            assert_eq!(settings.anonymous, expected, "{listen}");
+            assert_eq!(settings.needs_users(), needs_users, "{listen}");
+        }
     }
 
     #[test]

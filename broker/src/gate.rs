@@ -92,6 +92,15 @@ impl Gate {
             messages: settings.max_retained_messages,
             bytes: settings.max_retained_bytes,
         };
+        let stop = CancellationToken::new();
+        let authenticator = Authenticator::open(
+            settings.auth.clone(),
+            settings.anonymous,
+            &data,
+            devices,
+            Arc::clone(&stats),
+            stop.clone(),
+        )?;
         Ok(Arc::new(Gate {
             retained: Retained::open(&data, retained_limits)?,
             router: Router::start(router::Settings::of_the_process(), Arc::new(fanout))?,
@@ -104,11 +113,11 @@ impl Gate {
             stats,
             journal,
             is_telemetry,
-            authenticator: Authenticator::new(devices),
+            authenticator,
             registry: Registry::default(),
             subscriptions,
             system: System::default(),
-            stop: CancellationToken::new(),
+            stop,
             ended: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),

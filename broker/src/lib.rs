@@ -37,7 +37,11 @@ mod tls;
 pub mod topic;
 mod websocket;
 
-pub use auth::{DeviceCredentials, Lookup, SecretDigest, secret_digest};
+pub use auth::{
+    Config as AuthConfig, DeviceCredentials, Logins, Lookup, OpenError as AuthError, PasswordError,
+    PasswordHash, SecretDigest, Settings as AuthSettings, TokenAlgorithm, TokenConfig,
+    generate_password, secret_digest, users,
+};
 pub use broker::{Broker, Parts, StartError};
 pub use config::{Config, ConfigError, Settings};
 pub use gate::IsTelemetry;

@@ -59,6 +59,7 @@ fn found(settings: &Settings) -> Result<String, Failure> {
     let access_rules = output::count(settings.access.rules() as u64, "rule");
     let file = file_or(settings.access.source(), "built in");
     ok("access rules", format!("{file}, {access_rules}"));
+    ok("users", users(settings));
     ok("store", store::open(&settings.store)?.describe());
     let topics: Vec<_> = settings
         .meaning
@@ -92,6 +93,18 @@ fn found(settings: &Settings) -> Result<String, Failure> {
     };
     ok("alert rules", rules);
     Ok(out)
+}
+
+/// How many there are, or what it means that there are none.
+fn users(settings: &Settings) -> String {
+    if settings.users == 0 {
+        return match settings.broker.needs_users() {
+            true => "none; the first `millrace up` makes `admin`".to_owned(),
+            false => "none".to_owned(),
+        };
+    }
+    let users = output::count(settings.users as u64, "user");
+    format!("`{}`, {users}", display(&settings.users_file))
 }
 
 fn file_or(file: Option<&Path>, otherwise: &str) -> String {

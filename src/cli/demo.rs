@@ -85,6 +85,12 @@ pub(crate) async fn run(args: Args) -> Outcome {
     write_files(&args.data)?;
     let scenario = Scenario::read(&args.data.join(SCENARIO_FILE))?;
     let settings = config::load(&sources(&args))?;
+    if settings.broker.needs_users() {
+        return Err(
+            Failure::new("other machines could reach the demo, and it knows no users")
+                .hint("listen on 127.0.0.1, or use `millrace up`"),
+        );
+    }
     logging::init(settings.log.clone());
     let _lock = DataLock::acquire(&settings.data)?;
 

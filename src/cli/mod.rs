@@ -11,10 +11,12 @@ mod device;
 mod journal;
 mod options;
 mod output;
+mod password;
 mod simulate;
 #[cfg(test)]
 mod tests;
 mod up;
+mod user;
 mod version;
 mod watch;
 
@@ -67,6 +69,7 @@ enum Command {
     Check(check::Args),
     Acl(acl::Args),
     Device(device::Args),
+    User(user::Args),
     Journal(journal::Args),
     Version(version::Args),
 }
@@ -85,6 +88,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Check(args) => check::run(&args),
         Command::Acl(args) => acl::run(&args),
         Command::Device(args) => device::run(&args),
+        Command::User(args) => user::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Version(args) => version::run(&args),
     }

@@ -10,7 +10,7 @@ use clap::ArgAction;
 use simulator::{Error, FleetKeys, Progress, ReplayKeys, RunKeys, Scenario, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, output, up};
+use super::{Outcome, output, password, up};
 use crate::diagnostics::Failure;
 use crate::logging;
 
@@ -45,6 +45,10 @@ pub(crate) struct Args {
     /// Scenario file: several fleets, and profiles of your own
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
     scenario: Option<PathBuf>,
+    /// File whose first line is the password [default: the variable MILLRACE_PASSWORD]
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    #[arg(conflicts_with = "password")]
+    password_file: Option<PathBuf>,
     /// Print the report as JSON
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -93,10 +97,14 @@ fn resolve(args: Args) -> Result<Settings, Failure> {
         fleet: args.fleet,
         replay: args.replay,
     };
-    let scenario = match &args.scenario {
+    let mut scenario = match &args.scenario {
         Some(path) => Scenario::read(path)?.under(flags),
         None => flags,
     };
+    let may_have_password = scenario.run.username.is_some() && scenario.run.password.is_none();
+    if may_have_password || args.password_file.is_some() {
+        scenario.run.password = password::beside_flags(args.password_file.as_deref())?;
+    }
     let mut settings = scenario.resolve().map_err(|error| match error {
         Error::Settings(message) => Failure::usage(message),
         other => other.into(),

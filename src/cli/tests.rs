@@ -24,6 +24,11 @@ fn help_is_as_it_was() {
         ("device rotate", expect_file!["snapshots/device-rotate.txt"]),
         ("device revoke", expect_file!["snapshots/device-revoke.txt"]),
         ("device list", expect_file!["snapshots/device-list.txt"]),
+        ("user", expect_file!["snapshots/user.txt"]),
+        ("user add", expect_file!["snapshots/user-add.txt"]),
+        ("user remove", expect_file!["snapshots/user-remove.txt"]),
+        ("user list", expect_file!["snapshots/user-list.txt"]),
+        ("user verify", expect_file!["snapshots/user-verify.txt"]),
         ("journal", expect_file!["snapshots/journal.txt"]),
         (
             "journal inspect",

@@ -11,7 +11,7 @@ use broker::{ListenerKind, Listening};
 use tokio::signal::unix::SignalKind;
 
 use super::options::{ConfigFile, Overrides};
-use super::{Outcome, output};
+use super::{Outcome, output, user};
 use crate::app::App;
 use crate::diagnostics::Failure;
 use crate::lock::DataLock;
@@ -49,8 +49,9 @@ pub(crate) async fn run(args: Args) -> Outcome {
     logging::init(settings.log.clone());
     let _lock = DataLock::acquire(&settings.data)?;
     let data = settings.data.clone();
+    let admin = user::first_admin(&settings)?;
     let app = App::start(settings).await?;
-    output::text(&banner(&app, &data))?;
+    output::text(&(banner(&app, &data) + &admin.unwrap_or_default()))?;
     let failure = tokio::select! {
         stopped = signal() => stopped.err(),
         failure = app.failure() => Some(failure),

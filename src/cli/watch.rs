@@ -25,6 +25,7 @@ use rumqttc::{
 
 use self::board::{Board, Filter, Severity, Shown};
 use super::Outcome;
+use super::password::Login;
 use crate::diagnostics::Failure;
 
 /// Retained alerts are held back until none has come for this long, so that they can be put in
@@ -58,9 +59,8 @@ pub(crate) struct Args {
     /// User name
     #[arg(short = 'u', long, value_name = "NAME")]
     username: Option<String>,
-    /// Password
-    #[arg(short = 'P', long, value_name = "PASSWORD", requires = "username")]
-    password: Option<String>,
+    #[command(flatten)]
+    login: Login,
     /// Only alerts at least this severe: info, warning or critical
     #[arg(long, value_name = "SEVERITY", value_enum)]
     severity: Option<Severity>,
@@ -82,7 +82,7 @@ impl Args {
             host: address.ip().to_string(),
             port: address.port(),
             username: None,
-            password: None,
+            login: Login::default(),
             severity: None,
             device: None,
             json: false,
@@ -106,7 +106,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         board,
         show,
     };
-    let options = options(&args);
+    let options = options(&args)?;
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     tokio::select! {
         outcome = watch.follow(&options, anstream::stdout()) => outcome,
@@ -118,15 +118,15 @@ fn glob(text: &str) -> Result<Glob, String> {
     Glob::new(text).map_err(|error| error.kind().to_string())
 }
 
-fn options(args: &Args) -> MqttOptions {
+fn options(args: &Args) -> Result<MqttOptions, Failure> {
     let id = format!("watch-{}", std::process::id());
     let mut options = MqttOptions::new(id, args.host.clone(), args.port);
     options.set_keep_alive(KEEP_ALIVE);
     options.set_max_packet_size(ALERT_MAX_BYTES, ALERT_MAX_BYTES);
     if let Some(username) = &args.username {
-        options.set_credentials(username.clone(), args.password.clone().unwrap_or_default());
+        options.set_credentials(username.clone(), args.login.read()?.unwrap_or_default());
     }
-    options
+    Ok(options)
 }
 
 /// How an alert is printed.

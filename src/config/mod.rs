@@ -58,9 +58,12 @@ impl Default for Config {
 }
 
 /// Keys that hold paths: written in a file, they start from the file's folder. `*` stands for each element of an array.
-const PATH_KEYS: [&str; 7] = [
+/// Secrets are written `file:PATH` or `env:NAME`.
+const PATH_KEYS: [&str; 9] = [
     "data",
     "broker.acl.file",
+    "broker.auth.users",
+    "broker.auth.jwt.key",
     "ingest.devices",
     "alerts.rules",
     "broker.listener.*.certificate",
@@ -120,6 +123,20 @@ impl Sources {
 
 /// Reads, joins and checks the configuration; every mistake that can be found is in the failure.
 pub(crate) fn load(sources: &Sources) -> Result<Settings, Failure> {
+    join(sources, settings::check)
+}
+
+/// Where the users are, for commands that change them: nothing but the configuration's form is checked, so that a users file
+/// that is missing or broken can be made.
+pub(crate) fn users_file(sources: &Sources) -> Result<PathBuf, Failure> {
+    join(sources, |config, _origins| Ok(settings::users_file(config)))
+}
+
+/// Reads and joins the sources, and gives them to `check`.
+fn join<T>(
+    sources: &Sources,
+    check: impl FnOnce(&Config, &Origins<'_>) -> Result<T, Vec<Problem>>,
+) -> Result<T, Failure> {
     let document = sources.document()?;
     let (from_file, mut problems) = match &document {
         Some(document) => read_values(document),
@@ -142,7 +159,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Failure> {
         document: document.as_ref(),
         overrides: &overrides,
     };
-    match settings::check(&config, &origins) {
+    match check(&config, &origins) {
         Ok(settings) if problems.is_empty() => Ok(settings),
         Ok(_) => Err(failed(problems)),
         Err(mut more) => {
@@ -189,9 +206,13 @@ fn resolve_path_in(value: &mut Value, rest: &str, folder: &Path) {
                 }
             }
         }
-        // An absolute path stays as it is.
-        Value::String(path) if rest.is_empty() && !path.is_empty() => {
-            *path = folder.join(&*path).display().to_string();
+        Value::String(path) if rest.is_empty() && !path.is_empty() && !path.starts_with("env:") => {
+            let (kind, rest) = match path.strip_prefix("file:") {
+                Some(rest) => ("file:", rest),
+                None => ("", &**path),
+            };
+            // An absolute path stays as it is.
+            *path = format!("{kind}{}", folder.join(rest).display());
         }
         _ => {}
     }

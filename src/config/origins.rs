@@ -7,6 +7,7 @@ use std::error::Error;
 use std::path::Path;
 
 use broker::access;
+use broker::users::{self, UserError};
 use ingest::alert::{LoadError, RuleError};
 use ingest::filter::FilterError;
 use ingest::registry::RegistryError;
@@ -80,6 +81,24 @@ impl Origins<'_> {
                     .into_iter()
                     .map(|error| rule_problem(&document, error))
                     .collect()
+            }
+        }
+    }
+
+    /// Every mistake of the users' file, at its place there.
+    pub(super) fn users(&self, error: users::LoadError) -> Vec<Problem> {
+        match error {
+            users::LoadError::Read { .. } => {
+                let problem = self.unreadable("broker.auth.users", &error);
+                vec![problem.hint("`millrace user add NAME` makes the file")]
+            }
+            users::LoadError::Invalid { path, text, errors } => {
+                let document = Document::new(path, text);
+                let problem = |error: UserError| {
+                    let place = document.place(error.span, String::new());
+                    with_hint(Problem::new(error.message).at(place), error.hint)
+                };
+                errors.into_iter().map(problem).collect()
             }
         }
     }

@@ -14,7 +14,7 @@ const PREFIX: &str = "MILLRACE_";
 
 /// Variables with our prefix that are not keys: the path of the file itself, and what tests say to
 /// the process.
-const NOT_KEYS: [&str; 2] = ["MILLRACE_CONFIG", "MILLRACE_TEST_"];
+const NOT_KEYS: [&str; 3] = ["MILLRACE_CONFIG", "MILLRACE_PASSWORD", "MILLRACE_TEST_"];
 
 /// One value that replaces what the file says.
 #[derive(Debug, Clone, PartialEq)]

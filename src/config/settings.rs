@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use broker::access::Policy;
+use broker::users::{self, Users};
 use ingest::alert::Rules;
 use ingest::prepare::Meaning;
 use tracing_subscriber::EnvFilter;
@@ -27,6 +28,9 @@ pub(crate) struct Settings {
     pub(crate) broker: broker::Settings,
     /// Who may publish and subscribe to what, when Millrace starts.
     pub(crate) access: Policy,
+    /// Where the users are, and how many there are.
+    pub(crate) users_file: PathBuf,
+    pub(crate) users: usize,
     pub(crate) journal: journal::Settings,
     pub(crate) store: ingest::store::Settings,
     /// What records mean: topics, devices, filters.
@@ -52,6 +56,7 @@ pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, 
     let log = keep(&mut problems, log(config, origins));
     let broker = keep(&mut problems, broker(config, origins));
     let access = keep(&mut problems, access(config, origins));
+    let users = keep(&mut problems, users(config, origins));
     let journal = keep(&mut problems, journal(config, origins));
     let store = keep(&mut problems, store(config, origins));
     let meaning = keep(&mut problems, meaning(config, origins));
@@ -67,6 +72,8 @@ pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, 
             log: log?,
             broker: broker?,
             access: access?,
+            users_file: users_file(config),
+            users: users?.len(),
             journal: journal?,
             store: store?,
             meaning: meaning?,
@@ -115,6 +122,24 @@ fn access(config: &Config, origins: &Origins<'_>) -> Checked<Policy> {
         Some(file) => Policy::load(file).map_err(|error| origins.access(error)),
         None => Ok(Policy::built_in()),
     }
+}
+
+/// The configured file, or the one in the data folder.
+pub(super) fn users_file(config: &Config) -> PathBuf {
+    match &config.broker.auth.users {
+        Some(file) => file.clone(),
+        None => config.data.join(users::DEFAULT_FILE),
+    }
+}
+
+/// Reads the users. A file that was named must be there; the one in the data folder need not.
+fn users(config: &Config, origins: &Origins<'_>) -> Checked<Users> {
+    let file = users_file(config);
+    let loaded = match &config.broker.auth.users {
+        Some(_) => Users::load(&file),
+        None => Users::load_if_there(&file),
+    };
+    loaded.map_err(|error| origins.users(error))
 }
 
 fn journal(config: &Config, origins: &Origins<'_>) -> Checked<journal::Settings> {

@@ -165,16 +165,13 @@ impl Authenticator {
     }
 
     async fn judge(&self, peer: &Peer, connect: &Connect<'_>) -> Judged<'_> {
-        if !self.is_configured() && self.anonymous != Anonymous::Never {
-            // Nothing to check credentials against: whatever a client brings, it is nobody.
-            return Ok((Arc::clone(&self.nobody), &self.stats.logins.anonymous));
-        }
+        let nobody = || Ok((Arc::clone(&self.nobody), &self.stats.logins.anonymous));
         match self.brought(peer, connect) {
-            Brought::Nothing if self.anonymous == Anonymous::Always => {
-                Ok((Arc::clone(&self.nobody), &self.stats.logins.anonymous))
-            }
-            Brought::Nothing => Err(Refusal(Refused::Anonymous, "no credentials")),
             Brought::Certificate(name) => self.judge_certificate(name, connect),
+            // Nothing to check credentials against: whatever a client brings, it is nobody.
+            _ if !self.is_configured() && self.anonymous != Anonymous::Never => nobody(),
+            Brought::Nothing if self.anonymous == Anonymous::Always => nobody(),
+            Brought::Nothing => Err(Refusal(Refused::Anonymous, "no credentials")),
             Brought::Token(token) => self.judge_token(token, peer, connect).await,
             Brought::Password(password) => self.judge_password(password, peer, connect).await,
         }
@@ -209,9 +206,10 @@ impl Authenticator {
         }
         let counter = &self.stats.logins.by_certificate;
         match self.users.users().find(name) {
-            Some(user) if user.disabled => {
-                Err(Refusal(Refused::Disabled, "the certificate's user is disabled"))
-            }
+            Some(user) if user.disabled => Err(Refusal(
+                Refused::Disabled,
+                "the certificate's user is disabled",
+            )),
             Some(user) => Ok((Arc::clone(&user.identity), counter)),
             None => {
                 let identity = Identity {

@@ -72,15 +72,22 @@ impl Config {
     pub(crate) fn validate(&self) -> Result<Settings, ConfigError> {
         let positive = |key, count: u64| match count {
             0 => Err(ConfigError {
-                key,
+                key: key.into(),
                 problem: "must be greater than 0, or nobody could log in".into(),
                 hint: None,
+                source: None,
             }),
             _ => Ok(()),
         };
         positive("auth.max_waiting_logins", self.max_waiting_logins as u64)?;
-        positive("auth.max_failures_per_address", self.max_failures_per_address.into())?;
-        positive("auth.max_failures_per_user", self.max_failures_per_user.into())?;
+        positive(
+            "auth.max_failures_per_address",
+            self.max_failures_per_address.into(),
+        )?;
+        positive(
+            "auth.max_failures_per_user",
+            self.max_failures_per_user.into(),
+        )?;
         positive("auth.login_timeout", self.login_timeout.as_nanos() as u64)?;
         positive("auth.failure_window", self.failure_window.as_nanos() as u64)?;
         let tokens = match &self.jwt {

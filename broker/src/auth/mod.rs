@@ -20,8 +20,8 @@ mod throttle;
 mod token;
 pub mod users;
 
-pub(crate) use authenticator::{Anonymous, Authenticator};
 pub use authenticator::OpenError;
+pub(crate) use authenticator::{Anonymous, Authenticator};
 pub use config::{Config, Settings};
 pub use counters::Logins;
 pub use devices::{DeviceCredentials, Lookup};

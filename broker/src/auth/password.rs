@@ -6,7 +6,9 @@
 use std::fmt;
 
 use argon2::password_hash::phc;
-use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{
+    ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
+};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Memory for one hash, and passes over it: the argon2id parameters of OWASP's Password Storage Cheat Sheet (2025: "19 MiB of
@@ -145,7 +147,10 @@ mod tests {
     #[test]
     fn a_new_hash_has_the_recommended_cost() {
         let text = PasswordHash::create(b"secret").expect("hashed").to_string();
-        assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
+        assert!(
+            text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{text}"
+        );
         assert_eq!(
             PasswordHash::create(b"").expect_err("empty"),
             PasswordError::Empty
@@ -173,7 +178,11 @@ mod tests {
                 PasswordError::TooExpensive,
             ),
         ] {
-            assert_eq!(PasswordHash::parse(text).expect_err(text), expected, "{text}");
+            assert_eq!(
+                PasswordHash::parse(text).expect_err(text),
+                expected,
+                "{text}"
+            );
         }
     }
 

@@ -113,7 +113,10 @@ mod tests {
         assert_eq!(queue.waiting(), 2);
         drop(first);
         let third = queue.enter().expect("a place again");
-        assert_eq!(third.for_turn().await.expect("free").run(|| 7).await, Some(7));
+        assert_eq!(
+            third.for_turn().await.expect("free").run(|| 7).await,
+            Some(7)
+        );
         drop((second, third));
         assert_eq!(queue.waiting(), 0);
     }

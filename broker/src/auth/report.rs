@@ -156,7 +156,7 @@ mod tests {
         let mut summary = Summary::default();
         let start = Instant::now();
         assert_eq!(summary.tell(start), None);
-        let mut refuse = |summary: &mut Summary, refused: Refused| {
+        let refuse = |summary: &mut Summary, refused: Refused| {
             summary.refused[refused as usize] += 1;
             summary.latest = Some([192, 0, 2, 1].into());
         };

@@ -6,11 +6,12 @@
 //! A count leaks away evenly: `max` failures may come at once, after them one in `window / max`.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::limits::counted;
 use crate::lock::lock;
 
 /// Addresses, and names, that are remembered at a time, some 32 bytes each: more than a botnet's share that could
@@ -50,7 +51,7 @@ impl Throttle {
 
     pub(super) fn attempt(&self, address: IpAddr, user: &str) -> Attempt {
         Attempt {
-            address: self.hasher.hash_one(network(address)),
+            address: self.hasher.hash_one(counted(address)),
             user: self.hasher.hash_one(user),
         }
     }
@@ -75,14 +76,6 @@ impl Throttle {
     /// A failure that says nothing about a user's password, such as an expired token.
     pub(super) fn failed_from(&self, attempt: Attempt, now: Instant) {
         lock(&self.by_address).add(attempt.address, now);
-    }
-}
-
-/// What belongs to one customer of a network: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from.
-fn network(address: IpAddr) -> impl Hash {
-    match address.to_canonical() {
-        IpAddr::V4(address) => u64::from(address.to_bits()) | 1 << 63,
-        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
     }
 }
 

@@ -112,9 +112,9 @@ impl Config {
         for (name, claim) in &self.variables {
             let is_word = |name: &str| {
                 name.starts_with(|first: char| first.is_ascii_lowercase())
-                    && name
-                        .bytes()
-                        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+                    && name.bytes().all(|byte| {
+                        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
+                    })
             };
             if !is_word(name) || claim.is_empty() {
                 return Err(wrong(
@@ -170,9 +170,8 @@ impl Config {
     fn key_bytes(&self) -> Result<Vec<u8>, ConfigError> {
         let hint = "write \"file:PATH\" or \"env:NAME\"; the key itself does not belong here";
         if let Some(path) = self.key.strip_prefix("file:") {
-            read_key(Path::new(path)).map_err(|error| {
-                wrong("auth.jwt.key", format!("names `{path}`: {error}"), hint)
-            })
+            read_key(Path::new(path))
+                .map_err(|error| wrong("auth.jwt.key", format!("names `{path}`: {error}"), hint))
         } else if let Some(name) = self.key.strip_prefix("env:") {
             std::env::var(name).map(String::into_bytes).map_err(|_| {
                 let problem = format!("names the variable `{name}`, which is not set");
@@ -237,12 +236,9 @@ impl Tokens {
         token: &[u8],
         user_name: Option<&str>,
     ) -> Result<Believed, Disbelief> {
-        let decoded = jsonwebtoken::decode::<BTreeMap<String, Value>>(
-            token,
-            &self.key,
-            &self.validation,
-        )
-        .map_err(|error| disbelief(error.kind()))?;
+        let decoded =
+            jsonwebtoken::decode::<BTreeMap<String, Value>>(token, &self.key, &self.validation)
+                .map_err(|error| disbelief(error.kind()))?;
         let claims = decoded.claims;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if let Some(claim) = &self.config.user_name_claim
@@ -253,7 +249,11 @@ impl Tokens {
         let user = text(&self.config.user_claim)
             .filter(|user| !user.is_empty())
             .ok_or(Disbelief::MissingClaim)?;
-        let groups = self.config.groups_claim.as_ref().and_then(|name| claims.get(name));
+        let groups = self
+            .config
+            .groups_claim
+            .as_ref()
+            .and_then(|name| claims.get(name));
         let expires_at = claims
             .get("exp")
             .and_then(seconds)
@@ -310,9 +310,10 @@ impl Believed {
 
 fn wrong(key: &'static str, problem: String, hint: &str) -> ConfigError {
     ConfigError {
-        key,
+        key: key.into(),
         problem,
         hint: Some(hint.into()),
+        source: None,
     }
 }
 
@@ -341,11 +342,18 @@ fn disbelief(kind: &ErrorKind) -> Disbelief {
 /// A NumericDate: whole or fractional seconds.
 fn seconds(value: &Value) -> Option<u64> {
     let fractional = || value.as_f64().filter(|seconds| *seconds >= 0.0);
-    value.as_u64().or_else(|| fractional().map(|seconds| seconds as u64))
+    value
+        .as_u64()
+        .or_else(|| fractional().map(|seconds| seconds as u64))
 }
 
 fn names(value: &Value) -> Vec<Box<str>> {
-    let name = |value: &Value| value.as_str().filter(|name| !name.is_empty()).map(Into::into);
+    let name = |value: &Value| {
+        value
+            .as_str()
+            .filter(|name| !name.is_empty())
+            .map(Into::into)
+    };
     match value {
         Value::Array(values) => values.iter().filter_map(name).take(GROUPS_MAX).collect(),
         value => name(value).into_iter().collect(),

@@ -60,7 +60,7 @@ impl Drop for Place {
 }
 
 /// What is counted as one address: for IPv6 the network of 64 bits, which one host usually has to itself.
-fn counted(address: IpAddr) -> IpAddr {
+pub(crate) fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -6,6 +6,6 @@ mod addresses;
 mod rate;
 mod throttle;
 
-pub(crate) use addresses::{Addresses, Place};
+pub(crate) use addresses::{Addresses, Place, counted};
 pub(crate) use rate::TokenBucket;
 pub(crate) use throttle::{ClientRates, Throttle};

@@ -138,6 +138,11 @@ impl Settings {
         }
     }
 
+    /// Whether clients of other machines get here; behind a load balancer they do, whatever address it is bound to.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.proxy_protocol || !self.address.ip().is_loopback()
+    }
+
     /// Whether nobody gets through without a certificate that an authority of the user's choice vouched for.
     pub(crate) fn requires_certificate(&self) -> bool {
         self.tls

@@ -19,6 +19,7 @@ use crate::auth::password::PasswordHash;
 const HEADER: &str = "\
 # The users of Millrace's broker. `millrace user add|remove|list|verify` keeps it; it may be edited by
 # hand too, and a running broker takes changes over within seconds.
+
 ";
 
 /// Readable and writable by the owner alone.
@@ -32,6 +33,7 @@ pub struct UserFile {
     path: PathBuf,
     document: DocumentMut,
     users: Users,
+    is_new: bool,
     /// Holds the lock.
     _folder: File,
 }
@@ -68,9 +70,9 @@ impl UserFile {
         fs::create_dir_all(folder).map_err(unwritable)?;
         let folder = File::open(folder).map_err(unwritable)?;
         folder.lock().map_err(unwritable)?;
-        let text = match file::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => HEADER.to_owned(),
+        let (text, is_new) = match file::read(&path) {
+            Ok(text) => (text, false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), true),
             Err(source) => return Err(LoadError::Read { path, source }.into()),
         };
         let users = Users::parse(&text).map_err(|errors| LoadError::Invalid {
@@ -85,6 +87,7 @@ impl UserFile {
             path,
             document,
             users,
+            is_new,
             _folder: folder,
         })
     }
@@ -146,7 +149,8 @@ impl UserFile {
 
     /// Writes the file anew, so that whoever reads it sees the old one or the new one.
     pub fn save(self) -> Result<(), EditError> {
-        let text = self.document.to_string();
+        let header = if self.is_new { HEADER } else { "" };
+        let text = format!("{header}{}", self.document);
         // Our own words must be understood at the next start.
         Users::parse(&text).map_err(|_| EditError::Form {
             path: self.path.clone(),

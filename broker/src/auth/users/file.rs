@@ -81,7 +81,11 @@ pub(super) fn parse(text: &str) -> Result<HashMap<Box<str>, Arc<User>>, Vec<User
         let span = name.span();
         let name = name.into_inner();
         if let Err(reason) = check_name(&name) {
-            errors.push(problem(span, format!("user `{}` {reason}", name.escape_debug()), None));
+            errors.push(problem(
+                span,
+                format!("user `{}` {reason}", name.escape_debug()),
+                None,
+            ));
             continue;
         }
         let wrong_group = entry.groups.iter().find_map(|group| {
@@ -93,7 +97,12 @@ pub(super) fn parse(text: &str) -> Result<HashMap<Box<str>, Arc<User>>, Vec<User
             Some(problem(group.span(), message, None))
         });
         errors.extend(wrong_group);
-        let password = match entry.password.as_deref().map(PasswordHash::parse).transpose() {
+        let password = match entry
+            .password
+            .as_deref()
+            .map(PasswordHash::parse)
+            .transpose()
+        {
             Ok(password) => password,
             Err(reason) => {
                 // At the name: the line of the password may hold one in the clear.
@@ -140,7 +149,10 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
 fn explain(message: &str) -> (String, Option<String>) {
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let key = rest.split('`').nth(1).unwrap_or_default();
-        return match KEYS.iter().any(|known| message.contains(&format!("`{known}`"))) {
+        return match KEYS
+            .iter()
+            .any(|known| message.contains(&format!("`{known}`")))
+        {
             true => (
                 format!("unknown key `{key}`"),
                 Some(format!("a user has `{}`", KEYS.join("`, `"))),
@@ -152,7 +164,9 @@ fn explain(message: &str) -> (String, Option<String>) {
         };
     }
     if let Some(rest) = message.strip_prefix("invalid type: ") {
-        let expected = rest.rsplit_once("expected ").map_or("another", |(_, word)| word);
+        let expected = rest
+            .rsplit_once("expected ")
+            .map_or("another", |(_, word)| word);
         return (format!("wrong type of value: expected {expected}"), None);
     }
     let first = message.lines().next().unwrap_or("not TOML");

@@ -142,7 +142,10 @@ impl Users {
 
     /// A hash that costs what those of the users cost; `None` when there is none.
     pub(super) fn decoy(&self) -> Option<PasswordHash> {
-        let mut hashes = self.by_name.values().filter_map(|user| user.password.as_ref());
+        let mut hashes = self
+            .by_name
+            .values()
+            .filter_map(|user| user.password.as_ref());
         hashes.next().and_then(PasswordHash::decoy)
     }
 

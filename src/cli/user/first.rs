@@ -1,0 +1,76 @@
+//! The first user: what makes a broker that others can reach usable without making it open.
+//!
+//! Owns: when `admin` is made and how its password is told. Never: writes the password to a log. Invariant: it is told once,
+//! to a terminal or to a file that only its owner can read.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use broker::users::UserFile;
+use broker::{PasswordHash, generate_password};
+
+use crate::config::Settings;
+use crate::diagnostics::{Failure, display};
+
+/// The first user, and its group, to whom the shipped access rules allow everything.
+const NAME: &str = "admin";
+const GROUP: &str = "admins";
+/// Where its password goes when nobody sits at a terminal.
+const PASSWORD_FILE: &str = "admin-password";
+
+/// Makes the first user when the broker needs one, and tells its password; the words for the banner. Must be called while
+/// the data folder's lock is held.
+pub(in crate::cli) fn first_admin(settings: &Settings) -> Result<Option<String>, Failure> {
+    first_admin_for(settings, io::stdout().is_terminal())
+}
+
+pub(super) fn first_admin_for(
+    settings: &Settings,
+    at_terminal: bool,
+) -> Result<Option<String>, Failure> {
+    if settings.users > 0 || !settings.broker.needs_users() {
+        return Ok(None);
+    }
+    let path = &settings.users_file;
+    let mut file = UserFile::open(path)?;
+    if !file.users().is_empty() {
+        return Ok(None);
+    }
+    let unusable = |error| Failure::new(format!("the password of `{NAME}` {error}"));
+    let password = generate_password().map_err(unusable)?;
+    let hash = PasswordHash::create(password.as_bytes()).map_err(unusable)?;
+    // The password first: a user whose password nobody has would lock everybody out.
+    let told = match at_terminal {
+        true => format!("with password {password}  (it is not shown again)"),
+        false => {
+            let kept = settings.data.join(PASSWORD_FILE);
+            write_password(&kept, &password)?;
+            format!("with the password in `{}`: move it away", display(&kept))
+        }
+    };
+    file.put(NAME, Some(&hash), Some(&[GROUP.to_owned()]))?;
+    file.save()?;
+    Ok(Some(format!(
+        "  users    made `{NAME}` {told}\n           `millrace user add NAME` adds others\n"
+    )))
+}
+
+fn write_password(path: &Path, password: &str) -> Result<(), Failure> {
+    let write = || -> io::Result<()> {
+        // One that an earlier start left behind may have other permissions.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(PathBuf::from(path))?;
+        writeln!(file, "{password}")?;
+        file.sync_all()
+    };
+    write().map_err(|error| Failure::new(format!("cannot write `{}`: {error}", display(path))))
+}
