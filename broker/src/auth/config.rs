@@ -70,7 +70,7 @@ pub struct Settings {
 impl Config {
     /// Checks every value, and reads the key of tokens.
     pub(crate) fn validate(&self) -> Result<Settings, ConfigError> {
-        let positive = |key, count: u64| match count {
+        let positive = |key: &'static str, count: u64| match count {
             0 => Err(ConfigError {
                 key: key.into(),
                 problem: "must be greater than 0, or nobody could log in".into(),

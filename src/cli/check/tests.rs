@@ -32,6 +32,7 @@ fn without_a_file_the_defaults_are_shown() {
             ok  data folder     `millrace-data`
             ok  listener        mqtt://127.0.0.1:1883
             ok  access rules    built in, 7 rules
+            ok  users           none
             ok  store           millrace-data/millrace.db
             ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
             ok  device registry none
@@ -60,6 +61,7 @@ fn everything_that_was_found_is_shown() {
             ok  data folder     `d`
             ok  listener        mqtt://127.0.0.1:1883
             ok  access rules    built in, 7 rules
+            ok  users           none
             ok  store           postgres://ada@db:5433/plant
             ok  topics          {site}/{device}
             ok  device registry `devices.csv`, 1 line
@@ -102,13 +104,6 @@ fn mistakes_of_all_files_are_shown_at_once() {
             6 | segment_size = 'big'
               |                ^^^^^ expected a size
               hint: write a number and a unit, such as "256MB" or "64KB"
-
-            error: `broker.listen` `0.0.0.0:1883` is reachable from other machines, and there are no users
-             --> millrace.toml:2:10
-              |
-            2 | listen = '0.0.0.0:1883'
-              |          ^^^^^^^^^^^^^^
-              hint: listen on 127.0.0.1, or set `broker.allow_anonymous = true` to let anyone who can reach this port publish and subscribe
 
             error: `[journal]`: `max_size` must be at least `1.0 MiB`, not `9.8 KiB`
              --> millrace.toml:5:12
@@ -235,6 +230,7 @@ fn access_rules_are_shown_and_their_mistakes_too() {
             ok  data folder     `millrace-data`
             ok  listener        mqtt://127.0.0.1:1883
             ok  access rules    `acl.toml`, 1 rule
+            ok  users           none
             ok  store           millrace-data/millrace.db
             ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
             ok  device registry none
