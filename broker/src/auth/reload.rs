@@ -97,7 +97,7 @@ pub(crate) async fn watch(gate: Arc<Gate>) {
         let closed = gate
             .registry
             .close_where(ReasonCode::AdministrativeAction, |session| {
-                changed.contains(&session.identity.user)
+                changed.contains(&session.identity().user)
             });
         if closed > 0 {
             info!(closed, "connections of changed users ended");
