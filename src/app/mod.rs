@@ -241,8 +241,8 @@ async fn wait_for_store(rows: rows::Handle) -> Result<rows::Handle, Failure> {
     .await?
 }
 
-/// Before the listener opens: devices that come back at once find themselves known. It is the same database, so it is
-/// waited for only when the one before had something to wait for too.
+/// Before the listener opens: devices that come back at once find themselves known. The time is counted from the start, so
+/// that a silent database is not waited for twice.
 async fn wait_for_devices(devices: Devices) -> Result<Devices, Failure> {
     Ok(spawn_blocking(move || {
         devices.wait_until_asked(STORE_PATIENCE);

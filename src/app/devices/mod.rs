@@ -34,6 +34,7 @@ pub(crate) struct Devices {
     stop: Option<SyncSender<()>>,
     /// Says that the database was read once or did not answer; gone: the thread has ended.
     asked: Receiver<()>,
+    started: Instant,
 }
 
 impl Devices {
@@ -59,12 +60,14 @@ impl Devices {
             known,
             stop: Some(stop),
             asked,
+            started: Instant::now(),
         })
     }
 
-    /// Waits until the database was read once or has failed to answer, but no longer than `patience`.
+    /// Waits until the database was read once or has failed to answer, but no longer than `patience` since the start.
     pub(crate) fn wait_until_asked(&self, patience: Duration) {
-        let _ = self.asked.recv_timeout(patience);
+        let left = patience.saturating_sub(self.started.elapsed());
+        let _ = self.asked.recv_timeout(left);
     }
 
     pub(crate) fn credentials(&self) -> Arc<dyn DeviceCredentials> {
