@@ -1,5 +1,6 @@
 //! Millrace as its users run it: real processes, real databases, real MQTT clients, and the end of each of them.
 
+mod acl;
 mod clients;
 mod console;
 mod devices;
