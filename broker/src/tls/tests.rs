@@ -1,1 +1,221 @@
+//! Files that cannot be used, names in certificates, and what a new look at the files does.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::string::Ia5String;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, KeyPair, SanType,
+    generate_simple_self_signed,
+};
+use rustls_pki_types::CertificateDer;
+
+use super::{Files, Tls, TlsError, identity};
+use crate::listener::IdentityFrom;
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("written");
+}
+
+/// A certificate and its key in `folder`, as `server.pem` and `server.key`.
+fn pair(folder: &Path) -> Files {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let files = Files {
+        certificate: folder.join("server.pem"),
+        key: folder.join("server.key"),
+        client_ca: None,
+    };
+    write(&files.certificate, &cert.pem());
+    write(&files.key, &signing_key.serialize_pem());
+    files
+}
+
+fn load(files: &Files) -> Result<Tls, TlsError> {
+    Tls::load(files.clone(), false, IdentityFrom::Cn)
+}
+
+/// What is wrong, and the key it is wrong at; the folder's name does not matter.
+fn check(files: &Files, key: &str, message: &str, hint: &str) {
+    let error = load(files).expect_err(message);
+    let folder = files.certificate.parent().expect("a folder");
+    let folder = format!("{}/", folder.display());
+    assert_eq!(error.to_string().replace(&folder, ""), message);
+    assert_eq!(error.key(), key, "{message}");
+    let given = error.hint().unwrap_or_default();
+    assert!(
+        given.contains(hint) && given.is_empty() == hint.is_empty(),
+        "{given}"
+    );
+}
+
+#[test]
+fn files_that_cannot_be_used_are_told_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = pair(folder.path());
+    assert!(load(&good).is_ok());
+
+    let named = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        write(&path, text);
+        path
+    };
+    let absent = Files {
+        certificate: folder.path().join("absent.pem"),
+        ..good.clone()
+    };
+    check(&absent, "certificate", "cannot read `absent.pem`", "");
+    let exchanged = Files {
+        certificate: good.key.clone(),
+        key: good.certificate.clone(),
+        client_ca: None,
+    };
+    let message = "`server.key` holds no certificate";
+    check(&exchanged, "certificate", message, "-----BEGIN");
+    let keyless = Files {
+        key: good.certificate.clone(),
+        ..good.clone()
+    };
+    check(&keyless, "key", "`server.pem` holds no private key", "DER");
+    let text = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let encrypted = Files {
+        key: named("locked.key", text),
+        ..good.clone()
+    };
+    let message = "`locked.key` holds no private key";
+    check(&encrypted, "key", message, "openssl pkey -in");
+    let torn = Files {
+        certificate: named("torn.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n"),
+        ..good.clone()
+    };
+    let message = "`torn.pem` is not a well-formed PEM file";
+    check(&torn, "certificate", message, "-----BEGIN");
+    let foreign = KeyPair::generate().expect("a key").serialize_pem();
+    let mismatched = Files {
+        key: named("foreign.key", &foreign),
+        ..good.clone()
+    };
+    let message =
+        "the private key in `foreign.key` does not belong to the certificate in `server.pem`";
+    check(&mismatched, "key", message, "comes first");
+    let nobody = Files {
+        client_ca: Some(named("nobody.pem", "")),
+        ..good
+    };
+    let message = "`nobody.pem` holds no certificate";
+    check(&nobody, "client_ca", message, "-----BEGIN");
+}
+
+#[test]
+fn new_files_are_taken_up_when_they_rest_and_fit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = pair(folder.path());
+    let tls = load(&files).expect("usable");
+    let first = tls.current.load_full();
+    let is_first = |tls: &Tls| Arc::ptr_eq(&tls.current.load_full(), &first);
+
+    tls.refresh();
+    assert!(is_first(&tls), "nothing changed");
+    // The certificate alone does not fit the old key: an error, told once, and the old pair stays.
+    let old_key = std::fs::read(&files.key).expect("a key");
+    pair(folder.path());
+    let new_key = std::fs::read(&files.key).expect("a key");
+    std::fs::write(&files.key, old_key).expect("written");
+    for _ in 0..3 {
+        tls.refresh();
+        assert!(is_first(&tls), "the pair does not fit");
+    }
+    std::fs::write(&files.key, new_key).expect("written");
+    tls.refresh();
+    assert!(is_first(&tls), "not at rest yet");
+    tls.refresh();
+    assert!(!is_first(&tls), "taken up");
+
+    let second = tls.current.load_full();
+    std::fs::remove_file(&files.key).expect("removed");
+    for _ in 0..3 {
+        tls.refresh();
+        assert!(Arc::ptr_eq(&tls.current.load_full(), &second));
+    }
+}
+
+#[test]
+fn a_key_is_never_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shown = format!("{:?}", load(&pair(folder.path())).expect("usable"));
+    assert!(
+        shown.contains("server.key") && !shown.contains("PRIVATE"),
+        "{shown}"
+    );
+}
+
+fn certificate(change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.remove(DnType::CommonName);
+    change(&mut params);
+    let key = KeyPair::generate().expect("a key");
+    params
+        .self_signed(&key)
+        .expect("a certificate")
+        .der()
+        .clone()
+}
+
+#[test]
+fn a_name_comes_from_the_field_that_was_asked_for() {
+    let text = |text: &str| Ia5String::try_from(text).expect("ascii");
+    let name = |certificate: &CertificateDer<'_>, from| {
+        identity::name(certificate, from).map_err(|error| error.to_string())
+    };
+    let full = certificate(|params| {
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "boiler-1");
+        params.subject_alt_names = vec![
+            SanType::URI(text("urn:device:1")),
+            SanType::Rfc822Name(text("boiler@example.org")),
+            SanType::DnsName(text("boiler-1.example.org")),
+            SanType::DnsName(text("second.example.org")),
+        ];
+    });
+    assert_eq!(name(&full, IdentityFrom::Cn), Ok(Some("boiler-1".into())));
+    assert_eq!(
+        name(&full, IdentityFrom::San),
+        Ok(Some("boiler-1.example.org".into()))
+    );
+    let mail = certificate(|params| {
+        params.subject_alt_names = vec![
+            SanType::URI(text("urn:device:1")),
+            SanType::Rfc822Name(text("boiler@example.org")),
+        ];
+    });
+    assert_eq!(
+        name(&mail, IdentityFrom::San),
+        Ok(Some("boiler@example.org".into()))
+    );
+    assert_eq!(name(&mail, IdentityFrom::Cn), Ok(None));
+    let uri = certificate(|params| {
+        params.subject_alt_names = vec![SanType::URI(text("urn:device:1"))];
+    });
+    assert_eq!(
+        name(&uri, IdentityFrom::San),
+        Ok(Some("urn:device:1".into()))
+    );
+    let bare = certificate(|params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    assert_eq!(name(&bare, IdentityFrom::San), Ok(None));
+    let split = certificate(|params| {
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "admin\0.example.org");
+    });
+    let unusable = Err("the name in the client's certificate cannot be used".to_owned());
+    assert_eq!(name(&split, IdentityFrom::Cn), unusable);
+    let expired = certificate(|params| {
+        params.distinguished_name.push(DnType::CommonName, "late");
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    });
+    let invalid = Err("the client's certificate is not valid now".to_owned());
+    assert_eq!(name(&expired, IdentityFrom::Cn), invalid);
+}
