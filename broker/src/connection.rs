@@ -44,6 +44,8 @@ where
     let accepted = Box::pin(handshake::run(&gate, &mut stream, &peer, deadline)).await;
     let Some((client, inbound)) = accepted else {
         gate.stats.connections_refused.add(1);
+        // TLS and WebSockets have a word for the end, also for who never got in.
+        let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
         return;
     };
     let mut connection = Connection {

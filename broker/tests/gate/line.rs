@@ -10,9 +10,10 @@ use broker::packet::{Frame, Qos, RetainHandling, Subscription, Version, encode, 
 /// Far more than anything here takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Over a bare socket, or over what a client puts on top of one.
 #[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Line<S = TcpStream> {
+    pub(crate) stream: S,
     version: Version,
     buffer: Vec<u8>,
 }
@@ -23,11 +24,7 @@ impl Line {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         // A test that asks after each packet would otherwise wait for the other side's delayed acknowledgements.
         stream.set_nodelay(true).expect("an option");
-        Line {
-            stream,
-            version,
-            buffer: Vec::new(),
-        }
+        Line::over(stream, version)
     }
 
     /// Connects with a clean start and no keep-alive.
@@ -37,9 +34,20 @@ impl Line {
         assert_eq!(line.next(), "connack 0");
         line
     }
+}
+
+impl<S: Read + Write> Line<S> {
+    pub(crate) fn over(stream: S, version: Version) -> Line<S> {
+        Line {
+            stream,
+            version,
+            buffer: Vec::new(),
+        }
+    }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("sent");
+        self.stream.flush().expect("sent");
     }
 
     pub(crate) fn send_connect(&mut self, connect: &client::Connect<'_>) {

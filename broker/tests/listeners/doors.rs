@@ -1,0 +1,253 @@
+//! A broker that listens in every way, and callers for each of them.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::packet::Version;
+use broker::packet::client::Connect;
+use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts};
+use journal::local::LocalJournal;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+use crate::authority::{Authority, Issued};
+use crate::line::Line;
+
+/// Far more than anything here takes; a test that waits so long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const BOTH: [Version; 2] = [Version::V311, Version::V5];
+pub(crate) const KINDS: [ListenerKind; 4] = [
+    ListenerKind::Tcp,
+    ListenerKind::Tls,
+    ListenerKind::Ws,
+    ListenerKind::Wss,
+];
+
+/// A broker with one listener of each kind, in a runtime of its own so that tests can block.
+pub(crate) struct Doors {
+    runtime: tokio::runtime::Runtime,
+    pub(crate) broker: Option<Broker>,
+    pub(crate) authority: Authority,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// What a caller speaks MQTT over.
+pub(crate) trait Duplex: Read + Write {}
+impl<S: Read + Write> Duplex for S {}
+pub(crate) type Caller = Line<Box<dyn Duplex>>;
+pub(crate) type Secure = StreamOwned<ClientConnection, TcpStream>;
+
+impl Doors {
+    pub(crate) fn open() -> Doors {
+        Doors::with(Config::default(), |_| {})
+    }
+
+    /// `change` is asked for each listener; a `client_ca` that it sets becomes the authority's file.
+    pub(crate) fn with(config: Config, change: impl Fn(&mut ListenerConfig)) -> Doors {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = Authority::new("Test Authority");
+        let (certificate, key) = authority.server("first").write(folder.path());
+        std::fs::write(folder.path().join("authority.pem"), authority.pem()).expect("written");
+        let listener = KINDS.iter().map(|&kind| {
+            let is_encrypted = kind.is_encrypted();
+            let mut listener: ListenerConfig = toml::from_str(&format!(
+                "kind = \"{}\"\naddress = \"127.0.0.1:0\"",
+                format!("{kind:?}").to_lowercase()
+            ))
+            .expect("a listener");
+            listener.certificate = is_encrypted.then(|| certificate.clone());
+            listener.key = is_encrypted.then(|| key.clone());
+            change(&mut listener);
+            if listener.client_ca.is_some() {
+                listener.client_ca = is_encrypted.then(|| folder.path().join("authority.pem"));
+            }
+            listener
+        });
+        let settings = Config {
+            listen: String::new(),
+            listener: listener.collect(),
+            ..config
+        }
+        .validate()
+        .expect("good");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let journal_settings = journal::Config::default().validate().expect("good");
+        let (journal, _) = LocalJournal::open_dir(&folder.path().join("journal"), journal_settings)
+            .expect("a journal");
+        let broker = runtime
+            .block_on(Broker::start(Parts {
+                settings,
+                data: folder.path().to_owned(),
+                journal: Arc::new(journal),
+                is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+                devices: None,
+            }))
+            .expect("a broker");
+        Doors {
+            runtime,
+            broker: Some(broker),
+            authority,
+            folder,
+        }
+    }
+
+    pub(crate) fn address(&self, kind: ListenerKind) -> SocketAddr {
+        let broker = self.broker.as_ref().expect("running");
+        let listener = broker.listeners().iter().find(|door| door.kind == kind);
+        listener.expect("one of each kind").address
+    }
+
+    /// A bare socket to the listener.
+    pub(crate) fn socket(&self, kind: ListenerKind) -> TcpStream {
+        let stream = TcpStream::connect(self.address(kind)).expect("the listener accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_nodelay(true).expect("an option");
+        stream
+    }
+
+    /// Through all layers of the kind; no CONNECT yet.
+    pub(crate) fn call(&self, kind: ListenerKind, version: Version) -> Caller {
+        self.call_over(self.socket(kind), kind, version)
+    }
+
+    pub(crate) fn call_over(
+        &self,
+        socket: TcpStream,
+        kind: ListenerKind,
+        version: Version,
+    ) -> Caller {
+        let trust = || trusting(&self.authority, None);
+        let stream: Box<dyn Duplex> = match kind {
+            ListenerKind::Tcp => Box::new(socket),
+            ListenerKind::Tls => Box::new(secure(socket, trust())),
+            ListenerKind::Ws => Box::new(Frames::over(socket)),
+            ListenerKind::Wss => Box::new(Frames::over(secure(socket, trust()))),
+        };
+        Line::over(stream, version)
+    }
+
+    pub(crate) fn connect(&self, kind: ListenerKind, version: Version, client_id: &str) -> Caller {
+        let mut caller = self.call(kind, version);
+        caller.send_connect(&Connect::new(version, client_id));
+        assert_eq!(caller.next(), "connack 0", "{kind:?}");
+        caller
+    }
+
+    /// Strangers connect to each listener, subscribe, publish and receive: the broker is well.
+    pub(crate) fn serves_fresh_clients(&self) {
+        for kind in KINDS {
+            let mut fresh = self.connect(kind, Version::V5, "");
+            fresh.subscribe("fresh/+");
+            fresh.publish("fresh/a", b"hello", 3, false);
+            let mut answers = [fresh.next(), fresh.next()];
+            answers.sort();
+            assert_eq!(answers, ["fresh/a = hello", "puback 3"], "{kind:?}");
+        }
+    }
+}
+
+impl Drop for Doors {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Doors {
+    /// Stops the broker as a shutdown would.
+    pub(crate) fn close(&mut self) {
+        if let Some(broker) = self.broker.take() {
+            self.runtime.block_on(async {
+                broker.close(Duration::from_secs(10)).await;
+                broker.shutdown().await;
+            });
+        }
+    }
+}
+
+/// A client's side of TLS that trusts the authority alone, and shows a certificate if it has one.
+pub(crate) fn trusting(authority: &Authority, shown: Option<&Issued>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("PEM");
+    roots.add(root).expect("an authority");
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots);
+    let config = match shown {
+        None => builder.with_no_client_auth(),
+        Some(shown) => {
+            let chain = CertificateDer::from_pem_slice(shown.certificate.as_bytes());
+            let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).expect("PEM");
+            builder
+                .with_client_auth_cert(vec![chain.expect("PEM")], key)
+                .expect("a pair")
+        }
+    };
+    Arc::new(config)
+}
+
+pub(crate) fn secure(socket: TcpStream, config: Arc<ClientConfig>) -> Secure {
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connection = ClientConnection::new(config, name).expect("a client");
+    StreamOwned::new(connection, socket)
+}
+
+/// A stream of bytes through a WebSocket, by an implementation that is not ours.
+pub(crate) struct Frames<S> {
+    socket: WebSocket<S>,
+    /// Received and not read yet.
+    rest: Vec<u8>,
+}
+
+impl<S: Read + Write> Frames<S> {
+    pub(crate) fn over(stream: S) -> Frames<S> {
+        let request =
+            tungstenite::ClientRequestBuilder::new("ws://localhost/mqtt".parse().expect("a URI"))
+                .with_sub_protocol("mqtt");
+        let Ok((socket, response)) = tungstenite::client(request, stream) else {
+            panic!("no WebSocket");
+        };
+        assert_eq!(response.headers()["sec-websocket-protocol"], "mqtt");
+        Frames {
+            socket,
+            rest: Vec::new(),
+        }
+    }
+}
+
+impl<S: Read + Write> Read for Frames<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.socket.read() {
+                Ok(Message::Binary(bytes)) => self.rest = bytes.to_vec(),
+                Ok(Message::Close(_)) => return Ok(0),
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error)) => return Err(error),
+                Err(tungstenite::Error::ConnectionClosed) => return Ok(0),
+                Err(_) => return Err(io::ErrorKind::ConnectionReset.into()),
+            }
+        }
+        let length = self.rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.rest[..length]);
+        self.rest.drain(..length);
+        Ok(length)
+    }
+}
+
+impl<S: Read + Write> Write for Frames<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket
+            .write(Message::Binary(bytes.to_vec().into()))
+            .map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush().map_err(io::Error::other)
+    }
+}
