@@ -6,6 +6,8 @@
 //! ```text
 //! config max_packet_size = "1KB"      a key of [broker]; such lines come first
 //! a open                               the client `a` opens a socket and says nothing
+//! a websocket                          it opens a WebSocket, and `mqtt` was chosen; each line it sends is a frame
+//! a text 'x'                           it sends the bytes in a text frame
 //! a> 10 [ … ]                          it sends these bytes (see `notation`)
 //! a< 20 [ … ]                          the next packet it gets is this
 //! a< closed                            the next thing it sees is the end of the connection
@@ -97,6 +99,17 @@ impl Play {
         match verb {
             "open" => {
                 self.open(who);
+                Ok(())
+            }
+            "websocket" => {
+                let address = self.stage.websocket_address().ok_or("none is configured")?;
+                let peer = Peer::open_websocket(address)?;
+                self.peers.insert(who.to_owned(), peer);
+                Ok(())
+            }
+            "text" => {
+                let bytes = Bytes::parse(rest)?.encode(self.version, &self.names)?;
+                self.peer(who)?.send_text(&bytes);
                 Ok(())
             }
             "connect" => self.connect(who, true, rest, "00"),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Broker, Config, Parts};
+use broker::{Broker, Config, ListenerKind, Listening, Parts};
 use journal::local::LocalJournal;
 use tokio::runtime::Runtime;
 
@@ -37,6 +37,14 @@ impl Stage {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.broker.as_ref().expect("it runs").address()
+    }
+
+    /// Of the WebSocket listener that the script configured.
+    pub(crate) fn websocket_address(&self) -> Option<SocketAddr> {
+        let broker = self.broker.as_ref().expect("it runs");
+        let is_websocket = |listening: &&Listening| listening.kind == ListenerKind::Ws;
+        let found = broker.listeners().iter().find(is_websocket);
+        found.map(|listening| listening.address)
     }
 
     /// Starts the broker on the folder as it is.

@@ -6,3 +6,4 @@ pub(crate) mod connect;
 pub(crate) mod delivery;
 pub(crate) mod publish;
 pub(crate) mod subscribe;
+pub(crate) mod websocket;

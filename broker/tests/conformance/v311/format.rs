@@ -2,7 +2,7 @@
 
 use broker::packet::Version;
 
-use crate::both::publish;
+use crate::both::{publish, subscribe};
 use crate::table::{CLIENT, Section, exempt, shown};
 
 pub(crate) const FORMAT: Section = Section {
@@ -62,7 +62,7 @@ pub(crate) const FORMAT: Section = Section {
         shown(
             &["2.3.1-7"],
             "SUBACK and UNSUBACK carry the identifier of what they answer",
-            crate::both::subscribe::ANSWERED,
+            subscribe::ANSWERED,
         ),
     ],
 };

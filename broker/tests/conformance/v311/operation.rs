@@ -2,13 +2,23 @@
 
 use broker::packet::Version;
 
-use crate::both::delivery;
+use crate::both::{connect, delivery, publish};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};
 
 pub(crate) const OPERATION: Section = Section {
     version: Version::V311,
     name: "3.1.1: operational behaviour",
     rows: &[
+        shown(
+            &["4.1.0-1", "4.1.0-2"],
+            "a session lasts as long as its connection",
+            connect::SESSION_WHILE_CONNECTED,
+        ),
+        shown(
+            &["4.3.1-1"],
+            "QoS 0 is sent with QoS 0 and DUP 0",
+            delivery::QOS_0,
+        ),
         shown(
             &["4.3.2-1"],
             "QoS 1 out: a free identifier, DUP 0, unacknowledged until PUBACK",
@@ -33,6 +43,11 @@ pub(crate) const OPERATION: Section = Section {
             &["4.4.0-1"],
             "what is unacknowledged is sent again when the client reconnects, with its identifier",
             delivery::RESENT_ONLY_ON_RECONNECT,
+        ),
+        shown(
+            &["4.5.0-1"],
+            "a message is added to every session with a matching subscription",
+            delivery::ADDED_TO_EVERY_SESSION,
         ),
         exempt(
             &["4.5.0-2"],
@@ -67,7 +82,7 @@ pub(crate) const OPERATION: Section = Section {
         shown(
             &["4.7.1-1"],
             "wildcards are for filters, not for topic names",
-            crate::both::publish::WILDCARD_IN_TOPIC,
+            publish::WILDCARD_IN_TOPIC,
         ),
         shown(
             &["4.7.1-2"],

@@ -2,7 +2,7 @@
 
 use broker::packet::Version;
 
-use crate::both::{delivery, publish};
+use crate::both::publish;
 use crate::table::{Section, shown};
 
 /// Closing is the answer this broker gives: an acknowledgement would be a lie.
@@ -104,11 +104,6 @@ pub(crate) const PUBLISH: Section = Section {
             &["3.6.1-1"],
             "PUBREL with other flags ends the connection",
             publish::PUBREL_FLAGS,
-        ),
-        shown(
-            &["4.3.1-1"],
-            "QoS 0 is sent with QoS 0 and DUP 0",
-            delivery::QOS_0,
         ),
     ],
 };

@@ -2,7 +2,7 @@
 
 use broker::packet::Version;
 
-use crate::both::{connect, delivery, subscribe};
+use crate::both::{connect, subscribe};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};
 
 pub(crate) const SUBSCRIBE: Section = Section {
@@ -140,7 +140,7 @@ pub(crate) const SUBSCRIBE: Section = Section {
         shown(&["3.12.4-1"], "PINGREQ is answered", connect::PING),
         shown(
             &["3.14.1-1"],
-            "DISCONNECT with other flags ends the connection as a violation: the will is published",
+            "DISCONNECT with other flags ends the connection",
             connect::DISCONNECT_FLAGS,
         ),
         exempt(&["3.14.4-1"], "a client closes after DISCONNECT", CLIENT),
@@ -153,16 +153,6 @@ pub(crate) const SUBSCRIBE: Section = Section {
             &["3.14.4-3"],
             "DISCONNECT discards the will",
             connect::WILL_DISCARDED,
-        ),
-        shown(
-            &["4.1.0-1", "4.1.0-2"],
-            "a session lasts as long as its connection",
-            connect::SESSION_WHILE_CONNECTED,
-        ),
-        shown(
-            &["4.5.0-1"],
-            "a message is added to every session with a matching subscription",
-            delivery::ADDED_TO_EVERY_SESSION,
         ),
     ],
 };

@@ -2,12 +2,28 @@
 
 use broker::packet::Version;
 
+use crate::both::websocket;
 use crate::table::{CLIENT, Proof, Section, exempt, shown};
 
 pub(crate) const TRANSPORT: Section = Section {
     version: Version::V311,
     name: "3.1.1: transport and conformance",
     rows: &[
+        shown(
+            &["6.0.0-1"],
+            "packets come in binary frames; another kind of data ends the connection",
+            websocket::BINARY_FRAMES,
+        ),
+        shown(
+            &["6.0.0-2"],
+            "packets need not begin or end where frames do",
+            websocket::NOT_ALIGNED,
+        ),
+        shown(
+            &["6.0.0-4"],
+            "the sub-protocol chosen is `mqtt`",
+            websocket::SUB_PROTOCOL,
+        ),
         exempt(
             &["6.0.0-3"],
             "a client offers the sub-protocol `mqtt`",

@@ -2,7 +2,7 @@
 
 use broker::packet::Version;
 
-use crate::both::connect;
+use crate::both::{connect, subscribe};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};
 
 /// The smaller message counts as done: with room for one in flight, the next one comes.
@@ -224,7 +224,7 @@ pub(crate) const CONNECT: Section = Section {
         shown(
             &["3.2.2-10"],
             "SUBSCRIBE may ask for any QoS",
-            crate::both::subscribe::SEVERAL_FILTERS,
+            subscribe::SEVERAL_FILTERS,
         ),
         exempt(
             &["3.2.2-11"],

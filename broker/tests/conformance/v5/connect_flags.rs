@@ -3,7 +3,7 @@
 use broker::packet::Version;
 
 use crate::both::connect;
-use crate::table::{CLIENT, Section, exempt, shown};
+use crate::table::{CLIENT, Proof, Section, exempt, shown};
 
 /// The delay has not passed when the client is back.
 const WILL_CANCELLED: &str = r#"
@@ -214,7 +214,7 @@ pub(crate) const CONNECT_FLAGS: Section = Section {
         exempt(
             &["3.1.3-8"],
             "a client id that is rejected is closed",
-            crate::table::Proof::Exempt("every client id that is UTF-8 is accepted"),
+            Proof::Exempt("every client id that is UTF-8 is accepted"),
         ),
         shown(
             &["3.1.3-9"],

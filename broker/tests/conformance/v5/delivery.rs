@@ -58,10 +58,30 @@ const REFUSED_IS_NOT_RESENT: &str = r#"
     s served
 "#;
 
+/// Kept for later subscribers, and queued for one that is away.
+const THROUGH_STORE_AND_QUEUE: &str = r#"
+    a kept
+    a subscribe "t" 01
+    a disconnect
+    p connect
+    p> 33 [ "t" 0001 [ 01 01 26 "k" "v" 08 "r" 09 0001 FF 03 "text" ] 'x' ]
+    p< 40 [ 0001 ]
+    a resume
+    a< 32 [ "t" $id [ 01 01 26 "k" "v" 08 "r" 09 0001 FF 03 "text" ] 'x' ]
+    b connect
+    b subscribe "t" 00
+    b< 31 [ "t" [ 01 01 26 "k" "v" 08 "r" 09 0001 FF 03 "text" ] 'x' ]
+"#;
+
 pub(crate) const DELIVERY: Section = Section {
     version: Version::V5,
     name: "5.0: delivery",
     rows: &[
+        shown(
+            &["4.3.1-1"],
+            "QoS 0 is sent with QoS 0 and DUP 0",
+            delivery::QOS_0,
+        ),
         shown(
             &["4.3.2-1", "4.3.2-2", "4.3.2-3"],
             "QoS 1 out: a free identifier, DUP 0, unacknowledged until PUBACK",
@@ -108,6 +128,11 @@ pub(crate) const DELIVERY: Section = Section {
             &["4.4.0-2"],
             "what the client refused is not sent again",
             REFUSED_IS_NOT_RESENT,
+        ),
+        shown(
+            &["4.5.0-1"],
+            "a message is added to every session with a matching subscription, properties and all",
+            THROUGH_STORE_AND_QUEUE,
         ),
         exempt(
             &["4.5.0-2"],

@@ -2,7 +2,7 @@
 
 use broker::packet::Version;
 
-use crate::both::{delivery, publish};
+use crate::both::publish;
 use crate::table::{CLIENT, Proof, Section, exempt, shown};
 
 const RETAIN_AS_PUBLISHED: &str = r#"
@@ -250,11 +250,6 @@ pub(crate) const PUBLISH: Section = Section {
                 s< 34 [ "t" $one [] '1' ]
                 s served
             "#,
-        ),
-        shown(
-            &["4.3.1-1"],
-            "QoS 0 is sent with QoS 0 and DUP 0",
-            delivery::QOS_0,
         ),
     ],
 };

@@ -16,21 +16,6 @@ const ALL_OF_THEM: &str = r##"
     w< 30 [ "t" [ 26 "k" "1" 01 01 03 "a/b" 09 0003 C0DE00 26 "a" "2" 08 "answer/é" 26 "k" "0" ] 'x' ]
 "##;
 
-/// Kept for later subscribers, and queued for one that is away.
-const THROUGH_STORE_AND_QUEUE: &str = r#"
-    a kept
-    a subscribe "t" 01
-    a disconnect
-    p connect
-    p> 33 [ "t" 0001 [ 01 01 26 "k" "v" 08 "r" 09 0001 FF 03 "text" ] 'x' ]
-    p< 40 [ 0001 ]
-    a resume
-    a< 32 [ "t" $id [ 01 01 26 "k" "v" 08 "r" 09 0001 FF 03 "text" ] 'x' ]
-    b connect
-    b subscribe "t" 00
-    b< 31 [ "t" [ 01 01 26 "k" "v" 08 "r" 09 0001 FF 03 "text" ] 'x' ]
-"#;
-
 pub(crate) const PUBLISH_PROPERTIES: Section = Section {
     version: Version::V5,
     name: "5.0: properties of PUBLISH",
@@ -166,11 +151,6 @@ pub(crate) const PUBLISH_PROPERTIES: Section = Section {
                 a> 30 [ "t" [ 03 0002 C328 ] 'x' ]
                 a fails 81
             "#,
-        ),
-        shown(
-            &["4.5.0-1"],
-            "a message is added to every session with a matching subscription, properties and all",
-            THROUGH_STORE_AND_QUEUE,
         ),
     ],
 };

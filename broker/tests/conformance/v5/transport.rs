@@ -2,6 +2,7 @@
 
 use broker::packet::Version;
 
+use crate::both::websocket;
 use crate::table::{CLIENT, Section, exempt, shown};
 
 pub(crate) const TRANSPORT: Section = Section {
@@ -24,6 +25,21 @@ pub(crate) const TRANSPORT: Section = Section {
                 a> 00
                 a< D0 []
             "#,
+        ),
+        shown(
+            &["6.0.0-1"],
+            "packets come in binary frames; another kind of data ends the connection",
+            websocket::BINARY_FRAMES,
+        ),
+        shown(
+            &["6.0.0-2"],
+            "packets need not begin or end where frames do",
+            websocket::NOT_ALIGNED,
+        ),
+        shown(
+            &["6.0.0-4"],
+            "the sub-protocol chosen is `mqtt`",
+            websocket::SUB_PROTOCOL,
         ),
         exempt(
             &["6.0.0-3"],
