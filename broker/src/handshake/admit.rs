@@ -57,6 +57,13 @@ pub(super) async fn admit(
         }
     }
     let granted = Granted::to(gate, &connect);
+    let mut connack = encode::ConnAck {
+        assigned_client_id: assigned.as_deref(),
+        ..granted.connack(gate, &connect)
+    };
+    let size_max = connect.properties.maximum_packet_size;
+    // Before anything changes for the session's sake.
+    check_size(version, &connack, size_max)?;
     let arrival = Arrival {
         clean_start: connect.clean_start,
         expiry_seconds: granted.session_expiry,
@@ -76,7 +83,6 @@ pub(super) async fn admit(
         // The rules, or the client's groups, may be others than when it subscribed.
         access::revoke(gate, &session);
     }
-    let size_max = connect.properties.maximum_packet_size;
     let terms = Terms {
         version,
         identity,
@@ -87,14 +93,34 @@ pub(super) async fn admit(
             .min(gate.settings.max_inflight),
         kept: granted.session_expiry_asked != 0,
     };
-    let connack = encode::ConnAck {
-        session_present,
-        assigned_client_id: assigned.as_deref(),
-        ..granted.connack(gate, &connect)
-    };
+    connack.session_present = session_present;
     let mut answer = Vec::new();
     encode::connack(&mut answer, version, &connack, size_max);
     Ok((Client::new(Arc::clone(gate), session, terms), answer))
+}
+
+/// Bytes of a CONNACK that refuses.
+const REFUSAL_BYTES: u32 = 5;
+
+/// A client that cannot take what it must be told cannot be served: [MQTT-3.1.2-24].
+fn check_size(
+    version: Version,
+    connack: &encode::ConnAck<'_>,
+    size_max: Option<u32>,
+) -> Result<(), Refusal> {
+    let Some(size_max) = size_max else {
+        return Ok(());
+    };
+    let mut packet = Vec::new();
+    encode::connack(&mut packet, version, connack, Some(size_max));
+    if packet.len() <= size_max as usize {
+        return Ok(());
+    }
+    let reason = ReasonCode::PacketTooLarge;
+    Err(Refusal {
+        answer: (size_max >= REFUSAL_BYTES).then_some((version, reason)),
+        why: format!("takes packets of `{size_max}` bytes at most, and connack is larger"),
+    })
 }
 
 /// What a client gets of what its CONNECT asked for.

@@ -4,7 +4,6 @@
 //! it, or the reason why a server cannot break it. `numbers` holds the complete lists; a test proves that the tables have each
 //! number exactly once. `behaviour` holds what two implementations must agree on to work together, beyond single statements.
 
-mod awaited;
 mod behaviour;
 mod both;
 mod notation;

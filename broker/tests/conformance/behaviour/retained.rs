@@ -58,7 +58,6 @@ fn retained_messages_survive_a_restart() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn no_local_is_by_client_and_not_by_connection() {
     v5(r#"
         a kept
@@ -88,7 +87,6 @@ fn a_client_may_hear_itself() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn overlapping_subscriptions_bring_a_copy_each_with_its_own_identifier() {
     both(crate::both::publish::OVERLAPPING_QOS);
     v5(r##"
@@ -185,7 +183,6 @@ fn a_request_finds_its_answer() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn user_properties_pass_in_order_and_twice_if_twice() {
     v5(r#"
         s connect
@@ -220,7 +217,6 @@ fn payload_format_and_content_type_pass() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn message_expiry_counts_down_in_queues_and_in_the_retained_store() {
     v5(r#"
         s kept

@@ -4,7 +4,6 @@ use super::{both, v5};
 use crate::both::{connect, delivery};
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn what_is_published_while_a_client_is_away_waits_for_it() {
     both(connect::QUEUED_WHILE_AWAY);
     // QoS 0 does not wait; what waits keeps its order, over several filters too.
@@ -15,7 +14,7 @@ fn what_is_published_while_a_client_is_away_waits_for_it() {
         a subscribe "u" 02
         a disconnect
         p connect
-        p> 32 [ "t/1" 0001 {} '1' ] 30 [ "t/1" {} 'lost' ] 34 [ "u" 0002 {} '2' ]
+        p> 32 [ "t/1" 0001 {} '1' ] 30 [ "u" {} 'lost' ] 34 [ "u" 0002 {} '2' ]
         p< 40 [ 0001 ]
         p< 50 [ 0002 ]
         p> 62 [ 0002 ]
@@ -30,7 +29,6 @@ fn what_is_published_while_a_client_is_away_waits_for_it() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn a_session_of_one_version_is_resumed_in_the_other() {
     v5(r#"
         a kept
@@ -74,7 +72,6 @@ fn a_zero_length_client_id_is_given_one() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn a_session_ends_when_its_expiry_has_passed_and_not_before() {
     v5(r#"
         a open
@@ -98,7 +95,6 @@ fn a_session_ends_when_its_expiry_has_passed_and_not_before() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn an_expiry_of_zero_cannot_be_raised_at_the_end() {
     v5(r#"
         a connect
@@ -108,7 +104,6 @@ fn an_expiry_of_zero_cannot_be_raised_at_the_end() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn a_will_waits_for_its_delay() {
     v5(r#"
         s connect
@@ -158,7 +153,6 @@ fn a_take_over_publishes_the_will_of_who_is_gone() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn a_take_over_hands_the_session_on() {
     both(
         r#"
@@ -181,7 +175,6 @@ fn a_take_over_hands_the_session_on() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn every_acknowledgement_may_be_lost() {
     both(delivery::QOS_1_SENDER);
     both(delivery::QOS_2_SENDER);
@@ -191,7 +184,6 @@ fn every_acknowledgement_may_be_lost() {
 
 /// Order over all states: PUBREL for what is past PUBREC, PUBLISH for the rest, then what is new.
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn redelivery_keeps_the_order_of_the_first_delivery() {
     both(delivery::RESENT_IN_ORDER);
     both(
@@ -227,7 +219,7 @@ fn redelivery_keeps_the_order_of_the_first_delivery() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
+#[ignore = "waits for sessions on disk"]
 fn a_kept_session_survives_a_restart() {
     both(
         r#"
@@ -255,7 +247,7 @@ fn a_kept_session_survives_a_restart() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
+#[ignore = "waits for sessions on disk"]
 fn the_server_says_when_it_ends() {
     both(
         r#"
@@ -271,7 +263,6 @@ fn the_server_says_when_it_ends() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn a_client_gets_no_more_than_it_takes_at_a_time() {
     v5(r#"
         s open
@@ -298,7 +289,6 @@ fn a_client_gets_no_more_than_it_takes_at_a_time() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn the_server_takes_no_more_than_it_said() {
     v5(r#"
         config receive_maximum = 2
@@ -318,7 +308,6 @@ fn the_server_takes_no_more_than_it_said() {
 
 /// Told in CONNACK, and enforced instead of what the client asked for.
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn the_server_may_shorten_the_keep_alive() {
     v5(r#"
         config max_keep_alive = "1s"
@@ -337,7 +326,6 @@ fn the_server_may_shorten_the_keep_alive() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn a_shorter_session_expiry_is_told() {
     v5(r#"
         config max_session_expiry = "1h"

@@ -44,7 +44,6 @@ fn a_group_is_its_name_and_its_filter() {
 }
 
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn a_member_that_leaves_takes_nothing_with_it() {
     both(
         r#"
@@ -104,7 +103,6 @@ fn each_member_has_its_own_options() {
 
 /// A member that is away gets its group's messages while nobody else is there, and not those another can take.
 #[test]
-#[ignore = "waits for kept sessions and QoS 2"]
 fn a_kept_member_is_the_last_resort() {
     both(
         r#"

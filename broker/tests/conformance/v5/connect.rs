@@ -48,6 +48,9 @@ pub(crate) const CONNECT: Section = Section {
                 b> 10 [ "MQTT" 05 02 0000 [ 27 00000008 ] "b" ]
                 b< 20 [ 00 95 [] ]
                 b< closed
+                c open
+                c> 10 [ "MQTT" 05 02 0000 [ 27 00000004 ] "c" ]
+                c< closed
             "#,
         ),
         shown(

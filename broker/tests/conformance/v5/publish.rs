@@ -179,14 +179,17 @@ pub(crate) const PUBLISH: Section = Section {
             r#"
                 config receive_maximum = 2
                 a open
-                a> 10 [ "MQTT" 05 02 0000 [] "a" ]
+                a> 10 [ "MQTT" 05 00 0000 [ 11 00000064 ] "a" ]
                 a< 20 [ 00 00 [ * 21 0002 * ] ]
                 a> 34 [ "t" 0001 [] '1' ] 34 [ "t" 0002 [] '2' ]
                 a< 50 [ 0001 ]
                 a< 50 [ 0002 ]
-                # The same again is not one more, and PUBCOMP makes room.
-                a> 3C [ "t" 0001 [] '1' ]
+                # On the next connection the same two are the quota again, and PUBCOMP makes room.
+                a drop
+                a resume
+                a> 3C [ "t" 0001 [] '1' ] 3C [ "t" 0002 [] '2' ]
                 a< 50 [ 0001 ]
+                a< 50 [ 0002 ]
                 a> 62 [ 0001 ]
                 a< 70 [ 0001 ]
                 a> 34 [ "t" 0003 [] '3' ]
