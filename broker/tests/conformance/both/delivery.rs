@@ -232,8 +232,7 @@ pub(crate) const PLUS_IN_FILTERS: &str = r#"
     a< 90 [ 0001 {} !8F !8F !8F ]
     p connect
     p> 30 [ "/b" {} '1' ] 30 [ "a/b/c" {} '2' ] 30 [ "a" {} '3' ] 30 [ "a/" {} '4' ]
-    a< 30 [ "/b" {} '1' ]
-    a< 30 [ "a/" {} '4' ]
+    a gathers 30 [ "/b" {} '1' ] | 30 [ "a/" {} '4' ]
     b connect
     b subscribe "+/+" 00
     b subscribe "/+" 00
