@@ -19,6 +19,7 @@ use crate::client::{Client, End};
 use crate::gate::Gate;
 use crate::handshake;
 use crate::peer::Peer;
+use crate::presence;
 
 /// Bytes read in one system call at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -48,6 +49,7 @@ where
         let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
         return;
     };
+    presence::connected(&gate, &client.session);
     let mut connection = Connection {
         stream,
         client,

@@ -18,6 +18,7 @@ mod lock;
 mod message;
 pub mod packet;
 mod peer;
+mod presence;
 mod proxy_protocol;
 mod publisher;
 mod registry;

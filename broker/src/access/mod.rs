@@ -1,6 +1,6 @@
 //! Authorisation: the one point that every publish, subscribe and will passes.
 //!
-//! Owns: the rules in force, and what no rule can change: `alerts/#`, `clients/#` and `$` topics are published by Millrace
+//! Owns: the rules in force, and what no rule can change: `alerts/#` and `$` topics are published by Millrace
 //! alone. Never: acts on a decision, or remembers one. Invariant: what no rule allows is denied.
 
 mod config;
@@ -124,8 +124,6 @@ fn reserved(topic: &str) -> Option<&'static str> {
         Some("topics that begin with `$` are published by the server alone")
     } else if below("alerts") && !below("alerts/command") {
         Some("`alerts/#` is published by Millrace alone, but for `alerts/command/#`")
-    } else if below("clients") {
-        Some("`clients/#` is published by Millrace alone")
     } else {
         None
     }

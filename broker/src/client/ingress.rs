@@ -14,6 +14,7 @@ use crate::packet::{
     self, Disconnect, Frame, Packet, Publish, Qos, ReasonCode, RetainHandling, Subscribe,
     Subscription, Unsubscribe, encode, frame,
 };
+use crate::presence;
 use crate::session::{Delivery, Held, Mismatch};
 use crate::subscriptions::Options;
 use crate::topic::Filter;
@@ -361,8 +362,9 @@ impl Client {
             RetainHandling::Never => false,
         };
         if wants_retained {
+            let clients = presence::candidates(&gate, filter.filter);
             self.session.enqueue_snapshot(&gate.stats, |push| {
-                gate.retained_matching(filter.filter, &mut |message| {
+                let mut push = |message: &Arc<Message>| {
                     push(Delivery {
                         message: Arc::clone(message),
                         qos: message.qos.min(granted),
@@ -371,7 +373,9 @@ impl Client {
                         snapshot: true,
                         share: None,
                     });
-                });
+                };
+                gate.retained_matching(filter.filter, &mut push);
+                presence::matching(&clients, filter.filter, &mut push);
             });
         }
         match granted {

@@ -24,6 +24,7 @@ use crate::gate::Gate;
 use crate::limits::Throttle;
 use crate::message::Message;
 use crate::packet::{DecodeError, ReasonCode, Version, encode};
+use crate::presence::Cause;
 use crate::session::{Departure, Session};
 
 /// Why a connection ends.
@@ -349,7 +350,10 @@ impl Client {
             let (version, size_max) = (self.terms.version, self.terms.max_packet_bytes);
             encode::disconnect(out, version, reason, text.as_deref(), size_max);
         }
-        self.departure.will_withdrawn = matches!(end, End::Disconnected { will: false });
+        self.departure = Departure {
+            will_withdrawn: matches!(end, End::Disconnected { will: false }),
+            cause: Cause::from(end),
+        };
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::{Refusal, error_chain};
 use crate::access::{self, Action, Decision, Principal};
 use crate::client::{Client, Terms};
-use crate::gate::Gate;
+use crate::gate::{Gate, now_micros};
 use crate::packet::{Connect, ReasonCode, Version, encode};
 use crate::peer::Peer;
+use crate::presence::Visit;
 use crate::session::{Arrival, Will};
 
 /// Judges the CONNECT; the new client and the CONNACK for it.
@@ -68,6 +69,13 @@ pub(super) async fn admit(
         clean_start: connect.clean_start,
         expiry_seconds: granted.session_expiry,
         silence_seconds_max: silence_seconds_max(granted.keep_alive),
+        visit: Visit {
+            address: peer.address,
+            version,
+            keep_alive: granted.keep_alive,
+            clean_start: connect.clean_start,
+            since: now_micros(),
+        },
         will: connect
             .will
             .as_ref()

@@ -14,6 +14,7 @@ use crate::fanout;
 use crate::gate::{Gate, unix_seconds};
 use crate::lock::lock;
 use crate::packet::ReasonCode;
+use crate::presence::{self, Cause, Visit};
 use crate::subscriptions::Kept;
 
 /// What a CONNECT brings to its session.
@@ -25,6 +26,7 @@ pub(crate) struct Arrival {
     pub(crate) expiry_seconds: u32,
     /// See `Session::is_overdue`.
     pub(crate) silence_seconds_max: u32,
+    pub(crate) visit: Visit,
     /// Taken by the session that is attached to.
     pub(crate) will: Option<Box<Will>>,
 }
@@ -47,6 +49,7 @@ pub(crate) enum Attach {
 pub(crate) struct Departure {
     /// The client said goodbye, which takes the will back: [MQTT-3.1.2-10].
     pub(crate) will_withdrawn: bool,
+    pub(crate) cause: Cause,
 }
 
 impl Session {
@@ -70,6 +73,7 @@ impl Session {
         stay.ends_at = u32::MAX;
         stay.will_at = u32::MAX;
         stay.identity = Arc::clone(&arrival.identity);
+        *lock(&self.visit) = Some((arrival.visit.clone(), Arc::clone(&arrival.identity)));
         // One that waited for its moment is cancelled by this: [MQTT-3.1.3-9].
         stay.will = arrival.will.take();
         if let Some(will) = &mut stay.will {
@@ -100,6 +104,9 @@ impl Session {
     /// The connection is gone: the session waits for its client, or ends.
     pub(crate) fn detach(&self, gate: &Arc<Gate>, departure: Departure) {
         let kept = self.begin_to_leave(gate);
+        if lock(&self.visit).take().is_some() {
+            presence::disconnected(gate, self, departure.cause);
+        }
         if kept == Kept::No {
             self.drop_subscriptions(gate, |_| true);
         }

@@ -29,6 +29,7 @@ pub(crate) use self::window::{InFlight, Mismatch, Stage};
 use crate::auth::Identity;
 use crate::lock::lock;
 use crate::packet::ReasonCode;
+use crate::presence::Visit;
 use crate::stats::Stats;
 
 pub(crate) struct Session {
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     limits: QueueLimits,
     filters: Mutex<filters::Filters>,
     outbound: Mutex<Outbound>,
+    /// The connection that is attached, and whose it is. Nothing else is locked while this is.
+    visit: Mutex<Option<(Visit, Arc<Identity>)>>,
 }
 
 /// A QoS 2 publish that was received and is not released by its client yet.
@@ -66,12 +69,18 @@ impl Session {
             limits,
             filters: Mutex::default(),
             outbound: Mutex::new(Outbound::fresh()),
+            visit: Mutex::new(None),
         }
     }
 
     /// Of the latest connection: who is asked for when a rule about this session changes.
     pub(crate) fn identity(&self) -> Arc<Identity> {
         Arc::clone(&lock(&self.outbound).stay.identity)
+    }
+
+    /// The connection that is attached, if one is.
+    pub(crate) fn visit(&self) -> Option<(Visit, Arc<Identity>)> {
+        lock(&self.visit).clone()
     }
 
     /// Queues a message for the client, or counts it as dropped.

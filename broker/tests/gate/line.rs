@@ -187,7 +187,7 @@ fn describe(packet: &ServerPacket<'_>) -> String {
         }
         ServerPacket::Publish(publish) => {
             let payload = match publish.payload.len() {
-                0..=64 => String::from_utf8_lossy(publish.payload).into_owned(),
+                0..=400 => String::from_utf8_lossy(publish.payload).into_owned(),
                 length => format!("{length} bytes"),
             };
             let retained = if publish.retain { " retained" } else { "" };

@@ -5,6 +5,7 @@ mod access;
 mod devices;
 mod limits;
 mod line;
+mod presence;
 mod sessions;
 mod shared;
 mod system;

@@ -250,18 +250,18 @@ fn without_a_file_the_built_in_rules_are_asked() {
         None,
         "- c publish plant/1",
         expect![[r##"
-        Allow: a client `c` without a user may publish to `plant/1`
-        because `#` fits in built-in rules:39
+            Allow: a client `c` without a user may publish to `plant/1`
+            because `#` fits in built-in rules:39
 
-            [[rule]]
-            anonymous = true
-            allow = "both"
-            topics = ["#", "$SYS/#"]
+                [[rule]]
+                anonymous = true
+                allow = "both"
+                topics = ["#", "$SYS/#", "$clients/#"]
 
-        rules in their order:
-          line 39      allow both `#`, `$SYS/#`
-                         fits by `#`
-    "##]],
+            rules in their order:
+              line 39      allow both `#`, `$SYS/#`, `$clients/#`
+                             fits by `#`
+        "##]],
     );
     explain(
         None,
@@ -271,15 +271,15 @@ fn without_a_file_the_built_in_rules_are_asked() {
             because no rule allows it
 
             rules in their order:
-              line 39      allow both `#`, `$SYS/#`
+              line 39      allow both `#`, `$SYS/#`, `$clients/#`
                              the client has a user, `press-1`
-              line 45      allow both `#`, `$SYS/#`
+              line 45      allow both `#`, `$SYS/#`, `$clients/#`
                              the client is in no group, not in `admins`
               line 51      allow publish `alerts/command/#`
                              the client is in no group, not in `operators`
-              line 57      allow subscribe `alerts/#`, `devices/#`, `clients/#` and 1 more
+              line 57      allow subscribe `alerts/#`, `devices/#`, `$clients/#` and 1 more
                              is about subscribing alone
-              line 62      deny both `#`, `$SYS/#`
+              line 62      deny both `#`, `$SYS/#`, `$clients/#`
                              the client is in no group, not in `consoles`, `operators`
               line 68      allow both `devices/%u/#`
                              no filter fits

@@ -83,13 +83,13 @@ fn the_built_in_roles() {
         allow | root in admins    | tool    | s | $SYS/broker/+
         allow | root in x admins  | tool    | p | plant/1
         deny  | root in admins    | tool    | p | alerts/critical/a/hot
-        deny  | root in admins    | tool    | p | clients/a/status
+        deny  | root in admins    | tool    | p | $clients/a/status
         deny  | root in admins    | tool    | p | $SYS/x
 
         allow | ann in consoles   | browser | s | alerts/#
         allow | ann in consoles   | browser | s | alerts/active/+/hot
         allow | ann in consoles   | browser | s | devices/#
-        allow | ann in consoles   | browser | s | clients/+/status
+        allow | ann in consoles   | browser | s | $clients/+/status
         allow | ann in consoles   | browser | s | $SYS/broker/#
         allow | ann in consoles   | browser | s | $share/wall/devices/#
         deny  | ann in consoles   | browser | s | #
@@ -374,7 +374,7 @@ fn placeholders_stand_for_one_level() {
 #[test]
 fn only_millrace_publishes_its_own_topics() {
     check(
-        "[[rule]]\nallow = 'both'\ntopics = ['#', '$SYS/#']\n",
+        "[[rule]]\nallow = 'both'\ntopics = ['#', '$SYS/#', '$clients/#']\n",
         "
         deny  | root in admins | c | p | alerts
         deny  | root in admins | c | p | alerts/active/a/hot
@@ -382,13 +382,12 @@ fn only_millrace_publishes_its_own_topics() {
         allow | root in admins | c | p | alerts/command
         deny  | root in admins | c | p | alerts/commands
         allow | root in admins | c | p | alertsx/y
-        deny  | root in admins | c | p | clients
-        deny  | root in admins | c | p | clients/a/status
+        deny  | root in admins | c | p | $clients/a/status
         allow | root in admins | c | p | clientsx
         deny  | root in admins | c | p | $SYS/broker
         deny  | root in admins | c | p | $x
         allow | root in admins | c | s | alerts/#
-        allow | root in admins | c | s | clients/#
+        allow | root in admins | c | s | $clients/#
         allow | root in admins | c | s | $SYS/#
         ",
     );

@@ -24,6 +24,7 @@ use crate::packet::client::{self, ServerPacket};
 use crate::packet::{
     Ack, Frame, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version, encode, frame,
 };
+use crate::presence::Visit;
 use crate::session::{Arrival, Will};
 
 /// Takes records and calls them durable when told to.
@@ -164,6 +165,7 @@ impl Bench {
             clean_start: false,
             expiry_seconds: 0,
             silence_seconds_max: 0,
+            visit: Visit::of_a_test(),
             will: None,
         };
         change(&mut arrival);
@@ -721,6 +723,7 @@ async fn a_newcomer_takes_the_client_id_over() {
         clean_start: true,
         expiry_seconds: 0,
         silence_seconds_max: 0,
+        visit: Visit::of_a_test(),
         will: None,
     };
     let mut attaching = pin!(gate.registry.attach(&gate, &id, arrival));

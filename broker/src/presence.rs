@@ -1,0 +1,237 @@
+//! Who is connected, told on `$clients/{client id}/status`: to who subscribes, for each client that is connected now, and from then
+//! on at each arrival and departure.
+//!
+//! Owns: the topic and its JSON. The tree has a `$` in front so that `#` does not see it, and a name of its own so that tools
+//! which read all of `$SYS/#` as numbers are not flooded by a fleet. Never: keeps a message; what a new subscriber gets is made from the sessions. Invariant: the
+//! departure from a session is published before the next arrival in it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::client::End;
+use crate::gate::{Gate, OWN_PUBLISHER, now_micros};
+use crate::message::Message;
+use crate::packet::{Qos, ReasonCode, Version};
+use crate::session::Session;
+use crate::topic;
+
+const PREFIX: &str = "$clients/";
+const SUFFIX: &str = "/status";
+
+/// What is told of a connection; kept with its session while it lasts.
+#[derive(Debug, Clone)]
+pub(crate) struct Visit {
+    pub(crate) address: SocketAddr,
+    pub(crate) version: Version,
+    /// Seconds; 0: off.
+    pub(crate) keep_alive: u16,
+    pub(crate) clean_start: bool,
+    /// Microseconds since 1970, UTC.
+    pub(crate) since: i64,
+}
+
+/// Why a connection ended, in a few words and, where MQTT 5 has one for it, a reason code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cause {
+    text: &'static str,
+    code: Option<ReasonCode>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum Status<'a> {
+    Connected {
+        client_id: &'a str,
+        /// Empty: let in without a user.
+        user: &'a str,
+        address: SocketAddr,
+        protocol: &'static str,
+        keep_alive: u16,
+        clean_start: bool,
+        /// RFC 3339, UTC.
+        at: String,
+    },
+    Disconnected {
+        client_id: &'a str,
+        user: &'a str,
+        reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u8>,
+        /// RFC 3339, UTC.
+        at: String,
+    },
+}
+
+impl Cause {
+    /// What remains to be said when the connection's task ended without a word of its own.
+    const UNKNOWN: Cause = Cause {
+        text: "failed in the server",
+        code: None,
+    };
+}
+
+impl Default for Cause {
+    fn default() -> Cause {
+        Cause::UNKNOWN
+    }
+}
+
+impl From<&End> for Cause {
+    fn from(end: &End) -> Cause {
+        let of = |text, code| Cause { text, code };
+        match end {
+            End::Disconnected { .. } => of("disconnected by the client", None),
+            End::Closed => of("closed by the client", None),
+            End::Io(_) => of("connection lost", None),
+            End::Malformed(error) => of("malformed packet", Some(error.reason)),
+            End::Refused(reason) => of(reason.name(), Some(*reason)),
+        }
+    }
+}
+
+/// Publishes that the session's client is here.
+pub(crate) fn connected(gate: &Arc<Gate>, session: &Session) {
+    publish(gate, session, || connected_status(session));
+}
+
+/// Publishes that it is gone.
+pub(crate) fn disconnected(gate: &Arc<Gate>, session: &Session, cause: Cause) {
+    publish(gate, session, || {
+        let identity = session.identity();
+        Some(json(&Status::Disconnected {
+            client_id: &session.client_id,
+            user: &identity.user,
+            reason: cause.text,
+            code: cause.code.map(ReasonCode::code),
+            at: timestamp(now_micros()),
+        }))
+    });
+}
+
+/// The sessions that a subscription to the filter may have to be told of; none for nearly every filter. To be asked before the
+/// subscriber's queue is locked.
+pub(crate) fn candidates(gate: &Gate, filter: &str) -> Vec<Arc<Session>> {
+    let mut candidates = Vec::new();
+    // A wildcard in the first level does not match a topic that begins with `$`.
+    if filter.starts_with(PREFIX) {
+        gate.registry
+            .for_each(|session| candidates.push(Arc::clone(session)));
+    }
+    candidates
+}
+
+/// Shows `visit` the state of those of the candidates that are connected and whose topic matches.
+pub(crate) fn matching(
+    candidates: &[Arc<Session>],
+    filter: &str,
+    visit: &mut dyn FnMut(&Arc<Message>),
+) {
+    for session in candidates {
+        let topic = topic_of(&session.client_id);
+        if topic::matches(filter, &topic)
+            && let Some(status) = connected_status(session)
+        {
+            visit(&Arc::new(message(topic, status)));
+        }
+    }
+}
+
+fn connected_status(session: &Session) -> Option<Bytes> {
+    let (visit, identity) = session.visit()?;
+    Some(json(&Status::Connected {
+        client_id: &session.client_id,
+        user: &identity.user,
+        address: visit.address,
+        protocol: match visit.version {
+            Version::V311 => "3.1.1",
+            Version::V5 => "5",
+        },
+        keep_alive: visit.keep_alive,
+        clean_start: visit.clean_start,
+        at: timestamp(visit.since),
+    }))
+}
+
+fn publish(gate: &Arc<Gate>, session: &Session, status: impl FnOnce() -> Option<Bytes>) {
+    let topic = topic_of(&session.client_id);
+    // Most of the time nobody wants to know.
+    if gate.subscriptions.targets(&topic).is_empty() {
+        return;
+    }
+    if let Some(status) = status() {
+        gate.publish_own(message(topic, status));
+    }
+}
+
+fn message(topic: String, status: Bytes) -> Message {
+    Message {
+        topic: topic.into(),
+        payload: status,
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        properties: Bytes::new(),
+        expiry_seconds: None,
+        publisher: OWN_PUBLISHER,
+        received_at: now_micros(),
+    }
+}
+
+/// A client id may hold any character: those that mean something in a topic are written as in a URL.
+fn topic_of(client_id: &str) -> String {
+    let mut topic = String::with_capacity(PREFIX.len() + client_id.len() + SUFFIX.len());
+    topic.push_str(PREFIX);
+    for character in client_id.chars() {
+        match character {
+            '/' => topic.push_str("%2F"),
+            '+' => topic.push_str("%2B"),
+            '#' => topic.push_str("%23"),
+            '%' => topic.push_str("%25"),
+            other => topic.push(other),
+        }
+    }
+    topic.push_str(SUFFIX);
+    topic
+}
+
+fn json(status: &Status<'_>) -> Bytes {
+    serde_json::to_vec(status)
+        .expect("a struct of strings and numbers has no key that JSON lacks")
+        .into()
+}
+
+fn timestamp(micros: i64) -> String {
+    // The clock of a computer stays within the years that a timestamp can hold.
+    Timestamp::from_microsecond(micros)
+        .unwrap_or_default()
+        .to_string()
+}
+
+#[cfg(test)]
+impl Visit {
+    /// Of a client without a socket.
+    pub(crate) fn of_a_test() -> Visit {
+        Visit {
+            address: SocketAddr::from(([127, 0, 0, 1], 1)),
+            version: Version::V5,
+            keep_alive: 0,
+            clean_start: true,
+            since: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_is_one_level_whatever_it_holds() {
+        assert_eq!(topic_of("press-1"), "$clients/press-1/status");
+        assert_eq!(topic_of("a/b+#%ü"), "$clients/a%2Fb%2B%23%25ü/status");
+        assert!(topic::valid_topic(&topic_of("$share/+/#")));
+    }
+}
