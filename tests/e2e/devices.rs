@@ -13,6 +13,13 @@ use crate::server::{PATIENCE, Setup, millrace};
 
 const PAYLOAD: &str = r#"{"temperature": 71.5}"#;
 
+/// Not slowed down: these tests ask again and again until a change counts.
+fn setup(data: &Path) -> Setup {
+    Setup::new(data)
+        .with("MILLRACE_BROKER__AUTH__MAX_FAILURES_PER_ADDRESS", 1_000_000)
+        .with("MILLRACE_BROKER__AUTH__MAX_FAILURES_PER_USER", 1_000_000)
+}
+
 /// `millrace device …` on the same data folder and database.
 fn device(setup: &Setup, arguments: &[&str]) -> Command {
     let mut command = millrace();
@@ -83,7 +90,7 @@ fn wait_until_answered(setup: &Setup, device: &str, secret: &str, expected: &str
 #[test]
 fn a_device_gets_in_with_its_secret_as_long_as_that_holds() {
     let folder = tempfile::tempdir().expect("a folder");
-    let setup = Setup::new(&folder.path().join("data"));
+    let setup = setup(&folder.path().join("data"));
     // Before the first start: the database is made for it.
     let first = secret(&setup, &["add", "boiler-1"]);
     let _server = setup.start();
@@ -154,7 +161,7 @@ fn a_database_that_is_away_keeps_no_device_out() {
         ..Options::default()
     });
     let folder = tempfile::tempdir().expect("a folder");
-    let setup = Setup::new(folder.path()).store(&postgres.create_database());
+    let setup = setup(folder.path()).store(&postgres.create_database());
     let secret_of_a = secret(&setup, &["add", "a"]);
     let mut server = setup.start();
     wait_until_answered(&setup, "a", &secret_of_a, "connack 0");
@@ -187,7 +194,7 @@ fn a_database_that_is_away_keeps_no_device_out() {
 #[test]
 fn a_fleet_is_added_from_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
-    let setup = Setup::new(folder.path());
+    let setup = setup(folder.path());
     let registry = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices.csv");
     let registry = registry.display().to_string();
     let from_registry = done(&mut device(&setup, &["add", "--from", &registry]));
