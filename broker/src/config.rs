@@ -71,6 +71,8 @@ pub struct Config {
     pub max_retained_messages: usize,
     /// Bytes of retained messages kept (topics and payloads).
     pub max_retained_bytes: ByteSize,
+    /// The log of kept sessions; at this size changes are no longer saved (and counted).
+    pub max_session_log_size: ByteSize,
     /// Who may publish and subscribe to what.
     pub acl: access::Config,
     /// Further listeners, of any kind.
@@ -106,6 +108,7 @@ impl Default for Config {
             max_keep_alive: None,
             max_retained_messages: 1_000_000,
             max_retained_bytes: ByteSize::mb(256),
+            max_session_log_size: ByteSize::gb(3),
             acl: access::Config::default(),
             listener: Vec::new(),
         }
@@ -153,6 +156,7 @@ pub struct Settings {
     pub max_keep_alive: Option<u16>,
     pub max_retained_messages: usize,
     pub max_retained_bytes: usize,
+    pub max_session_log_bytes: u64,
     pub acl: access::Settings,
 }
 
@@ -164,6 +168,8 @@ const SYS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const TOPIC_LEVELS_MAX: usize = 1_000;
 /// One more means "never" on the wire.
 const SESSION_EXPIRY_SECONDS_MAX: u32 = u32::MAX - 1;
+/// The log of kept sessions is compacted in segments of a sixteenth of it, and a segment should hold many events.
+const MAX_SESSION_LOG_BYTES_MIN: u64 = 4 << 20;
 /// MQTT cannot express a larger packet.
 const MAX_PACKET_BYTES_MAX: u64 = 268_435_460;
 
@@ -180,6 +186,13 @@ impl Config {
         }
         if self.max_topic_length == 0 {
             return Err(out_of_range("max_topic_length", "1", "65535"));
+        }
+        if self.max_session_log_size.as_u64() < MAX_SESSION_LOG_BYTES_MIN {
+            return Err(out_of_range(
+                "max_session_log_size",
+                "4MiB",
+                "any larger size",
+            ));
         }
         if self.receive_maximum == 0 {
             return Err(out_of_range("receive_maximum", "1", "65535"));
@@ -240,6 +253,7 @@ impl Config {
             max_keep_alive,
             max_retained_messages: self.max_retained_messages,
             max_retained_bytes: self.max_retained_bytes.as_u64() as usize,
+            max_session_log_bytes: self.max_session_log_size.as_u64(),
             acl: self.acl.validate()?,
         })
     }

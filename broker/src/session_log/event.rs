@@ -107,7 +107,8 @@ pub(crate) enum Event<'a> {
     /// A PUBLISH at QoS 2 came in.
     Held {
         packet_id: u16,
-        /// The position of its record in the telemetry journal, if it is telemetry.
+        /// The position of its record in the telemetry journal, if it is telemetry; or of the last
+        /// record of its append, and then the events of one append are one batch.
         telemetry: Option<Position>,
     },
     /// PUBREL came in.

@@ -174,6 +174,16 @@ impl SessionLog {
         self.shared.journal.durable()
     }
 
+    /// Behind everything that was written.
+    pub(crate) fn end(&self) -> Position {
+        self.shared.journal.end()
+    }
+
+    /// Wakes `waker` once when `position` is durable, for those who wait for what others wrote.
+    pub(crate) fn wake_when_durable(&self, position: Position, waker: &Waker) {
+        self.shared.journal.wake_when_durable(position, waker);
+    }
+
     /// What `held_through` of a new session is.
     pub(crate) fn telemetry_end(&self) -> Position {
         self.shared.telemetry.end()

@@ -22,7 +22,8 @@
 //!    | --- | --- |
 //!    | CONNACK of a kept session | `Created` or `Attached` |
 //!    | PUBREC of telemetry | the telemetry journal (see below) |
-//!    | PUBREC of anything else | `Held` |
+//!    | PUBREC of anything else | `Held`, which is written after what the message queued: `end` |
+//!    | PUBACK of anything else | what the message queued for kept sessions: `end` after the fan-out |
 //!    | PUBCOMP | `Released`: a release that is lost would swallow the next message with that id |
 //!    | outgoing PUBLISH at QoS 2 | `Sent`: after a crash the id could name another message, and the client would drop it as a duplicate |
 //!    | PUBREL | `Received`: after a crash the PUBLISH would be sent again, and the client has forgotten the id |

@@ -199,6 +199,7 @@ impl Shared {
         let durable = state.durable;
         state.tail.evict(durable, &mut scratch.evicted);
         state.take_writable(&self.settings, &mut scratch.wakers);
+        state.take_durable_waiters(&mut scratch.wakers);
         let settlers = std::mem::take(&mut state.settlers_wait);
         drop(state);
         if settlers {
@@ -234,6 +235,7 @@ impl Shared {
         state.stopped = Some(why);
         let gathered = std::mem::take(&mut state.gathered);
         state.take_writable(&self.settings, &mut wakers);
+        state.take_durable_waiters(&mut wakers);
         drop(state);
         self.settled.notify_all();
         self.grown.notify_all();

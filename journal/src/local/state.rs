@@ -95,6 +95,8 @@ pub(crate) struct State {
     pub(crate) nudged: bool,
     /// Who waits to append again, once each: a task that asks twice is the same task.
     pub(crate) writable: HashMap<(usize, usize), Waker>,
+    /// Who waits for a position to be durable without an append of their own.
+    pub(crate) durable_waiters: Vec<(Position, Waker)>,
     /// The writer waits on `work`; cleared by whoever signals it.
     pub(crate) writer_sleeps: bool,
     /// Some readers wait on `grown`; cleared by whoever signals them.
@@ -119,6 +121,7 @@ impl State {
             closing: false,
             nudged: false,
             writable: HashMap::new(),
+            durable_waiters: Vec::new(),
             writer_sleeps: false,
             readers_wait: false,
             settlers_wait: false,
@@ -205,6 +208,15 @@ impl State {
         if free || self.stopped.is_some() {
             out.extend(self.writable.drain().map(|(_, waker)| waker));
         }
+    }
+
+    /// Wakers of those whose position is durable by now; of all when there will be no more.
+    pub(crate) fn take_durable_waiters(&mut self, out: &mut Vec<Waker>) {
+        let (durable, stopped) = (self.durable, self.stopped.is_some());
+        let reached = self
+            .durable_waiters
+            .extract_if(.., |(position, _)| stopped || *position <= durable);
+        out.extend(reached.map(|(_, waker)| waker));
     }
 }
 

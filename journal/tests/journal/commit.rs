@@ -90,6 +90,30 @@ fn every_append_wakes_its_waker_once_and_not_before_it_is_durable() {
 }
 
 #[test]
+fn who_waits_for_what_others_appended_is_woken_when_it_is_durable() {
+    let disk = SimDisk::default();
+    let journal = open(&disk, Settings::default());
+    let syncs = disk.count(Call::Sync);
+    disk.block_syncs();
+    append(&journal, 1);
+    disk.wait_for_calls(Call::Sync, syncs + 1);
+    let end = append(&journal, 1);
+    let (first, first_waker) = CountingWaker::new();
+    let (second, second_waker) = CountingWaker::new();
+    journal.wake_when_durable(Position(1), &first_waker);
+    journal.wake_when_durable(end, &second_waker);
+    assert_eq!((first.count(), second.count()), (0, 0));
+    disk.unblock_syncs();
+    assert_eq!(journal.wait_durable(end, PATIENCE), Ok(true));
+    // The writer wakes the waiters before it goes on, and ends when it is done.
+    journal.close();
+    assert_eq!((first.count(), second.count()), (1, 1));
+    journal.wake_when_durable(end, &first_waker);
+    journal.wake_when_durable(end.plus(1), &first_waker);
+    assert_eq!(first.count(), 3, "at once: it is durable, or will never be");
+}
+
+#[test]
 fn durable_is_true_when_the_waker_is_called() {
     struct Check(LocalJournalRef, Position, AtomicBool);
     type LocalJournalRef = std::sync::Weak<LocalJournal>;
