@@ -16,6 +16,7 @@ use crate::gate::{Gate, IsTelemetry};
 use crate::listener::{Bound, Kind, Listening};
 use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
+use crate::session::SlowSession;
 use crate::stats::Stats;
 use crate::{retained, router, session_log, system, tls};
 
@@ -112,6 +113,14 @@ impl Broker {
 
     pub fn publisher(&self) -> Publisher {
         Publisher::new(Arc::clone(&self.gate))
+    }
+
+    /// The sessions whose messages are dropped now because their client does not keep up, those that lost most first.
+    pub fn slow_sessions(&self, most: usize) -> Vec<SlowSession> {
+        match self.gate.stats.sessions_slow.get() {
+            0 => Vec::new(),
+            _ => self.gate.registry.slow(most),
+        }
     }
 
     pub fn stats(&self) -> &Arc<Stats> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
@@ -25,8 +26,9 @@ use crate::presence;
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Rounds of sending and reading in one poll before other tasks get their turn.
 const ROUNDS_PER_POLL: usize = 8;
-/// Unsent bytes above which nothing more is read from or prepared for this client.
-pub(crate) const UNSENT_BYTES_MAX: usize = 256 * 1024;
+/// Unsent bytes above which nothing more is read from or prepared for this client. What they hold is a copy for this client
+/// alone, while what waits in its queue is shared with the others: a thousand that do not read cost a thousand times this.
+pub(crate) const UNSENT_BYTES_MAX: usize = 32 * 1024;
 /// How long the last bytes (a DISCONNECT with its reason) may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -104,6 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if self.client.may_receive()
                 && !self.inbound.is_empty()
+                && !self.is_full(output)
                 && let Err(end) = self.receive_waiting(context, output)
             {
                 return Poll::Ready(end);
@@ -111,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let held_back = !self.client.may_receive();
             // Without room nothing is asked for, so something may wait: nobody would wake us for it again.
             let mut more = true;
-            if self.unsent.len() + output.len() <= UNSENT_BYTES_MAX {
+            if !self.is_full(output) {
                 match self.client.send(output, context.waker()) {
                     Ok(waits) => more = waits,
                     Err(end) => return Poll::Ready(end),
@@ -128,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 // come after them.
                 continue;
             }
-            if !self.client.may_receive() || self.unsent.len() > UNSENT_BYTES_MAX {
+            if !self.client.may_receive() || self.is_full(output) {
                 return Poll::Pending;
             }
             if self.client.has_more_input {
@@ -146,6 +149,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether nothing more may be prepared before something has left.
+    fn is_full(&self, output: &[u8]) -> bool {
+        // Nothing may come between the head of a packet and its payload.
+        self.client.payload.is_some() || self.unsent.len() + output.len() > UNSENT_BYTES_MAX
     }
 
     /// Lets the client be read again when its pause is over; else its end wakes this task.
@@ -226,11 +235,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.unsent.extend_from_slice(&output[written..]);
             output.clear();
         }
-        match self.unsent.is_empty() {
-            // What is not a bare socket may hold back the end of what it accepted.
-            true => Pin::new(&mut self.stream).poll_flush(context),
-            false => Poll::Pending,
+        if !self.unsent.is_empty() {
+            return Poll::Pending;
         }
+        while let Some(payload) = &mut self.client.payload {
+            let written = ready!(write_all(&mut self.stream, context, &mut &payload[..]))?;
+            self.client.gate.stats.sent_bytes.add(written as u64);
+            payload.advance(written);
+            if payload.is_empty() {
+                self.client.payload = None;
+            }
+        }
+        // What is not a bare socket may hold back the end of what it accepted.
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     /// Lets the last answers and, where the version has one, a DISCONNECT leave, then closes.
@@ -238,13 +255,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Connection {
             mut stream,
             mut client,
-            mut unsent,
+            unsent,
             ..
         } = self;
-        client.finish(&end, &mut unsent);
+        let payload = client.payload.take().unwrap_or_default();
+        let mut last = Vec::new();
+        client.finish(&end, &mut last);
         drop(client);
         let _ = tokio::time::timeout(FAREWELL, async {
-            stream.write_all(&unsent).await?;
+            for bytes in [&unsent[..], &payload, &last] {
+                stream.write_all(bytes).await?;
+            }
             stream.shutdown().await
         })
         .await;

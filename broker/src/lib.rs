@@ -51,4 +51,5 @@ pub use listener::{
     Settings as ListenerSettings,
 };
 pub use publisher::Publisher;
+pub use session::SlowSession;
 pub use stats::{Counter, Stats};

@@ -11,7 +11,7 @@ use foldhash::HashMap;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::packet::ReasonCode;
-use crate::session::{Arrival, Attach, Session};
+use crate::session::{Arrival, Attach, Session, SlowSession};
 
 /// How long a newcomer waits for the one whose client id it has. Letting go takes one turn of that connection's task, which never
 /// blocks; this bounds what a defect could cost.
@@ -62,6 +62,15 @@ impl Registry {
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Arc<Session>)) {
         // Collected first: what is done with a session wakes tasks, which must not happen under this lock.
         self.collect(|_| true).iter().for_each(&mut visit);
+    }
+
+    /// The sessions that lose messages now, those that lost most first; no more than `most`.
+    pub(crate) fn slow(&self, most: usize) -> Vec<SlowSession> {
+        let all = self.collect(|_| true);
+        let mut slow: Vec<_> = all.iter().filter_map(|session| session.slow()).collect();
+        slow.sort_by_key(|session| std::cmp::Reverse(session.dropped));
+        slow.truncate(most);
+        slow
     }
 
     /// Does what the time asks for: ends connections that have been silent for too long or whose credentials no longer hold,

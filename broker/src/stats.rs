@@ -102,6 +102,8 @@ pub struct Stats {
     pub sessions: Counter,
     /// Sessions now that are kept for a client that is not connected.
     pub sessions_kept: Counter,
+    /// Sessions that lose messages now because their queue is full; see `Broker::slow_sessions`.
+    pub sessions_slow: Counter,
     /// Kept sessions that ended because their client did not come back in time.
     pub sessions_expired: Counter,
     /// Sessions that ended with their connection, though they should have been kept, because of `max_sessions`.

@@ -5,15 +5,17 @@ use std::num::NonZeroU32;
 use std::task::Waker;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use journal::Position;
 
 use super::{Ack, AckKind, Client, End};
 use crate::connection::UNSENT_BYTES_MAX;
-use crate::packet::{Qos, ReasonCode, encode};
+use crate::packet::{Qos, ReasonCode, Version, encode};
 use crate::session::{Delivery, InFlight, Outbound, Stage};
 
 impl Client {
-    /// Appends to `out` what may leave now; true when more waits only for room in `out`.
+    /// Appends to `out` what may leave now; true when more waits only for room in `out`. If it leaves a `payload` behind, that
+    /// comes next, before anything else is appended.
     pub(crate) fn send(&mut self, out: &mut Vec<u8>, waker: &Waker) -> Result<bool, End> {
         self.send_acks(out);
         if let Some(reason) = self.closing {
@@ -57,20 +59,30 @@ impl Client {
 
     fn send_deliveries(&mut self, out: &mut Vec<u8>, waker: &Waker) -> bool {
         let now = SystemTime::now();
-        self.session.with_outbound(waker, |outbound| {
-            loop {
-                if out.len() > UNSENT_BYTES_MAX {
-                    return true;
+        let mut out = Outgoing {
+            bytes: out,
+            payload: None,
+        };
+        let (more, caught_up) = self.session.with_outbound(waker, |outbound| {
+            let more = loop {
+                if out.is_full() {
+                    break true;
                 }
-                if !self.send_one(outbound, now, out) {
-                    return false;
+                if !self.send_one(outbound, now, &mut out) {
+                    break false;
                 }
-            }
-        })
+            };
+            (more, outbound.caught_up())
+        });
+        self.payload = out.payload;
+        if let Some(dropped) = caught_up {
+            self.session.tell_caught_up(dropped, &self.gate.stats);
+        }
+        more
     }
 
     /// Sends what is next: of the window what this connection has not sent yet, then the queue. False: nothing may leave now.
-    fn send_one(&self, outbound: &mut Outbound, now: SystemTime, out: &mut Vec<u8>) -> bool {
+    fn send_one(&self, outbound: &mut Outbound, now: SystemTime, out: &mut Outgoing<'_>) -> bool {
         let inflight_max = usize::from(self.terms.inflight_max);
         if let Some(entry) = outbound.window().unsent() {
             // After a reconnect the window may be larger than what this connection takes; PUBREL is not counted: section 4.9.
@@ -103,7 +115,7 @@ impl Client {
         &self,
         entry: &InFlight,
         now: SystemTime,
-        out: &mut Vec<u8>,
+        out: &mut Outgoing<'_>,
     ) -> Result<(), TooLarge> {
         let stats = &self.gate.stats;
         match &entry.stage {
@@ -114,7 +126,7 @@ impl Client {
             }
             Stage::Released => {
                 let version = self.terms.version;
-                encode::pubrel(out, version, entry.packet_id, ReasonCode::Success);
+                encode::pubrel(out.bytes, version, entry.packet_id, ReasonCode::Success);
             }
         }
         if entry.sent_before {
@@ -128,7 +140,7 @@ impl Client {
         delivery: &Delivery,
         message_expiry: Option<u32>,
         entry: Option<&InFlight>,
-        out: &mut Vec<u8>,
+        out: &mut Outgoing<'_>,
     ) -> Result<(), TooLarge> {
         let message = &*delivery.message;
         let identifier = delivery.identifier.map(NonZeroU32::get);
@@ -154,7 +166,7 @@ impl Client {
             self.gate.stats.dropped_too_large.add(1);
             return Err(TooLarge);
         }
-        encode::publish(out, version, &publish);
+        out.publish(version, &publish, &message.payload);
         self.gate.stats.delivered.add(1);
         Ok(())
     }
@@ -173,6 +185,31 @@ impl Client {
             reason,
             position,
         });
+    }
+}
+
+/// Where packets go: behind the bytes that are there, and after all of them at most one payload that is not copied.
+struct Outgoing<'a> {
+    bytes: &'a mut Vec<u8>,
+    payload: Option<Bytes>,
+}
+
+/// A payload of this size is sent from where it lies, which takes a system call of its own; a smaller one is copied behind its
+/// packet's head.
+const SHARED_PAYLOAD_BYTES_MIN: usize = 16 * 1024;
+
+impl Outgoing<'_> {
+    fn is_full(&self) -> bool {
+        self.bytes.len() > UNSENT_BYTES_MAX || self.payload.is_some()
+    }
+
+    fn publish(&mut self, version: Version, publish: &encode::Publish<'_>, payload: &Bytes) {
+        if payload.len() < SHARED_PAYLOAD_BYTES_MIN {
+            encode::publish(self.bytes, version, publish);
+        } else {
+            encode::publish_head(self.bytes, version, publish);
+            self.payload = Some(payload.clone());
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use journal::{AppendError, Position, RecordBatch};
 
 use crate::access::Principal;
@@ -124,6 +125,8 @@ pub(crate) struct Client {
     /// Publishes received on this connection whose exchange has not ended yet.
     unfinished: u16,
     departure: Departure,
+    /// What follows the bytes that were sent: a payload too large to be copied for each subscriber.
+    pub(crate) payload: Option<Bytes>,
     parked: Option<Box<Parked>>,
     /// The last `receive` stopped for its batch's size; complete packets may wait.
     pub(crate) has_more_input: bool,
@@ -145,6 +148,7 @@ impl Client {
             acks: VecDeque::new(),
             unfinished: 0,
             departure: Departure::default(),
+            payload: None,
             parked: None,
             has_more_input: false,
             closing: None,

@@ -227,7 +227,11 @@ impl Session {
     fn clear_away(&self, gate: &Gate) -> Outbound {
         gate.registry.leave(self);
         gate.stats.sessions.subtract(1);
-        std::mem::replace(&mut *lock(&self.outbound), Outbound::ended())
+        let left = std::mem::replace(&mut *lock(&self.outbound), Outbound::ended());
+        if left.drops.is_dropping() {
+            gate.stats.sessions_slow.subtract(1);
+        }
+        left
     }
 }
 

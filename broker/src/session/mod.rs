@@ -7,6 +7,7 @@
 //! Two locks, in this order: `filters`, then (inside the table of subscriptions) a filter's members, then `outbound`.
 
 mod delivery;
+mod drops;
 mod filters;
 mod life;
 mod outbound;
@@ -21,9 +22,10 @@ use std::task::{Poll, Waker};
 use journal::Position;
 
 pub(crate) use self::delivery::{Delivery, QueueLimits};
+pub use self::drops::SlowSession;
 pub(crate) use self::life::{Arrival, Attach, Departure};
-use self::outbound::Presence;
 pub(crate) use self::outbound::{Outbound, Refused};
+use self::outbound::{Presence, To};
 pub(crate) use self::will::Will;
 pub(crate) use self::window::{InFlight, Mismatch, Stage};
 use crate::auth::Identity;
@@ -87,17 +89,21 @@ impl Session {
     pub(crate) fn enqueue(&self, delivery: Delivery, stats: &Stats) {
         let mut outbound = lock(&self.outbound);
         outbound.push(delivery, self.limits, stats);
+        let begun = outbound.drops.take_begun();
         let waker = outbound.waker.take();
         drop(outbound);
         if let Some(waker) = waker {
             waker.wake();
+        }
+        if begun {
+            self.tell_dropping();
         }
     }
 
     /// Queues a message that another session could take as well; `Err` when this one has no room, or is not connected.
     pub(crate) fn offer(&self, delivery: Delivery) -> Result<(), Refused> {
         let mut outbound = lock(&self.outbound);
-        outbound.offer(delivery, Presence::Here, self.limits)?;
+        outbound.offer(delivery, To::Connected, self.limits)?;
         let waker = outbound.waker.take();
         drop(outbound);
         if let Some(waker) = waker {
@@ -108,7 +114,7 @@ impl Session {
 
     /// As `offer`, for a session whose client is away: at QoS 1 and 2, since nothing else is kept for it.
     pub(crate) fn offer_offline(&self, delivery: Delivery) -> Result<(), Refused> {
-        lock(&self.outbound).offer(delivery, Presence::Away, self.limits)
+        lock(&self.outbound).offer(delivery, To::Offline, self.limits)
     }
 
     /// How many messages the client is behind; `None` while it is not connected.
@@ -131,6 +137,11 @@ impl Session {
             return;
         }
         fill(&mut |delivery| outbound.push(delivery, self.limits, stats));
+        let begun = outbound.drops.take_begun();
+        drop(outbound);
+        if begun {
+            self.tell_dropping();
+        }
     }
 
     /// Tells the connection to end, if there is one; the first reason counts.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::drops::Drops;
 use super::will::Will;
 use super::window::{InFlight, Stage, Window};
 use super::{Delivery, Held, Mismatch, QueueLimits};
@@ -21,6 +22,7 @@ pub(crate) struct Outbound {
     messages: usize,
     /// Of the queue and of what is in flight.
     bytes: usize,
+    pub(super) drops: Drops,
     pub(super) window: Window,
     pub(super) waker: Option<Waker>,
     pub(super) close: Option<ReasonCode>,
@@ -48,6 +50,13 @@ pub(super) enum Place {
     InFlight(u16),
     /// From the front.
     Queued(usize),
+}
+
+/// For which state of the session a message is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum To {
+    Connected,
+    Offline,
 }
 
 /// The session cannot take the message; another may.
@@ -106,23 +115,31 @@ impl Outbound {
             stats.dropped_offline.add(1);
         } else if self.has_room(&delivery, limits) {
             self.append(delivery);
-        } else if present {
-            stats.dropped_slow_consumer.add(1);
         } else {
-            stats.dropped_offline_full.add(1);
+            if self.drops.add() {
+                stats.sessions_slow.add(1);
+            }
+            match present {
+                true => stats.dropped_slow_consumer.add(1),
+                false => stats.dropped_offline_full.add(1),
+            }
         }
     }
 
-    /// Puts the delivery at the end of the queue if the client is present or away, as asked, and there is room.
+    /// Puts the delivery at the end of the queue if the client is present or not, as asked, and there is room.
     pub(super) fn offer(
         &mut self,
         delivery: Delivery,
-        to: Presence,
+        to: To,
         limits: QueueLimits,
     ) -> Result<(), Refused> {
-        let stay = &self.stay;
-        let takes_qos = delivery.qos != Qos::AtMostOnce || to == Presence::Here;
-        if stay.ended || stay.presence != to || !takes_qos || !self.has_room(&delivery, limits) {
+        let present = self.stay.presence == Presence::Here;
+        let takes = match to {
+            To::Connected => present,
+            // One that is leaving too: it keeps what it is given now as what it had.
+            To::Offline => !present && delivery.qos != Qos::AtMostOnce,
+        };
+        if self.stay.ended || !takes || !self.has_room(&delivery, limits) {
             return Err(Refused);
         }
         self.append(delivery);
@@ -146,7 +163,9 @@ impl Outbound {
             .window
             .entries()
             .filter_map(|entry| match &entry.stage {
-                Stage::Published(delivery) if delivery.qos == Qos::AtLeastOnce => {
+                Stage::Published(delivery)
+                    if delivery.qos == Qos::AtLeastOnce || !entry.sent_before =>
+                {
                     Some((Place::InFlight(entry.packet_id), delivery))
                 }
                 _ => None,
@@ -161,20 +180,27 @@ impl Outbound {
 
     /// Takes out what lies at these places, as `shared` gave them; nothing may have been taken from the queue since.
     pub(super) fn remove(&mut self, places: &[Place]) {
-        for place in places.iter().rev() {
+        let mut queued = Vec::new();
+        for place in places {
             match *place {
                 Place::InFlight(packet_id) => {
                     let entry = self.window.acknowledged(packet_id);
                     self.forget(entry);
                 }
-                Place::Queued(index) => {
-                    if let Some(delivery) = self.queue.remove(index) {
-                        self.messages -= usize::from(!delivery.snapshot);
-                        self.bytes -= delivery.bytes();
-                    }
-                }
+                Place::Queued(index) => queued.push(index),
             }
         }
+        let mut queued = queued.into_iter().peekable();
+        let mut index = 0;
+        self.queue.retain(|delivery| {
+            let goes = queued.next_if_eq(&index).is_some();
+            index += 1;
+            if goes {
+                self.messages -= usize::from(!delivery.snapshot);
+                self.bytes -= delivery.bytes();
+            }
+            !goes
+        });
         self.tidy();
     }
 
@@ -193,6 +219,24 @@ impl Outbound {
     /// Messages that wait, without those in flight.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Of the queue and of what is in flight.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.stay.presence == Presence::Here
+    }
+
+    /// How many messages were dropped, if any were, until the client caught up just now: its queue is empty.
+    pub(crate) fn caught_up(&mut self) -> Option<u64> {
+        if self.queue.is_empty() {
+            self.drops.end()
+        } else {
+            None
+        }
     }
 
     pub(crate) fn window(&self) -> &Window {

@@ -8,6 +8,7 @@ mod line;
 mod presence;
 mod sessions;
 mod shared;
+mod slow;
 mod system;
 
 use std::net::SocketAddr;

@@ -7,7 +7,7 @@ mod names;
 mod panics;
 
 /// Bytes of this process (the broker and the test's own clients) that are in memory.
-fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("linux tells");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
