@@ -1,12 +1,18 @@
-// A device and a console in one, written with mqtt.js: PORT VERSION(3|5) DEVICE COUNT.
+// A device and a console in one, written with mqtt.js: PORT VERSION(3|5) DEVICE COUNT [mqtts|wss CAFILE].
 //
 // Subscribes to the alerts, publishes COUNT temperatures at QoS 1, the last of which is hot, and prints how many were
 // acknowledged and the alert that arrived.
 
+import { readFileSync } from "node:fs";
+
 import mqtt from "mqtt";
 
-const [port, version, device, count] = process.argv.slice(2);
-const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, {
+const [port, version, device, count, scheme = "mqtt", authority] = process.argv.slice(2);
+// Certificates are for names.
+const host = authority ? "localhost" : "127.0.0.1";
+const path = scheme === "wss" ? "/mqtt" : "";
+const client = await mqtt.connectAsync(`${scheme}://${host}:${port}${path}`, {
+  ca: authority && readFileSync(authority),
   protocolVersion: version === "5" ? 5 : 4,
   clientId: `mqttjs-${device}`,
 });

@@ -1,4 +1,4 @@
-"""A device and a console in one, written with paho-mqtt: PORT VERSION(3|5) DEVICE COUNT.
+"""A device and a console in one, written with paho-mqtt: PORT VERSION(3|5) DEVICE COUNT [mqtts|wss CAFILE].
 
 Subscribes to the alerts, publishes COUNT temperatures at QoS 1, the last of which is hot, and prints how many were acknowledged
 and the alert that arrived.
@@ -11,6 +11,7 @@ import threading
 import paho.mqtt.client as mqtt
 
 port, version, device, count = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+scheme, authority = sys.argv[5:7] if len(sys.argv) > 5 else ("mqtt", None)
 PATIENCE_SECONDS = 30
 
 subscribed, alerted = threading.Event(), threading.Event()
@@ -33,9 +34,17 @@ def on_message(client, userdata, message):
 
 
 protocol = mqtt.MQTTv5 if version == "5" else mqtt.MQTTv311
-client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"paho-{device}", protocol=protocol)
+client = mqtt.Client(
+    mqtt.CallbackAPIVersion.VERSION2,
+    client_id=f"paho-{device}",
+    protocol=protocol,
+    transport="websockets" if scheme == "wss" else "tcp",
+)
 client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
-client.connect("127.0.0.1", port)
+if authority:
+    client.tls_set(ca_certs=authority)
+# Certificates are for names.
+client.connect("localhost" if authority else "127.0.0.1", port)
 client.loop_start()
 if not subscribed.wait(PATIENCE_SECONDS):
     sys.exit("never subscribed")

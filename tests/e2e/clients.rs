@@ -1,5 +1,7 @@
 //! The clients that people have: mosquitto's, paho-mqtt and mqtt.js, in both versions of the protocol.
 
+mod encrypted;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -15,37 +17,59 @@ const MESSAGES: usize = 200;
 
 #[test]
 fn paho_publishes_telemetry_and_hears_alerts() {
-    let python = repository().join("target/test-clients/python");
-    hears_alerts("paho", || {
-        let mut command = Command::new("python3");
-        command
-            .env("PYTHONPATH", &python)
-            .arg(script("telemetry.py"));
-        command
-    });
+    hears_alerts("paho", paho);
 }
 
 #[test]
 fn mqtt_js_publishes_telemetry_and_hears_alerts() {
-    hears_alerts("mqttjs", || {
-        let mut command = Command::new("node");
-        command.arg(script("telemetry.mjs"));
-        command
-    });
+    hears_alerts("mqttjs", mqtt_js);
+}
+
+fn paho() -> Command {
+    let mut command = Command::new("python3");
+    command.env(
+        "PYTHONPATH",
+        repository().join("target/test-clients/python"),
+    );
+    command.arg(script("telemetry.py"));
+    command
+}
+
+fn mqtt_js() -> Command {
+    let mut command = Command::new("node");
+    command.arg(script("telemetry.mjs"));
+    command
+}
+
+fn hears_alerts(name: &str, client: impl Fn() -> Command) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = with_rules(folder.path());
+    let _server = setup.start();
+    let port = setup.address.port();
+    speaks_both_versions(&setup, name, port, &[], client);
+}
+
+/// In whose data folder the rules lie that the clients wait for.
+fn with_rules(folder: &Path) -> Setup {
+    let rules = folder.join("alerts.toml");
+    std::fs::write(&rules, RULES).expect("rules");
+    Setup::new(folder).with("MILLRACE_ALERTS__RULES", rules.display())
 }
 
 /// Runs the client in both versions; every reading must become a row, and its alert must come back to it.
-fn hears_alerts(name: &str, client: impl Fn() -> Command) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let rules = folder.path().join("alerts.toml");
-    std::fs::write(&rules, RULES).expect("rules");
-    let setup = Setup::new(folder.path()).with("MILLRACE_ALERTS__RULES", rules.display());
-    let _server = setup.start();
+fn speaks_both_versions(
+    setup: &Setup,
+    name: &str,
+    port: u16,
+    transport: &[&str],
+    client: impl Fn() -> Command,
+) {
     for version in ["3", "5"] {
         let device = format!("{name}-{version}");
         let mut command = client();
-        command.arg(setup.address.port().to_string());
+        command.arg(port.to_string());
         command.args([version, &device, &MESSAGES.to_string()]);
+        command.args(transport);
         let mut client = ChildGuard::spawn(&mut command);
         let status = client.wait(PATIENCE);
         let expected = [
@@ -57,7 +81,7 @@ fn hears_alerts(name: &str, client: impl Fn() -> Command) {
             "{:#?}",
             client.lines()
         );
-        wait_for_rows(&setup, &device, MESSAGES);
+        wait_for_rows(setup, &device, MESSAGES);
     }
 }
 
