@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use broker::access::{Action, Decision, Explanation, Policy, Reason, Subject};
 use broker::topic::TopicLimits;
+use broker::users::{User, Users};
 use clap::{Subcommand, ValueEnum};
 
 use super::options::{ConfigFile, Overrides};
@@ -56,7 +57,7 @@ struct Explain {
     action: Verb,
     /// The topic, or the filter of a subscription
     topic: String,
-    /// A group the user is in; may be repeated
+    /// A group the user is in, beside those of the users file; may be repeated
     #[arg(short, long = "group", value_name = "GROUP")]
     groups: Vec<String>,
     /// The name in the client's certificate
@@ -80,7 +81,8 @@ enum Verb {
 pub(crate) fn run(args: &Args) -> Outcome {
     let Command::Explain(explain) = &args.command;
     let settings = config::load(&explain.file.sources(&explain.overrides))?;
-    let (decision, text) = explain.answer(&settings.access)?;
+    let users = Users::load_if_there(&settings.users_file)?;
+    let (decision, text) = explain.answer(&settings.access, &users)?;
     output::text(&text)?;
     Ok(match decision {
         Decision::Allow => ExitCode::SUCCESS,
@@ -89,29 +91,53 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 impl Explain {
-    fn answer(&self, policy: &Policy) -> Result<(Decision, String), Failure> {
-        let subject = self.subject();
+    fn answer(&self, policy: &Policy, users: &Users) -> Result<(Decision, String), Failure> {
+        let subject = self.subject(users);
         let action = match self.action {
             Verb::Publish => Action::Publish,
             Verb::Subscribe => Action::Subscribe,
         };
         self.check_topic(action)?;
         let explanation = policy.explain(&subject, action, &self.topic);
-        let text = self.text(policy, &subject, &explanation);
+        let mut text = self.text(policy, &subject, &explanation);
+        text.extend(self.note(users));
         Ok((explanation.decision, text))
     }
 
-    fn subject(&self) -> Subject {
+    fn subject(&self, users: &Users) -> Subject {
         let user = match self.user.as_str() {
             NOBODY => String::new(),
             user => user.to_owned(),
         };
+        let known = users.get(&user).into_iter().flat_map(User::groups);
+        let mut groups: Vec<String> = known.map(str::to_owned).collect();
+        for group in &self.groups {
+            if !groups.contains(group) {
+                groups.push(group.clone());
+            }
+        }
         Subject {
             user,
-            groups: self.groups.clone(),
+            groups,
             client_id: self.client.clone(),
             certificate: self.certificate.clone(),
             variables: self.variables.iter().cloned().collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    /// What may make the answer another one than the broker's.
+    fn note(&self, users: &Users) -> Option<String> {
+        match users.get(&self.user) {
+            Some(user) if user.is_disabled() => Some(format!(
+                "\nnote: the user `{}` is disabled, and not let in\n",
+                self.user
+            )),
+            None if self.user != NOBODY && self.groups.is_empty() => Some(format!(
+                "\nnote: `{}` is not in the users file, so no groups are known; devices are in \
+                 `--group devices`\n",
+                self.user
+            )),
+            _ => None,
         }
     }
 

@@ -39,10 +39,16 @@ fn explain(rules: Option<&str>, arguments: &str, expected: Expect) {
     let folder = tempfile::tempdir().expect("temp folder");
     let write =
         |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let mut config = "[broker.auth]\nusers = 'users.toml'\n".to_owned();
     if let Some(rules) = rules {
         write("acl.toml", rules);
-        write("millrace.toml", "[broker.acl]\nfile = 'acl.toml'\n");
+        config.push_str("[broker.acl]\nfile = 'acl.toml'\n");
     }
+    write("millrace.toml", &config);
+    write(
+        "users.toml",
+        "[user.ann]\ngroups = ['night-2']\n[user.old]\ndisabled = true\n",
+    );
     let sources = Sources {
         working_folder: folder.path().into(),
         ..Sources::default()
@@ -56,7 +62,8 @@ fn explain(rules: Option<&str>, arguments: &str, expected: Expect) {
         panic!("not `acl explain`");
     };
     let settings = config::load(&sources).unwrap_or_else(|failure| panic!("{}", plain(&failure)));
-    let shown = match explain.answer(&settings.access) {
+    let users = Users::load_if_there(&settings.users_file).expect("good users");
+    let shown = match explain.answer(&settings.access, &users) {
         Ok((decision, text)) => format!("{decision:?}: {text}"),
         Err(failure) => plain(&failure),
     };
@@ -87,6 +94,8 @@ fn the_rule_that_allows_is_shown_with_its_line() {
                              no filter fits
               acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
                              fits by `devices/%u/#`
+
+            note: `press-1` is not in the users file, so no groups are known; devices are in `--group devices`
         "#]],
     );
 }
@@ -132,6 +141,8 @@ fn the_rules_before_are_shown_with_what_does_not_fit() {
                              the client has the id `other`, not `%u`
               acl.toml:20  allow subscribe `gateways/#`
                              is about subscribing alone
+
+            note: `press-1` is not in the users file, so no groups are known; devices are in `--group devices`
         "#]],
     );
 }
@@ -154,6 +165,8 @@ fn a_filter_that_is_covered_in_part_is_told() {
                              `devices/%u/#` allows only a part of what is asked for
               acl.toml:20  allow subscribe `gateways/#`
                              the client has a user, `press-1`
+
+            note: `press-1` is not in the users file, so no groups are known; devices are in `--group devices`
         "#]],
     );
 }
@@ -210,14 +223,75 @@ fn variables_fill_in_filters() {
                              no filter fits
               acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
                              fits by `sites/%{site}/#`
+
+            note: `p` is not in the users file, so no groups are known; devices are in `--group devices`
         "#]],
     );
     explain(
         Some(RULES),
         "a/b a/b publish sites/north/1",
         expect![[r#"
-        Deny: user `a/b` as client `a/b` may not publish to `sites/north/1`
-        because no rule allows it
+            Deny: user `a/b` as client `a/b` may not publish to `sites/north/1`
+            because no rule allows it
+
+            rules in their order:
+              acl.toml:2   allow both `plant/#`, `devices/#`
+                             the client is in no group, not in `admins`, `night-*`
+              acl.toml:7   deny publish `plant/+/locked`
+                             no filter fits
+              acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
+                             `devices/%u/#` has no meaning for this client
+              acl.toml:20  allow subscribe `gateways/#`
+                             is about subscribing alone
+
+            note: `a/b` is not in the users file, so no groups are known; devices are in `--group devices`
+        "#]],
+    );
+}
+
+#[test]
+fn groups_come_from_the_users_file() {
+    explain(Some(RULES), "ann desk publish plant/1", expect![[r#"
+        Allow: user `ann` as client `desk` in `night-2` may publish to `plant/1`
+        because `plant/#` fits in acl.toml:2
+
+            [[rule]]
+            group = ["admins", "night-*"]
+            allow = "both"
+            topics = ["plant/#", "devices/#"]
+
+        rules in their order:
+          acl.toml:2   allow both `plant/#`, `devices/#`
+                         fits by `plant/#`
+    "#]]);
+    explain(
+        Some(RULES),
+        "ann desk publish plant/1 --group night-2 --group x",
+        expect![[r#"
+            Allow: user `ann` as client `desk` in `night-2`, `x` may publish to `plant/1`
+            because `plant/#` fits in acl.toml:2
+
+                [[rule]]
+                group = ["admins", "night-*"]
+                allow = "both"
+                topics = ["plant/#", "devices/#"]
+
+            rules in their order:
+              acl.toml:2   allow both `plant/#`, `devices/#`
+                             fits by `plant/#`
+        "#]],
+    );
+    explain(Some(RULES), "old old publish devices/old/x", expect![[r#"
+        Allow: user `old` as client `old` may publish to `devices/old/x`
+        because `devices/%u/#` fits in acl.toml:12
+
+            [[rule]]
+            client = "%u"
+            allow = "both"
+            topics = [
+                "devices/%u/#",
+                "sites/%{site}/#",
+            ]
 
         rules in their order:
           acl.toml:2   allow both `plant/#`, `devices/#`
@@ -225,11 +299,10 @@ fn variables_fill_in_filters() {
           acl.toml:7   deny publish `plant/+/locked`
                          no filter fits
           acl.toml:12  allow both `devices/%u/#`, `sites/%{site}/#`
-                         `devices/%u/#` has no meaning for this client
-          acl.toml:20  allow subscribe `gateways/#`
-                         is about subscribing alone
-    "#]],
-    );
+                         fits by `devices/%u/#`
+
+        note: the user `old` is disabled, and not let in
+    "#]]);
 }
 
 #[test]
@@ -285,6 +358,8 @@ fn without_a_file_the_built_in_rules_are_asked() {
                              no filter fits
               line 74      allow both `v1/devices/me/#`
                              the client has the id `c`, not `%u`
+
+            note: `press-1` is not in the users file, so no groups are known; devices are in `--group devices`
         "#]],
     );
 }
