@@ -251,7 +251,10 @@ fn variables_fill_in_filters() {
 
 #[test]
 fn groups_come_from_the_users_file() {
-    explain(Some(RULES), "ann desk publish plant/1", expect![[r#"
+    explain(
+        Some(RULES),
+        "ann desk publish plant/1",
+        expect![[r#"
         Allow: user `ann` as client `desk` in `night-2` may publish to `plant/1`
         because `plant/#` fits in acl.toml:2
 
@@ -263,7 +266,8 @@ fn groups_come_from_the_users_file() {
         rules in their order:
           acl.toml:2   allow both `plant/#`, `devices/#`
                          fits by `plant/#`
-    "#]]);
+    "#]],
+    );
     explain(
         Some(RULES),
         "ann desk publish plant/1 --group night-2 --group x",
@@ -281,7 +285,10 @@ fn groups_come_from_the_users_file() {
                              fits by `plant/#`
         "#]],
     );
-    explain(Some(RULES), "old old publish devices/old/x", expect![[r#"
+    explain(
+        Some(RULES),
+        "old old publish devices/old/x",
+        expect![[r#"
         Allow: user `old` as client `old` may publish to `devices/old/x`
         because `devices/%u/#` fits in acl.toml:12
 
@@ -302,7 +309,8 @@ fn groups_come_from_the_users_file() {
                          fits by `devices/%u/#`
 
         note: the user `old` is disabled, and not let in
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
