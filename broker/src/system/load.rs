@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use super::values::Values;
-
 /// Minutes the averages look back; also in the topics' names.
 pub(super) const WINDOWS_MINUTES: [u32; 3] = [1, 5, 15];
 
@@ -42,16 +40,15 @@ impl Loads {
         }
     }
 
-    /// Takes the counters' values; the averages up to now.
-    pub(super) fn update(&mut self, values: &Values) -> Averages {
-        let totals = values.totals();
+    /// Takes the counters' values, in the order of `RATES`; the averages up to now.
+    pub(super) fn update(&mut self, totals: &[u64; RATES.len()]) -> Averages {
         for (rate, total) in totals.iter().enumerate() {
             let per_minute = total.saturating_sub(self.totals[rate]) as f64 * self.updates;
             for (average, decay) in self.averages[rate].iter_mut().zip(self.decays) {
                 *average = per_minute + decay * (*average - per_minute);
             }
         }
-        self.totals = totals;
+        self.totals = *totals;
         self.averages
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::load::Loads;
-use self::values::Values;
+use self::values::{Facts, Values};
 use crate::gate::{Gate, OWN_PUBLISHER, now_micros};
 use crate::lock::lock;
 use crate::message::Message;
@@ -76,8 +76,8 @@ pub(crate) async fn publish(gate: Arc<Gate>, interval: Duration) {
             _ = tick.tick() => {}
             () = gate.stop.cancelled() => return,
         }
-        let values = Values::of(&gate);
-        values.each(&loads.update(&values), &mut |name, value| {
+        let values = Values::of(&gate.stats, &Facts::of(&gate));
+        values.each(&loads.update(values.totals()), &mut |name, value| {
             let Some(message) = gate.system.update(name, value) else {
                 return;
             };

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use super::System;
-use super::load::Loads;
-use super::values::Values;
+use super::load::{Loads, RATES};
+use super::values::{Facts, Values};
+use crate::stats::Stats;
 
 fn payloads(system: &System, filter: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -44,13 +45,9 @@ fn only_filters_that_name_the_tree_see_it() {
 #[test]
 fn every_topic_stands_once() {
     let mut names = Vec::new();
-    let values = Values::default();
-    values.each(
-        &Loads::new(Duration::from_secs(10)).update(&values),
-        &mut |name, _| {
-            names.push(name.to_owned());
-        },
-    );
+    let values = Values::of(&Stats::default(), &Facts::default());
+    let averages = Loads::new(Duration::from_secs(10)).update(values.totals());
+    values.each(&averages, &mut |name, _| names.push(name.to_owned()));
     let count = names.len();
     names.sort();
     names.dedup();
@@ -68,11 +65,11 @@ fn every_topic_stands_once() {
 #[test]
 fn averages_near_a_steady_rate_and_the_shorter_window_faster() {
     let mut loads = Loads::new(Duration::from_secs(10));
-    let mut values = Values::default();
-    let mut averages = loads.update(&values);
+    let mut totals = [0; RATES.len()];
+    let mut averages = loads.update(&totals);
     for _ in 0..60 {
-        values.publishes_received += 100;
-        averages = loads.update(&values);
+        totals[0] += 100;
+        averages = loads.update(&totals);
     }
     let [one, five, fifteen] = averages[0];
     assert!((599.0..=600.0).contains(&one), "{one}");

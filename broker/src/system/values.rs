@@ -4,108 +4,101 @@
 
 use super::load::{Averages, RATES, WINDOWS_MINUTES};
 use crate::gate::Gate;
+use crate::stats::Stats;
 
-/// Why messages are dropped: the last part of `publish/messages/dropped/…`. Their sum is the topic above.
-const DROPPED: [&str; 6] = [
-    "journal-full",
-    "slow-consumer",
-    "too-large",
-    "expired",
-    "router-busy",
-    "retained-full",
-];
-
-/// The counters at one moment.
+/// What is asked elsewhere than in the counters.
 #[derive(Debug, Default)]
-pub(super) struct Values {
+pub(super) struct Facts {
     pub(super) uptime_seconds: u32,
-    pub(super) connected: u64,
-    pub(super) connected_max: u64,
-    pub(super) accepted: u64,
-    pub(super) refused: u64,
-    pub(super) subscriptions: u64,
     pub(super) retained: u64,
-    pub(super) publishes_received: u64,
-    pub(super) publishes_sent: u64,
-    pub(super) bytes_received: u64,
-    pub(super) bytes_sent: u64,
-    pub(super) journalled: u64,
     pub(super) journal_bytes: u64,
-    pub(super) router_rebuilds: u64,
-    /// In the order of `DROPPED`.
-    pub(super) dropped: [u64; DROPPED.len()],
+    /// Since the router failed, and because of what it cannot forget.
+    pub(super) router_failures: u64,
+    pub(super) router_renewals: u64,
+}
+
+/// All topics (without the prefix) that hold a number, at one moment.
+pub(super) struct Values {
+    uptime_seconds: u32,
+    numbers: Vec<(&'static str, u64)>,
+    totals: [u64; RATES.len()],
+}
+
+impl Facts {
+    pub(super) fn of(gate: &Gate) -> Facts {
+        let router = gate.router.stats();
+        Facts {
+            uptime_seconds: gate.seconds(),
+            retained: gate.retained.len() as u64,
+            journal_bytes: gate.journal.status().size_bytes,
+            router_failures: router.failures,
+            router_renewals: router.renewals,
+        }
+    }
 }
 
 impl Values {
-    pub(super) fn of(gate: &Gate) -> Values {
-        let stats = &gate.stats;
-        let router = gate.router.stats();
+    pub(super) fn of(stats: &Stats, facts: &Facts) -> Values {
+        let mut numbers = vec![
+            ("clients/connected", stats.connections.get()),
+            ("clients/maximum", stats.connections_max.get()),
+            ("clients/disconnected", stats.sessions_kept.get()),
+            ("clients/total", stats.sessions.get()),
+            ("clients/expired", stats.sessions_expired.get()),
+            ("clients/accepted", stats.connections_accepted.get()),
+            ("clients/refused", stats.connections_refused.get()),
+            ("clients/protocol-errors", stats.protocol_errors.get()),
+            ("clients/throttled", stats.throttled.get()),
+            ("subscriptions/count", stats.subscriptions.get()),
+            ("subscriptions/denied", stats.denied_subscriptions.get()),
+            ("subscriptions/revoked", stats.revoked_subscriptions.get()),
+            ("retained messages/count", facts.retained),
+            ("publish/messages/received", stats.received.get()),
+            ("publish/messages/sent", stats.delivered.get()),
+            ("publish/messages/denied", stats.denied.get()),
+            ("publish/messages/refused", stats.refused_by_limit.get()),
+            ("publish/messages/redelivered", stats.redelivered.get()),
+            ("bytes/received", stats.received_bytes.get()),
+            ("bytes/sent", stats.sent_bytes.get()),
+            ("journal/messages", stats.journalled.get()),
+            ("journal/refused", stats.refused_journal_full.get()),
+            ("journal/bytes", facts.journal_bytes),
+            ("router/failures", facts.router_failures),
+            ("router/renewals", facts.router_renewals),
+            ("sessions/refused", stats.sessions_refused.get()),
+            ("sessions/unsaved", stats.sessions_unsaved_changes.get()),
+        ];
+        numbers.extend(logins(stats));
+        let dropped = dropped(stats);
+        numbers.push((
+            "publish/messages/dropped",
+            dropped.iter().map(|(_, count)| count).sum(),
+        ));
+        numbers.extend(dropped);
         Values {
-            uptime_seconds: gate.seconds(),
-            connected: stats.connections.get(),
-            connected_max: stats.connections_max.get(),
-            accepted: stats.connections_accepted.get(),
-            refused: stats.connections_refused.get(),
-            subscriptions: stats.subscriptions.get(),
-            retained: gate.retained.len() as u64,
-            publishes_received: stats.received.get(),
-            publishes_sent: stats.delivered.get(),
-            bytes_received: stats.received_bytes.get(),
-            bytes_sent: stats.sent_bytes.get(),
-            journalled: stats.journalled.get(),
-            journal_bytes: gate.journal.status().size_bytes,
-            router_rebuilds: router.failures + router.renewals,
-            dropped: [
-                stats.dropped_journal_full.get(),
-                stats.dropped_slow_consumer.get(),
-                stats.dropped_too_large.get(),
-                stats.dropped_expired.get(),
-                stats.dropped_router_busy.get(),
-                stats.dropped_retained_full.get(),
+            uptime_seconds: facts.uptime_seconds,
+            numbers,
+            totals: [
+                stats.received.get(),
+                stats.delivered.get(),
+                stats.received_bytes.get(),
+                stats.sent_bytes.get(),
+                stats.connections_accepted.get(),
             ],
         }
     }
 
     /// In the order of `RATES`.
-    pub(super) fn totals(&self) -> [u64; RATES.len()] {
-        [
-            self.publishes_received,
-            self.publishes_sent,
-            self.bytes_received,
-            self.bytes_sent,
-            self.accepted,
-        ]
+    pub(super) fn totals(&self) -> &[u64; RATES.len()] {
+        &self.totals
     }
 
     /// Shows every topic (without the prefix) and its payload.
     pub(super) fn each(&self, averages: &Averages, show: &mut dyn FnMut(&str, String)) {
         show("version", format!("millrace {}", env!("CARGO_PKG_VERSION")));
         show("uptime", format!("{} seconds", self.uptime_seconds));
-        let dropped: u64 = self.dropped.iter().sum();
-        let numbers = [
-            ("clients/connected", self.connected),
-            ("clients/maximum", self.connected_max),
-            ("clients/accepted", self.accepted),
-            ("clients/refused", self.refused),
-            ("subscriptions/count", self.subscriptions),
-            ("retained messages/count", self.retained),
-            ("publish/messages/received", self.publishes_received),
-            ("publish/messages/sent", self.publishes_sent),
-            ("publish/messages/dropped", dropped),
-            ("bytes/received", self.bytes_received),
-            ("bytes/sent", self.bytes_sent),
-            ("journal/messages", self.journalled),
-            ("journal/bytes", self.journal_bytes),
-            ("router/rebuilds", self.router_rebuilds),
-        ];
-        for (name, number) in numbers {
+        for (name, number) in &self.numbers {
             show(name, number.to_string());
-        }
-        for (reason, count) in DROPPED.iter().zip(self.dropped) {
-            show(
-                &format!("publish/messages/dropped/{reason}"),
-                count.to_string(),
-            );
         }
         for (rate, averages) in RATES.iter().zip(averages) {
             for (minutes, average) in WINDOWS_MINUTES.iter().zip(averages) {
@@ -116,4 +109,67 @@ impl Values {
             }
         }
     }
+}
+
+/// Who got in how, and why others did not.
+fn logins(stats: &Stats) -> [(&'static str, u64); 11] {
+    let logins = &stats.logins;
+    [
+        ("logins/password", logins.by_password.get()),
+        ("logins/device", logins.by_device_secret.get()),
+        ("logins/certificate", logins.by_certificate.get()),
+        ("logins/token", logins.by_token.get()),
+        ("logins/anonymous", logins.anonymous.get()),
+        ("logins/refused/wrong", logins.refused_wrong.get()),
+        ("logins/refused/anonymous", logins.refused_anonymous.get()),
+        ("logins/refused/disabled", logins.refused_disabled.get()),
+        ("logins/refused/throttled", logins.refused_throttled.get()),
+        ("logins/refused/busy", logins.refused_busy.get()),
+        (
+            "logins/refused/unavailable",
+            logins.refused_unavailable.get(),
+        ),
+    ]
+}
+
+/// Copies and messages that somebody did not get, by reason.
+fn dropped(stats: &Stats) -> [(&'static str, u64); 9] {
+    [
+        (
+            "publish/messages/dropped/journal-full",
+            stats.dropped_journal_full.get(),
+        ),
+        (
+            "publish/messages/dropped/slow-consumer",
+            stats.dropped_slow_consumer.get(),
+        ),
+        (
+            "publish/messages/dropped/offline",
+            stats.dropped_offline.get(),
+        ),
+        (
+            "publish/messages/dropped/offline-full",
+            stats.dropped_offline_full.get(),
+        ),
+        (
+            "publish/messages/dropped/no-member",
+            stats.dropped_no_member.get(),
+        ),
+        (
+            "publish/messages/dropped/too-large",
+            stats.dropped_too_large.get(),
+        ),
+        (
+            "publish/messages/dropped/expired",
+            stats.dropped_expired.get(),
+        ),
+        (
+            "publish/messages/dropped/router-busy",
+            stats.dropped_router_busy.get(),
+        ),
+        (
+            "publish/messages/dropped/retained-full",
+            stats.dropped_retained_full.get(),
+        ),
+    ]
 }
