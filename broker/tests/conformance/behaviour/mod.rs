@@ -3,6 +3,7 @@
 mod retained;
 mod session;
 mod shared;
+mod will;
 
 use broker::packet::Version;
 

@@ -1,4 +1,4 @@
-//! Sessions, wills, flow control: what lasts longer than a packet.
+//! Sessions and flow control: what lasts longer than a packet.
 
 use super::{both, v5};
 use crate::both::{connect, delivery};
@@ -75,11 +75,10 @@ fn a_zero_length_client_id_is_given_one() {
 fn a_session_ends_when_its_expiry_has_passed_and_not_before() {
     v5(r#"
         a open
-        a> 10 [ "MQTT" 05 02 0000 [ 11 00000002 ] "a" ]
+        a> 10 [ "MQTT" 05 02 0000 [ 11 0000000A ] "a" ]
         a accepted
         a subscribe "t" 01
         a disconnect
-        pass 500
         a resume
         # This connection asked for 100 seconds; DISCONNECT makes it one.
         a> E0 [ 00 [ 11 00000001 ] ]
@@ -101,55 +100,6 @@ fn an_expiry_of_zero_cannot_be_raised_at_the_end() {
         a> E0 [ 00 [ 11 00000001 ] ]
         a fails 82
     "#);
-}
-
-#[test]
-fn a_will_waits_for_its_delay() {
-    v5(r#"
-        s connect
-        s subscribe "w" 00
-        a open
-        a> 10 [ "MQTT" 05 06 0000 [ 11 00000064 ] "a" [ 18 00000001 ] "w" "late" ]
-        a accepted
-        a drop
-        s served
-        s< 30 [ "w" [] 'late' ]
-        # A new connection of a clean start ends the session, and with it the wait.
-        b open
-        b> 10 [ "MQTT" 05 06 0000 [ 11 00000064 ] "b" [ 18 000000FF ] "w" "session ended" ]
-        b accepted
-        b drop
-        b connect
-        s< 30 [ "w" [] 'session ended' ]
-        # Resumed in time: nothing is published, then or later.
-        c open
-        c> 10 [ "MQTT" 05 06 0000 [ 11 00000064 ] "c" [ 18 00000001 ] "w" "cancelled" ]
-        c accepted
-        c drop
-        c resume
-        pass 2200
-        p connect
-        p> 30 [ "w" [] 'marker' ]
-        s< 30 [ "w" [] 'marker' ]
-        c served
-    "#);
-}
-
-#[test]
-fn a_take_over_publishes_the_will_of_who_is_gone() {
-    both(
-        r#"
-        s connect
-        s subscribe "w" 00
-        a open
-        a> 10 [ "MQTT" % 06 0000 {} "a" {} "w" "taken over" ]
-        a accepted
-        a' connect
-        a fails 8E
-        s< 30 [ "w" {} 'taken over' ]
-        a' served
-        "#,
-    );
 }
 
 #[test]
@@ -336,4 +286,132 @@ fn a_shorter_session_expiry_is_told() {
         b> 10 [ "MQTT" 05 00 0000 [ 11 00000064 ] "b" ]
         b accepted without 11
     "#);
+}
+
+/// Options and identifiers are the subscription's, so they are the session's.
+#[test]
+fn subscriptions_are_resumed_with_their_options() {
+    v5(r##"
+        s kept
+        s> 82 [ 0001 [ 0B 11 ] "t/#" 09 ]
+        s< 90 [ 0001 [] 01 ]
+        s> 82 [ 0002 [ 0B 12 ] "own" 06 ]
+        s< 90 [ 0002 [] 02 ]
+        s disconnect
+        p connect
+        p> 33 [ "t/a" 0001 [] '1' ]
+        p< 40 [ 0001 ]
+        s resume
+        s< 33 [ "t/a" $one [ 0B 11 ] '1' ]
+        s> 40 [ $one ]
+        p> 31 [ "t/b" [] '2' ]
+        s< 31 [ "t/b" [ 0B 11 ] '2' ]
+        s> 30 [ "own" [] 'not for itself' ]
+        p> 34 [ "own" 0002 [] '3' ]
+        s< 34 [ "own" $two [ 0B 12 ] '3' ]
+    "##);
+}
+
+/// What a connection agreed on does not bind the next: a larger window, a larger packet.
+#[test]
+fn limits_are_those_of_the_connection_and_not_of_the_session() {
+    v5(r#"
+        s kept 21 0001
+        s subscribe "t" 01
+        p connect
+        p> 32 [ "t" 0001 [] '1' ] 32 [ "t" 0002 [] '2' ] 32 [ "t" 0003 [] '3' ]
+        s< 32 [ "t" $one [] '1' ]
+        s served
+        s drop
+        s resume 21 0003
+        s< 3A [ "t" $one [] '1' ]
+        s< 32 [ "t" $two [] '2' ]
+        s< 32 [ "t" $three [] '3' ]
+        s> 40 [ $one ] 40 [ $two ] 40 [ $three ]
+        s disconnect
+        p> 32 [ "t" 0004 [] 'x'*100 ] 32 [ "t" 0005 [] 'small' ]
+        p< 40 [ 0001 ]
+        p< 40 [ 0002 ]
+        p< 40 [ 0003 ]
+        p< 40 [ 0004 ]
+        p< 40 [ 0005 ]
+        s resume 27 00000030
+        s< 32 [ "t" $four [] 'small' ]
+    "#);
+}
+
+#[test]
+fn a_message_waits_in_each_session_with_its_own_qos() {
+    both(
+        r##"
+        a kept
+        a subscribe "t" 00
+        b kept
+        b subscribe "t" 01
+        c kept
+        c subscribe "t" 02
+        a disconnect
+        b disconnect
+        c disconnect
+        p connect
+        p> 34 [ "t" 0001 {} 'x' ]
+        p< 50 [ 0001 ]
+        p> 62 [ 0001 ]
+        p< 70 [ 0001 ]
+        a resume
+        a served
+        b resume
+        b< 32 [ "t" $one {} 'x' ]
+        c resume
+        c< 34 [ "t" $two {} 'x' ]
+        "##,
+    );
+}
+
+/// The same packet identifier in both directions means two exchanges.
+#[test]
+fn packet_identifiers_of_both_directions_are_apart() {
+    both(
+        r#"
+        a connect
+        a subscribe "t" 02
+        p connect
+        p> 34 [ "t" 0001 {} 'in' ]
+        a< 34 [ "t" $id {} 'in' ]
+        a> 34 [ "u" $id {} 'out' ]
+        a< 50 [ $id ]
+        a> 50 [ $id ]
+        a< 62 [ $id ]
+        a> 62 [ $id ]
+        a< 70 [ $id ]
+        a> 70 [ $id ]
+        a> 62 [ $id ]
+        a< 70 [ $id <92> ]
+        a served
+        "#,
+    );
+}
+
+/// More than fit are dropped from the newest end and counted; those that fit arrive in order.
+#[test]
+fn the_queue_of_an_absent_client_is_bounded() {
+    both(
+        r#"
+        config max_queued_messages = 3
+        a kept
+        a subscribe "t" 01
+        a disconnect
+        p connect
+        p> 32 [ "t" 0001 {} '1' ] 32 [ "t" 0002 {} '2' ] 32 [ "t" 0003 {} '3' ] 32 [ "t" 0004 {} '4' ]
+        p< 40 [ 0001 ]
+        p< 40 [ 0002 ]
+        p< 40 [ 0003 ]
+        p< 40 [ 0004 ]
+        a resume
+        a< 32 [ "t" $one {} '1' ]
+        a< 32 [ "t" $two {} '2' ]
+        a< 32 [ "t" $three {} '3' ]
+        a served
+        "#,
+    );
 }

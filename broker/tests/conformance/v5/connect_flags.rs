@@ -10,11 +10,11 @@ const WILL_CANCELLED: &str = r#"
     s connect
     s subscribe "w" 00
     a open
-    a> 10 [ "MQTT" 05 06 0000 [ 11 00000064 ] "a" [ 18 00000001 ] "w" "bye" ]
+    a> 10 [ "MQTT" 05 06 0000 [ 11 00000064 ] "a" [ 18 00000002 ] "w" "bye" ]
     a accepted
     a drop
     a' resume
-    pass 2200
+    pass 3300
     p connect
     p> 30 [ "w" [] 'marker' ]
     s< 30 [ "w" [] 'marker' ]

@@ -22,9 +22,9 @@ const SENT_DOES_NOT_EXPIRE: &str = r#"
     s kept
     s subscribe "t" 02
     p connect
-    p> 34 [ "t" 0001 [ 02 00000001 ] 'x' ]
-    s< 34 [ "t" $id [ 02 00000001 ] 'x' ]
-    pass 1300
+    p> 34 [ "t" 0001 [ 02 00000002 ] 'x' ]
+    s< 34 [ "t" $id [ 02 00000001~02 ] 'x' ]
+    pass 2300
     s drop
     s resume
     s< 3C [ "t" $id [ * ] 'x' ]
