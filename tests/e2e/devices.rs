@@ -192,6 +192,28 @@ fn a_database_that_is_away_keeps_no_device_out() {
 }
 
 #[test]
+fn before_the_database_was_reached_once_devices_are_asked_to_come_back() {
+    let mut postgres = Postgres::start_with(Options {
+        fsync: false,
+        ..Options::default()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(folder.path()).store(&postgres.create_database());
+    let secret_of_a = secret(&setup, &["add", "a"]);
+    // Somebody can log in, so nobody is let in without credentials.
+    let mut user = millrace();
+    user.args(["user", "add", "operator", "--generate", "--data"]);
+    done(user.arg(&setup.data));
+    postgres.stop_fast();
+    let _server = setup.start();
+    for (version, refused) in [(Version::V311, "connack 3"), (Version::V5, "connack 88")] {
+        assert_eq!(connect(&setup, version, "a", &secret_of_a).1, refused);
+    }
+    postgres.start_again();
+    wait_until_answered(&setup, "a", &secret_of_a, "connack 0");
+}
+
+#[test]
 fn a_fleet_is_added_from_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(folder.path());

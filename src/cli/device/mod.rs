@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use ingest::store::credentials::{self, ChangeError, Credentials, Existing, NewSecret};
-use ingest::store::{Settings, Target};
+use ingest::store::{Settings, StoreError, Target};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -326,6 +326,10 @@ fn explained(error: ChangeError, command: &str) -> Failure {
         }
         ChangeError::TooMany(_) => {
             "revoke those that are gone, or share them among several Millraces"
+        }
+        ChangeError::Store(StoreError::Unavailable { .. }) => {
+            "whether it was done is not known: look with `millrace device list`, and rotate devices \
+             whose secret was not shown"
         }
         ChangeError::Store(_) => return Failure::from_error(&error),
     };
