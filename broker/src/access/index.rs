@@ -1,13 +1,14 @@
 //! The compiled form of the rules: for each client only the trees it can have a rule in.
 //!
-//! Owns: which tree a rule lies in. A rule that names users, clients, certificates or groups lies in a tree for each name, so
-//! that a thousand users cost a look-up; any other lies in the tree for everybody and is asked when its filter is met.
+//! Owns: which tree a rule lies in. A rule that names users, clients, certificates or groups lies in a tree for each name, or
+//! for what each glob begins with, so that a thousand users cost a look-up; any other lies in the tree for everybody and is
+//! asked when its filter is met.
 //! Never: decides by itself what a rule means. Invariant: for a client the trees found hold every rule that is about it.
 
 use foldhash::{HashMap, HashSet};
 
 use super::principal::Principal;
-use super::rule::{Names, Rule};
+use super::rule::{Key, Names, Rule};
 use super::tree::{Entry, NO_RULE, Node, Search};
 use super::{Action, Decision};
 
@@ -15,14 +16,27 @@ use super::{Action, Decision};
 /// beyond this many copies memory counts for more than the look-up.
 const COPIES_MAX: usize = 1_024;
 
+/// Different lengths of what globs begin with; the globs of further ones are asked one by one.
+const START_LENGTHS_MAX: usize = 8;
+
 #[derive(Debug, Default)]
 pub(super) struct Index {
     everybody: Trees,
     anonymous: Trees,
-    users: HashMap<Box<str>, Trees>,
-    groups: HashMap<Box<str>, Trees>,
-    clients: HashMap<Box<str>, Trees>,
-    certificates: HashMap<Box<str>, Trees>,
+    users: Named,
+    groups: Named,
+    clients: Named,
+    certificates: Named,
+}
+
+/// The trees of one key.
+#[derive(Debug, Default)]
+struct Named {
+    by_name: HashMap<Box<str>, Trees>,
+    /// By what a glob begins with; their rules are asked whether the rest fits too.
+    by_start: HashMap<Box<str>, Trees>,
+    /// Bytes of these beginnings, each once, so that a name is looked up as often as there are different ones.
+    start_lengths: Vec<usize>,
 }
 
 /// One set of rules by what is asked of it.
@@ -87,55 +101,93 @@ impl Index {
         if identity.user.is_empty() {
             find(&self.anonymous, &mut search);
         }
-        let mut named = |map: &HashMap<Box<str>, Trees>, name: &str| {
-            if !map.is_empty()
-                && let Some(trees) = map.get(name)
-            {
-                find(trees, &mut search);
-            }
-        };
-        named(&self.users, &identity.user);
+        let mut found = |trees: &Trees| find(trees, &mut search);
+        self.users.trees_of(&identity.user, &mut found);
         for group in identity.groups.iter() {
-            named(&self.groups, group);
+            self.groups.trees_of(group, &mut found);
         }
-        named(&self.clients, principal.client_id);
+        self.clients.trees_of(principal.client_id, &mut found);
         if let Some(certificate) = &identity.certificate {
-            named(&self.certificates, certificate);
+            self.certificates.trees_of(certificate, &mut found);
         }
         search.first
     }
 
     fn insert(&mut self, number: u32, rule: &Rule) {
         let who = &rule.who;
-        let keys = [&who.user, &who.client, &who.certificate, &who.group];
-        let given = keys.into_iter().flatten().count() + usize::from(who.anonymous);
-        let copies_max = COPIES_MAX.max(rule.topics.len()) / rule.topics.len().max(1);
-        let listed = |names: &'_ Option<Names>| -> Option<HashSet<Box<str>>> {
-            let exact = names.as_ref()?.only_exact()?;
-            (exact.len() <= copies_max).then(|| exact.clone())
-        };
-        let entry = |found: usize| Entry {
+        let entry = |conditional| Entry {
             rule: number,
-            conditional: given > found,
+            conditional,
         };
+        let copies_max = COPIES_MAX.max(rule.topics.len()) / rule.topics.len().max(1);
+        let given = [&who.user, &who.client, &who.certificate, &who.group];
+        let keys_given = given.into_iter().flatten().count() + usize::from(who.anonymous);
         // The key that tells most clients apart comes first.
         let named = [
-            (listed(&who.user), &mut self.users),
-            (listed(&who.client), &mut self.clients),
-            (listed(&who.certificate), &mut self.certificates),
-            (listed(&who.group), &mut self.groups),
+            (&who.user, &mut self.users),
+            (&who.client, &mut self.clients),
+            (&who.certificate, &mut self.certificates),
+            (&who.group, &mut self.groups),
         ];
-        for (names, map) in named {
-            if let Some(names) = names {
-                for name in names {
-                    map.entry(name).or_default().insert(rule, entry(1));
-                }
-                return;
+        for (names, named) in named {
+            let Some(keys) = names
+                .as_ref()
+                .and_then(|names| named.keys(names, copies_max))
+            else {
+                continue;
+            };
+            let glob = keys.iter().any(|key| matches!(key, Key::Start(_)));
+            for key in keys {
+                // A name may lie in more than one of the rule's trees, and a beginning is not all of a glob.
+                named.tree(key).insert(rule, entry(glob || keys_given > 1));
             }
+            return;
         }
         match who.anonymous {
-            true => self.anonymous.insert(rule, entry(1)),
-            false => self.everybody.insert(rule, entry(0)),
+            true => self.anonymous.insert(rule, entry(keys_given > 1)),
+            false => self.everybody.insert(rule, entry(keys_given > 0)),
+        }
+    }
+}
+
+impl Named {
+    /// Shows `found` the trees that hold rules about the name.
+    fn trees_of(&self, name: &str, found: &mut impl FnMut(&Trees)) {
+        if !self.by_name.is_empty()
+            && let Some(trees) = self.by_name.get(name)
+        {
+            found(trees);
+        }
+        for &length in &self.start_lengths {
+            if let Some(start) = name.get(..length)
+                && let Some(trees) = self.by_start.get(start)
+            {
+                found(trees);
+            }
+        }
+    }
+
+    /// Where rules about these names are to lie; `None`: they cannot be looked up.
+    fn keys(&self, names: &Names, copies_max: usize) -> Option<HashSet<Key>> {
+        let keys = names.keys().filter(|keys| keys.len() <= copies_max)?;
+        let starts = keys.iter().filter_map(|key| match key {
+            Key::Start(start) => Some(start.len()),
+            Key::Name(_) => None,
+        });
+        let mut lengths: HashSet<usize> = self.start_lengths.iter().copied().collect();
+        lengths.extend(starts);
+        (lengths.len() <= START_LENGTHS_MAX).then_some(keys)
+    }
+
+    fn tree(&mut self, key: Key) -> &mut Trees {
+        match key {
+            Key::Name(name) => self.by_name.entry(name).or_default(),
+            Key::Start(start) => {
+                if !self.start_lengths.contains(&start.len()) {
+                    self.start_lengths.push(start.len());
+                }
+                self.by_start.entry(start).or_default()
+            }
         }
     }
 }

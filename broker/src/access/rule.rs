@@ -53,6 +53,14 @@ pub(super) struct Names {
     pub(super) own_user: bool,
 }
 
+/// What names can be looked up by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Name(Box<str>),
+    /// What a glob begins with.
+    Start(Box<str>),
+}
+
 /// A filter of a rule, with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Template {
@@ -181,9 +189,17 @@ impl Names {
                 || self.globs.iter().any(|glob| glob_matches(glob, name)))
     }
 
-    /// The names themselves when there is nothing else, so that they can be looked up.
-    pub(super) fn only_exact(&self) -> Option<&HashSet<Box<str>>> {
-        (self.globs.is_empty() && !self.own_user).then_some(&self.exact)
+    /// What they can be looked up by; `None` when one of them could be any name.
+    pub(super) fn keys(&self) -> Option<HashSet<Key>> {
+        if self.own_user {
+            return None;
+        }
+        let exact = self.exact.iter().map(|name| Some(Key::Name(name.clone())));
+        let globs = self.globs.iter().map(|glob| match glob.split('*').next() {
+            None | Some("") => None,
+            Some(start) => Some(Key::Start(start.into())),
+        });
+        exact.chain(globs).collect()
     }
 }
 

@@ -68,8 +68,8 @@ impl Random {
 
     fn names(&mut self, key: &str) -> String {
         let one = |random: &mut Random| match random.0.random_range(0..8) {
-            0 => "a*",
-            1 => "*",
+            0 => random.pick(&["a*", "ab*", "a/*", "a*b", "$*"]),
+            1 => random.pick(&["*", "*b"]),
             2 if key == "client" => "%u",
             _ => random.pick(&NAMES),
         };
