@@ -1,5 +1,7 @@
 //! Requests and frames as bytes, whole and cut at every place.
 
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::frame::{Control, Decoder, FrameError};
@@ -70,6 +72,37 @@ fn frames_are_taken_apart_wherever_they_are_cut() {
         assert!(payload == expected, "in pieces of {size}");
         assert_eq!(controls, pings, "in pieces of {size}");
     }
+}
+
+#[test]
+fn noise_is_judged_the_same_wherever_it_is_cut() {
+    let mut random = ChaCha8Rng::seed_from_u64(6_455);
+    for _ in 0..5_000 {
+        // Frames as they should be, with a few bytes that are not.
+        let mut bytes = Vec::new();
+        for _ in 0..random.random_range(1..6) {
+            let first = [0x82, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88][random.random_range(0..7)];
+            let mut payload = vec![0; random.random_range(0..140)];
+            random.fill(&mut payload[..]);
+            bytes.extend(frame(first, &payload));
+        }
+        for _ in 0..random.random_range(0..4) {
+            let at = random.random_range(0..bytes.len());
+            bytes[at] = random.random();
+        }
+        let whole = decode(&bytes, bytes.len());
+        for size in [1, 3, random.random_range(1..=bytes.len())] {
+            let cut = decode(&bytes, size);
+            // Behind a Close pieces would begin anew, which the stream never lets happen.
+            if !matches!(&whole, Ok((_, controls)) if controls.iter().any(is_close)) {
+                assert_eq!(cut, whole, "in pieces of {size}: {bytes:x?}");
+            }
+        }
+    }
+}
+
+fn is_close(control: &Control) -> bool {
+    matches!(control, Control::Close(_))
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::line::Line;
 fn shown(doors: &Doors) -> String {
     let mut stream = secure(
         doors.socket(ListenerKind::Tls),
-        trusting(&doors.authority, None),
+        trusting(&doors.authority.pem(), None),
     );
     stream.flush().expect("a handshake");
     while stream.conn.is_handshaking() {
@@ -84,7 +84,7 @@ fn mutual(require: bool) -> (Doors, tempfile::NamedTempFile) {
 }
 
 fn call(doors: &Doors, shown: Option<&Issued>) -> Line<Secure> {
-    let config = trusting(&doors.authority, shown);
+    let config = trusting(&doors.authority.pem(), shown);
     Line::over(secure(doors.socket(ListenerKind::Tls), config), Version::V5)
 }
 
@@ -149,7 +149,10 @@ fn the_name_in_a_certificate_is_who_a_client_is() {
 #[test]
 fn a_resumed_session_keeps_the_name() {
     let (doors, _rules) = mutual(true);
-    let config = trusting(&doors.authority, Some(&doors.authority.client("boiler-1")));
+    let config = trusting(
+        &doors.authority.pem(),
+        Some(&doors.authority.client("boiler-1")),
+    );
     for expected in [None, Some(true)] {
         let stream = secure(doors.socket(ListenerKind::Tls), config.clone());
         let mut line = Line::over(stream, Version::V5);

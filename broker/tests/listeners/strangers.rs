@@ -121,7 +121,7 @@ fn a_handshake_byte_by_byte_is_cut_off_at_the_deadline() {
         slow(ListenerKind::Ws, head.clone());
         slow(ListenerKind::Wss, hello);
         // Behind a quick TLS handshake: the upgrade, or CONNECT, has what is left of the same time.
-        let trust = trusting(&doors.authority, None);
+        let trust = trusting(&doors.authority.pem(), None);
         let behind = secure(doors.socket(ListenerKind::Wss), trust.clone());
         scope.spawn(move || drip(behind, &head));
         let behind = secure(doors.socket(ListenerKind::Tls), trust);

@@ -71,6 +71,82 @@ fn everything_that_was_found_is_shown() {
 }
 
 #[test]
+fn a_listener_that_cannot_be_used_is_shown_with_its_cause() {
+    let listener = |keys: &str| {
+        format!("[[broker.listener]]\nkind = 'tls'\naddress = '127.0.0.1:8883'\n{keys}\n")
+    };
+    check(
+        &[
+            (
+                "millrace.toml",
+                &listener("certificate = 'server.pem'\nkey = 'absent.key'"),
+            ),
+            ("server.pem", ""),
+        ],
+        expect![[r#"
+            error: `broker.listener.0.key` cannot be used
+             --> millrace.toml:5:7
+              |
+            5 | key = 'absent.key'
+              |       ^^^^^^^^^^^^
+              caused by: cannot read `absent.key`
+              caused by: No such file or directory (os error 2)
+        "#]],
+    );
+    check(
+        &[
+            (
+                "millrace.toml",
+                &listener("certificate = 'server.pem'\nkey = 'server.key'"),
+            ),
+            ("server.pem", "not PEM"),
+            ("server.key", "not PEM"),
+        ],
+        expect![[r#"
+            error: `broker.listener.0.certificate` cannot be used
+             --> millrace.toml:4:15
+              |
+            4 | certificate = 'server.pem'
+              |               ^^^^^^^^^^^^
+              caused by: `server.pem` holds no certificate
+              hint: a PEM file holds text between `-----BEGIN …-----` and `-----END …-----`; `openssl x509 -inform der` and `openssl pkey -inform der` convert from DER
+        "#]],
+    );
+    check(
+        &[(
+            "millrace.toml",
+            &listener("path = '/mqtt'\ncertificat = 'a'"),
+        )],
+        expect![[r#"
+            error: unknown key `certificat` in `[[broker.listener]]`
+             --> millrace.toml:5:1
+              |
+            5 | certificat = 'a'
+              | ^^^^^^^^^^ not a known key
+              hint: did you mean `certificate`?
+
+            error: `broker.listener.0.path` has no meaning for a listener of the kind `tls`
+             --> millrace.toml:4:8
+              |
+            4 | path = '/mqtt'
+              |        ^^^^^^^
+              hint: make it `kind = "ws"` or `kind = "wss"`, or remove the key
+        "#]],
+    );
+    check(
+        &[("millrace.toml", &listener(""))],
+        expect![[r#"
+        error: `broker.listener.0.certificate` is missing: a listener of the kind `tls` needs it
+         --> millrace.toml:1:1
+          |
+        1 | [[broker.listener]]
+          | ^^^^^^^^^^^^^^^^^^^
+          hint: name two PEM files: `certificate` with the server's certificate and its chain, `key` with its private key
+    "#]],
+    );
+}
+
+#[test]
 fn mistakes_of_all_files_are_shown_at_once() {
     check(
         &[
