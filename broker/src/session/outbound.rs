@@ -312,3 +312,6 @@ impl Outbound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

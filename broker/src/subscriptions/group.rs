@@ -43,7 +43,7 @@ pub(crate) enum Kept {
 }
 
 impl Group {
-    pub(super) fn new(name: &str) -> Group {
+    pub(crate) fn new(name: &str) -> Group {
         Group {
             name: name.into(),
             members: Mutex::default(),
