@@ -36,6 +36,8 @@ pub enum StartError {
     Retained(#[from] retained::OpenError),
     #[error("cannot open the kept sessions")]
     Sessions(#[from] session_log::OpenError),
+    #[error("cannot start the thread that looks after kept sessions")]
+    SessionThread(#[source] io::Error),
     #[error("cannot start the router")]
     Router(#[from] router::StartError),
     #[error("cannot tell who may log in")]
@@ -158,6 +160,9 @@ impl Broker {
         self.gate.ended.cancel();
         self.gate.router.shutdown().await;
         self.gate.retained.close();
+        if let Some(log) = &self.gate.session_log {
+            log.close();
+        }
         info!("broker stopped");
     }
 }

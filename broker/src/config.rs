@@ -71,7 +71,7 @@ pub struct Config {
     pub max_retained_messages: usize,
     /// Bytes of retained messages kept (topics and payloads).
     pub max_retained_bytes: ByteSize,
-    /// The log of kept sessions; at this size changes are no longer saved (and counted).
+    /// The log of kept sessions; at this size changes are no longer saved (and counted). 0: sessions are kept in memory only.
     pub max_session_log_size: ByteSize,
     /// Who may publish and subscribe to what.
     pub acl: access::Config,
@@ -152,11 +152,12 @@ pub struct Settings {
     pub max_sessions: usize,
     /// Below `u32::MAX`, which means "never" on the wire.
     pub max_session_expiry_seconds: u32,
+    /// 0: no log.
+    pub max_session_log_bytes: u64,
     /// Seconds.
     pub max_keep_alive: Option<u16>,
     pub max_retained_messages: usize,
     pub max_retained_bytes: usize,
-    pub max_session_log_bytes: u64,
     pub acl: access::Settings,
 }
 
@@ -187,13 +188,6 @@ impl Config {
         if self.max_topic_length == 0 {
             return Err(out_of_range("max_topic_length", "1", "65535"));
         }
-        if self.max_session_log_size.as_u64() < MAX_SESSION_LOG_BYTES_MIN {
-            return Err(out_of_range(
-                "max_session_log_size",
-                "4MiB",
-                "any larger size",
-            ));
-        }
         if self.receive_maximum == 0 {
             return Err(out_of_range("receive_maximum", "1", "65535"));
         }
@@ -215,6 +209,14 @@ impl Config {
         else {
             return Err(out_of_range("max_session_expiry", "0s", "136years"));
         };
+        let max_session_log_bytes = self.max_session_log_size.as_u64();
+        if !matches!(max_session_log_bytes, 0 | MAX_SESSION_LOG_BYTES_MIN..) {
+            return Err(out_of_range(
+                "max_session_log_size",
+                "4MiB",
+                "any larger size, or be 0B",
+            ));
+        }
         let max_keep_alive = match self.max_keep_alive.map(|longest| longest.as_secs()) {
             None => None,
             Some(seconds @ 1..=0xFFFF) => Some(seconds as u16),
@@ -250,10 +252,10 @@ impl Config {
             max_subscriptions: self.max_subscriptions,
             max_sessions: self.max_sessions,
             max_session_expiry_seconds,
+            max_session_log_bytes,
             max_keep_alive,
             max_retained_messages: self.max_retained_messages,
             max_retained_bytes: self.max_retained_bytes.as_u64() as usize,
-            max_session_log_bytes: self.max_session_log_size.as_u64(),
             acl: self.acl.validate()?,
         })
     }

@@ -12,6 +12,7 @@ use journal::{Journal, Position};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::info;
 
 use crate::access::Access;
 use crate::auth::Authenticator;
@@ -26,6 +27,7 @@ use crate::registry::Registry;
 use crate::retained::{self, Retained};
 use crate::router::{self, Busy, Router};
 use crate::session::{QueueLimits, Session};
+use crate::session_log::{self, SavedSession, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
 use crate::system::System;
@@ -40,7 +42,9 @@ pub(crate) struct Gate {
     pub(crate) is_telemetry: IsTelemetry,
     pub(crate) authenticator: Authenticator,
     pub(crate) access: Access,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
+    /// `None`: kept sessions are in memory only.
+    pub(crate) session_log: Option<Arc<SessionLog>>,
     pub(crate) addresses: Arc<Addresses>,
     /// Of accepted connections; `None`: no limit.
     pub(crate) connect_rate: Option<Mutex<TokenBucket>>,
@@ -101,7 +105,21 @@ impl Gate {
             Arc::clone(&stats),
             stop.clone(),
         )?;
-        Ok(Arc::new(Gate {
+        let (session_log, saved) = match settings.max_session_log_bytes {
+            0 => (None, Vec::new()),
+            max_bytes => {
+                let (log, saved) = SessionLog::open(session_log::Parts {
+                    data: &data,
+                    max_bytes,
+                    telemetry: Arc::clone(&journal),
+                    stats: Arc::clone(&stats),
+                    now: now_micros(),
+                })?;
+                (Some(Arc::new(log)), saved)
+            }
+        };
+        let gate = Arc::new(Gate {
+            session_log,
             retained: Retained::open(&data, retained_limits)?,
             router: Router::start(router::Settings::of_the_process(), Arc::new(fanout))?,
             addresses: Addresses::new(settings.max_connections_per_address),
@@ -114,7 +132,7 @@ impl Gate {
             journal,
             is_telemetry,
             authenticator,
-            registry: Registry::default(),
+            registry: Arc::default(),
             subscriptions,
             system: System::default(),
             stop,
@@ -127,7 +145,31 @@ impl Gate {
             started: Instant::now(),
             #[cfg(test)]
             skipped_seconds: Default::default(),
-        }))
+        });
+        gate.restore(saved)?;
+        Ok(gate)
+    }
+
+    /// Enters the sessions that were kept over a restart, and lets the log look after itself.
+    fn restore(&self, saved: Vec<SavedSession>) -> Result<(), StartError> {
+        let Some(log) = &self.session_log else {
+            return Ok(());
+        };
+        if !saved.is_empty() {
+            info!(sessions = saved.len(), "kept sessions are back");
+        }
+        for session in saved {
+            self.registry.restore(Session::restore(self, session));
+        }
+        let source = Arc::clone(&self.registry) as Arc<dyn session_log::Source>;
+        log.serve(Arc::downgrade(&source))
+            .map_err(StartError::SessionThread)
+    }
+
+    /// Whether what the log of kept sessions was told up to this position survives; also when it no longer can.
+    pub(crate) fn is_saved(&self, position: Position) -> bool {
+        let log = self.session_log.as_deref();
+        position == Position::ZERO || log.is_none_or(|log| log.is_durable(position))
     }
 
     /// A session with a number of its own, which nobody knows yet.
@@ -137,7 +179,7 @@ impl Gate {
             messages: self.settings.max_queued_messages,
             bytes: self.settings.max_queued_bytes,
         };
-        Session::new(number, client_id, limits)
+        Session::new(number, client_id, limits, self.session_log.clone())
     }
 
     /// A client id for a client that brought none; never given twice, also not after a restart.

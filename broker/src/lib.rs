@@ -25,11 +25,6 @@ mod registry;
 mod retained;
 mod router;
 mod session;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "kept sessions are built on it next"
-)]
 mod session_log;
 mod stats;
 mod subscriptions;

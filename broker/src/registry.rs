@@ -3,19 +3,32 @@
 //! Owns: the rule that a client id is connected once: a newcomer takes over, and waits until the connection before it has let
 //! go, so that nothing of a session is ever changed by two. Never: touches a session's contents.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use foldhash::HashMap;
+use journal::Position;
 
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::packet::ReasonCode;
 use crate::session::{Arrival, Attach, Session, SlowSession};
+use crate::session_log::{SavedSession, Source};
 
 /// How long a newcomer waits for the one whose client id it has. Letting go takes one turn of that connection's task, which never
 /// blocks; this bounds what a defect could cost.
 const TAKE_OVER_WAIT: Duration = Duration::from_secs(5);
+
+/// A session with a connection.
+pub(crate) struct Attached {
+    pub(crate) session: Arc<Session>,
+    /// It was kept for the client.
+    pub(crate) present: bool,
+    /// Where the log of kept sessions must be durable before the client is told; the task that attached is woken then.
+    pub(crate) saved: Position,
+}
 
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -23,18 +36,25 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Attaches a connection to the session of its client id: the one that is kept, if the client wants it, or a new one. True:
-    /// it was kept. Whoever is connected under this id is ended first [MQTT-3.1.4-3].
+    /// Attaches a connection to the session of its client id: the one that is kept, if the client wants it, or a new one.
+    /// Whoever is connected under this id is ended first [MQTT-3.1.4-3].
     pub(crate) async fn attach(
         &self,
         gate: &Arc<Gate>,
         client_id: &str,
         mut arrival: Arrival,
-    ) -> Result<(Arc<Session>, bool), ReasonCode> {
+    ) -> Result<Attached, ReasonCode> {
+        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
         loop {
             let session = self.find_or_enter(gate, client_id);
-            match session.try_attach(&mut arrival, gate) {
-                Attach::Attached { present } => return Ok((session, present)),
+            match session.try_attach(&mut arrival, gate, &waker) {
+                Attach::Attached { present, saved } => {
+                    return Ok(Attached {
+                        session,
+                        present,
+                        saved,
+                    });
+                }
                 Attach::Occupied => {
                     session.close(ReasonCode::SessionTakenOver);
                     tokio::time::timeout(TAKE_OVER_WAIT, session.detached())
@@ -100,6 +120,15 @@ impl Registry {
         meant.iter().filter(|session| session.close(reason)).count()
     }
 
+    /// Enters a session that was kept over a restart.
+    pub(crate) fn restore(&self, session: Arc<Session>) {
+        lock(&self.by_client).insert(session.client_id.clone(), session);
+    }
+
+    fn find(&self, client_id: &str) -> Option<Arc<Session>> {
+        lock(&self.by_client).get(client_id).cloned()
+    }
+
     fn find_or_enter(&self, gate: &Gate, client_id: &str) -> Arc<Session> {
         let mut by_client = lock(&self.by_client);
         if let Some(session) = by_client.get(client_id) {
@@ -117,5 +146,22 @@ impl Registry {
             .filter(|session| picked(session))
             .cloned()
             .collect()
+    }
+}
+
+/// What the log of kept sessions takes its snapshots from.
+impl Source for Registry {
+    fn client_ids(&self) -> Vec<Box<str>> {
+        let logged = self.collect(Session::is_logged);
+        logged
+            .iter()
+            .map(|session| session.client_id.clone())
+            .collect()
+    }
+
+    fn with_state(&self, client_id: &str, show: &mut dyn FnMut(&SavedSession)) {
+        if let Some(session) = self.find(client_id) {
+            session.show_state(show);
+        }
     }
 }

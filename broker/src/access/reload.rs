@@ -89,7 +89,10 @@ async fn take(gate: &Arc<Gate>, file: &Path, found: Content) {
 
 /// Ends the session's subscriptions that the rules in force deny; how many there were.
 pub(crate) fn revoke(gate: &Gate, session: &Session) -> usize {
-    let identity = session.identity();
+    // Of one that was kept over a restart nothing can be said before its client is back; it is looked at then.
+    let Some(identity) = session.known_identity() else {
+        return 0;
+    };
     let principal = Principal {
         identity: &identity,
         client_id: &session.client_id,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::SystemTime;
 
@@ -11,7 +12,7 @@ use journal::Position;
 use super::{Ack, AckKind, Client, End};
 use crate::connection::UNSENT_BYTES_MAX;
 use crate::packet::{Qos, ReasonCode, Version, encode};
-use crate::session::{Delivery, InFlight, Outbound, Stage};
+use crate::session::{Delivery, InFlight, Outbound, Scribe, Stage};
 
 impl Client {
     /// Appends to `out` what may leave now; true when more waits only for room in `out`. If it leaves a `payload` behind, that
@@ -35,7 +36,10 @@ impl Client {
         }
         let held_back = !self.may_receive();
         let durable = self.gate.journal.durable();
-        let is_due = |ack: &Ack| ack.position == Position::ZERO || ack.position <= durable;
+        let gate = Arc::clone(&self.gate);
+        let is_due = |ack: &Ack| {
+            (ack.position == Position::ZERO || ack.position <= durable) && gate.is_saved(ack.saved)
+        };
         while let Some(ack) = self.acks.pop_front_if(|ack| is_due(ack)) {
             let encode = match ack.kind {
                 AckKind::Puback => encode::puback,
@@ -63,12 +67,12 @@ impl Client {
             bytes: out,
             payload: None,
         };
-        let (more, caught_up) = self.session.with_outbound(waker, |outbound| {
+        let (more, caught_up) = self.session.with_outbound(waker, |outbound, scribe| {
             let more = loop {
                 if out.is_full() {
                     break true;
                 }
-                if !self.send_one(outbound, now, &mut out) {
+                if !self.send_one(outbound, scribe, now, &mut out) {
                     break false;
                 }
             };
@@ -82,7 +86,13 @@ impl Client {
     }
 
     /// Sends what is next: of the window what this connection has not sent yet, then the queue. False: nothing may leave now.
-    fn send_one(&self, outbound: &mut Outbound, now: SystemTime, out: &mut Outgoing<'_>) -> bool {
+    fn send_one(
+        &self,
+        outbound: &mut Outbound,
+        scribe: Scribe<'_>,
+        now: SystemTime,
+        out: &mut Outgoing<'_>,
+    ) -> bool {
         let inflight_max = usize::from(self.terms.inflight_max);
         if let Some(entry) = outbound.window().unsent() {
             // After a reconnect the window may be larger than what this connection takes; PUBREL is not counted: section 4.9.
@@ -90,9 +100,12 @@ impl Client {
             if !has_room && matches!(entry.stage, Stage::Published(_)) {
                 return false;
             }
+            if !self.gate.is_saved(entry.saved) {
+                return false;
+            }
             match self.send_entry(entry, now, out) {
                 Ok(()) => outbound.mark_sent(),
-                Err(TooLarge) => outbound.drop_unsent(),
+                Err(TooLarge) => outbound.drop_unsent(scribe),
             }
             return true;
         }
@@ -101,12 +114,13 @@ impl Client {
         };
         let Ok(expiry) = delivery.message.remaining_expiry(now) else {
             self.gate.stats.dropped_expired.add(1);
+            outbound.discard(&delivery, scribe);
             return true;
         };
         match delivery.qos {
             // Too large: counted, and [MQTT-3.1.2-25] has it as if it had been sent.
             Qos::AtMostOnce => drop(self.send_publish(&delivery, expiry, None, out)),
-            _ => outbound.assign(delivery),
+            _ => outbound.assign(delivery, scribe),
         }
         true
     }
@@ -184,6 +198,24 @@ impl Client {
             packet_id,
             reason,
             position,
+            saved: Position::ZERO,
+        });
+    }
+
+    /// Queues an answer of QoS 2, which may have to wait for the log of kept sessions.
+    pub(super) fn answer(
+        &mut self,
+        kind: AckKind,
+        packet_id: u16,
+        reason: ReasonCode,
+        saved: Position,
+    ) {
+        self.acks.push_back(Ack {
+            kind,
+            packet_id,
+            reason,
+            position: Position::ZERO,
+            saved,
         });
     }
 }

@@ -15,7 +15,7 @@ use crate::packet::{
     Subscription, Unsubscribe, encode, frame,
 };
 use crate::presence;
-use crate::session::{Delivery, Held, Mismatch};
+use crate::session::{Delivery, Held, Hold, Mismatch};
 use crate::subscriptions::Options;
 use crate::topic::Filter;
 
@@ -100,9 +100,9 @@ impl Client {
                 .session
                 .puback(ack.packet_id)
                 .map_err(|Mismatch| End::Refused(ReasonCode::ProtocolError)),
-            Packet::PubRec(ack) => self.pubrec(&ack),
+            Packet::PubRec(ack) => self.pubrec(&ack, intake.waker),
             Packet::PubRel(ack) => {
-                self.pubrel(&ack);
+                self.pubrel(&ack, intake.waker);
                 Ok(())
             }
             Packet::PubComp(ack) => {
@@ -141,27 +141,22 @@ impl Client {
     }
 
     /// The client has a QoS 2 delivery, or refuses it. Section 4.3.3.
-    fn pubrec(&mut self, ack: &packet::Ack<'_>) -> Result<(), End> {
+    fn pubrec(&mut self, ack: &packet::Ack<'_>, waker: &Waker) -> Result<(), End> {
         if ack.reason.is_error() {
             self.session.acknowledged(ack.packet_id);
             return Ok(());
         }
-        let found = self.session.received(ack.packet_id);
-        let reason = match found.map_err(|Mismatch| End::Refused(ReasonCode::ProtocolError))? {
-            true => ReasonCode::Success,
-            false => ReasonCode::PacketIdentifierNotFound,
-        };
-        self.acknowledge(AckKind::Pubrel, ack.packet_id, reason, Position::ZERO);
+        let found = self.session.received(ack.packet_id, waker);
+        let found = found.map_err(|Mismatch| End::Refused(ReasonCode::ProtocolError))?;
+        let (reason, saved) = reason_for(found);
+        self.answer(AckKind::Pubrel, ack.packet_id, reason, saved);
         Ok(())
     }
 
     /// The client will not send a QoS 2 publish again. Section 4.3.3.
-    fn pubrel(&mut self, ack: &packet::Ack<'_>) {
-        let reason = match self.session.release(ack.packet_id) {
-            true => ReasonCode::Success,
-            false => ReasonCode::PacketIdentifierNotFound,
-        };
-        self.acknowledge(AckKind::Pubcomp, ack.packet_id, reason, Position::ZERO);
+    fn pubrel(&mut self, ack: &packet::Ack<'_>, waker: &Waker) {
+        let (reason, saved) = reason_for(self.session.release(ack.packet_id, waker));
+        self.answer(AckKind::Pubcomp, ack.packet_id, reason, saved);
     }
 
     fn publish(&mut self, publish: &Publish<'_>, intake: &mut Intake<'_>) -> Result<(), End> {
@@ -201,25 +196,36 @@ impl Client {
         }
         let is_telemetry = (self.gate.is_telemetry)(topic);
         if let Some(packet_id) = publish.packet_id {
-            let kind = ack_kind(publish.qos);
-            if kind == AckKind::Pubrec
-                && let Some(held) = self.session.hold(packet_id)
-            {
-                self.publish_again(held, intake.waker);
-                return Ok(());
-            }
             let position = if is_telemetry {
                 UNPLACED
             } else {
                 Position::ZERO
             };
-            self.acknowledge(kind, packet_id, ReasonCode::Success, position);
+            if publish.qos != Qos::ExactlyOnce {
+                self.acknowledge(AckKind::Puback, packet_id, ReasonCode::Success, position);
+            } else {
+                match self.session.hold(packet_id, is_telemetry, intake.waker) {
+                    Hold::Again(held) => {
+                        self.publish_again(held, intake.waker);
+                        return Ok(());
+                    }
+                    Hold::New(saved) => self.acks.push_back(Ack {
+                        kind: AckKind::Pubrec,
+                        packet_id,
+                        reason: ReasonCode::Success,
+                        position,
+                        saved,
+                    }),
+                }
+            }
         }
+        // A start must be able to tell a publish that is sent again from a new one.
+        let exactly_once_here = publish.qos == Qos::ExactlyOnce && self.session.is_logged();
         if is_telemetry {
             intake.batch.push(&Record {
                 received_at: intake.received_at,
                 qos: publish.qos as u8,
-                packet_id: None,
+                packet_id: publish.packet_id.filter(|_| exactly_once_here),
                 content_type: publish.properties.content_type.unwrap_or_default(),
                 client_id: &self.session.client_id,
                 user: &self.terms.identity.user,
@@ -263,13 +269,21 @@ impl Client {
         let Held {
             packet_id,
             journalled,
+            saved,
+            ..
         } = held;
         let is_unplaced = |ack: &Ack| ack.position == UNPLACED && ack.packet_id == packet_id;
         let position = match self.acks.iter().any(is_unplaced) {
             true => UNPLACED,
             false => journalled,
         };
-        self.acknowledge(AckKind::Pubrec, packet_id, ReasonCode::Success, position);
+        self.acks.push_back(Ack {
+            kind: AckKind::Pubrec,
+            packet_id,
+            reason: ReasonCode::Success,
+            position,
+            saved,
+        });
         if position != UNPLACED && position > self.gate.journal.durable() {
             // The waker that was given with its record may be that of an earlier connection.
             self.gate.wake_when_durable(position, waker);
@@ -405,6 +419,14 @@ impl Client {
             reasons.push(reason);
         }
         encode::unsuback(out, self.terms.version, unsubscribe.packet_id, &reasons);
+    }
+}
+
+/// What PUBREL or PUBCOMP says, and what it waits for.
+fn reason_for(found: Option<Position>) -> (ReasonCode, Position) {
+    match found {
+        Some(saved) => (ReasonCode::Success, saved),
+        None => (ReasonCode::PacketIdentifierNotFound, Position::ZERO),
     }
 }
 

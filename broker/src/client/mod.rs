@@ -79,8 +79,10 @@ struct Ack {
     kind: AckKind,
     packet_id: u16,
     reason: ReasonCode,
-    /// It leaves when everything before this position is durable.
+    /// It leaves when the journal is durable up to here,
     position: Position,
+    /// and the log of kept sessions up to here.
+    saved: Position,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +194,7 @@ impl Client {
         if self.closing.is_none() {
             self.closing = self
                 .session
-                .with_outbound(waker, |outbound| outbound.close_requested());
+                .with_outbound(waker, |outbound, _| outbound.close_requested());
         }
         match self.closing {
             // What was received is acknowledged before the farewell; nothing more is received meanwhile.
@@ -260,6 +262,13 @@ impl Client {
     /// when the client must wait for it.
     fn append(&mut self, mut batch: RecordBatch, waker: &Waker) -> Option<RecordBatch> {
         let records = u64::from(batch.len());
+        let session = Arc::clone(&self.session);
+        let is_held = |ack: &Ack| ack.position == UNPLACED && ack.kind == AckKind::Pubrec;
+        // Until the session knows where its records are.
+        let _exchange = match self.acks.iter().any(is_held) {
+            true => session.exchange(),
+            false => None,
+        };
         let result = match self.gate.journal.append(&mut batch, waker) {
             Err(AppendError::Full | AppendError::Busy) => {
                 // Registered before the second try: space that is released in between must not be missed.
@@ -313,7 +322,7 @@ impl Client {
             }
         }
         if !held.is_empty() {
-            self.session.journalled(held.into_iter(), position);
+            self.session.journalled(&held, position);
         }
     }
 
@@ -322,7 +331,7 @@ impl Client {
         let session = Arc::clone(&self.session);
         for ack in self.unplaced_acks() {
             if ack.kind == AckKind::Pubrec {
-                session.release(ack.packet_id);
+                session.release(ack.packet_id, Waker::noop());
             }
         }
     }

@@ -2,7 +2,11 @@
 //!
 //! Owns: the order of the checks, what is granted of what was asked for, and the CONNACK. Never: touches the stream.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+
+use journal::Position;
 
 use super::{Refusal, error_chain};
 use crate::access::{self, Action, Decision, Principal};
@@ -11,6 +15,7 @@ use crate::gate::{Gate, now_micros};
 use crate::packet::{Connect, ReasonCode, Version, encode};
 use crate::peer::Peer;
 use crate::presence::Visit;
+use crate::registry::Attached;
 use crate::session::{Arrival, Will};
 
 /// Judges the CONNECT; the new client and the CONNACK for it.
@@ -82,15 +87,11 @@ pub(super) async fn admit(
             .map(|will| Box::new(Will::of(will, &identity))),
         identity: Arc::clone(&identity),
     };
-    let (session, session_present) = gate
+    let attached = gate
         .registry
         .attach(gate, client_id, arrival)
         .await
         .map_err(refuse)?;
-    if session_present {
-        // The rules, or the client's groups, may be others than when it subscribed.
-        access::revoke(gate, &session);
-    }
     let terms = Terms {
         version,
         identity,
@@ -101,10 +102,32 @@ pub(super) async fn admit(
             .min(gate.settings.max_inflight),
         kept: granted.session_expiry_asked != 0,
     };
-    connack.session_present = session_present;
+    let Attached {
+        session,
+        present,
+        saved,
+    } = attached;
+    let client = Client::new(Arc::clone(gate), session, terms);
+    if present {
+        // The rules, or the client's groups, may be others than when it subscribed.
+        access::revoke(gate, &client.session);
+    }
+    // Nothing is promised before it is on disk; but a disk that is slow keeps nobody out.
+    let waiting = tokio::time::timeout(gate.settings.connect_timeout, until_saved(gate, saved));
+    let _ = waiting.await;
+    connack.session_present = present;
     let mut answer = Vec::new();
     encode::connack(&mut answer, version, &connack, size_max);
-    Ok((Client::new(Arc::clone(gate), session, terms), answer))
+    Ok((client, answer))
+}
+
+/// Waits until the log of kept sessions is durable up to the position, which this task wrote.
+async fn until_saved(gate: &Gate, saved: Position) {
+    poll_fn(|_| match gate.is_saved(saved) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 /// Bytes of a CONNACK that refuses.

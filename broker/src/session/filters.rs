@@ -4,12 +4,14 @@
 //! whoever changes them: both change under the session's lock.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use foldhash::HashMap;
 
 use super::Session;
 use crate::gate::Gate;
 use crate::lock::lock;
+use crate::session_log::Event;
 use crate::subscriptions::{Membership, Options};
 use crate::topic::Filter;
 
@@ -44,6 +46,32 @@ impl Session {
         options: Options,
     ) -> bool {
         let mut filters = lock(&self.filters);
+        self.scribe(Waker::noop()).tell(&Event::Subscribed {
+            filter: name,
+            options,
+        });
+        self.enter(gate, &mut filters, name, filter, options)
+    }
+
+    /// As `subscribe`, of one that the log knows already.
+    pub(super) fn enter_filter(
+        self: &Arc<Self>,
+        gate: &Gate,
+        name: &str,
+        filter: &Filter<'_>,
+        options: Options,
+    ) {
+        self.enter(gate, &mut lock(&self.filters), name, filter, options);
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        gate: &Gate,
+        filters: &mut Filters,
+        name: &str,
+        filter: &Filter<'_>,
+        options: Options,
+    ) -> bool {
         let (membership, new) = gate
             .subscriptions
             .subscribe(&gate.router, filter, self, options);
@@ -66,7 +94,7 @@ impl Session {
         let mut filters = lock(&self.filters);
         match filters.by_name.remove(filter) {
             Some(held) => {
-                self.leave_filter(gate, &held);
+                self.leave_filter(gate, filter, &held);
                 true
             }
             None => false,
@@ -85,14 +113,16 @@ impl Session {
         filters.by_name.retain(|filter, held| {
             let goes = goes(filter);
             if goes {
-                self.leave_filter(gate, held);
+                self.leave_filter(gate, filter, held);
             }
             !goes
         });
         before - filters.by_name.len()
     }
 
-    fn leave_filter(&self, gate: &Gate, held: &Held) {
+    fn leave_filter(&self, gate: &Gate, name: &str, held: &Held) {
+        self.scribe(Waker::noop())
+            .tell(&Event::Unsubscribed { filter: name });
         gate.subscriptions
             .unsubscribe(&gate.router, &held.membership, self.number);
         gate.stats.subscriptions.subtract(1);

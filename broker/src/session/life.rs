@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
+use journal::Position;
+
+use super::filters::Filters;
 use super::outbound::{Outbound, Presence, Stay};
 use super::{Session, Will};
 use crate::auth::Identity;
 use crate::fanout;
-use crate::gate::{Gate, unix_seconds};
+use crate::gate::{Gate, now_micros, unix_seconds};
 use crate::lock::lock;
 use crate::packet::ReasonCode;
 use crate::presence::{self, Cause, Visit};
+use crate::session_log::Event;
 use crate::subscriptions::Kept;
 
 /// What a CONNECT brings to its session.
@@ -34,8 +38,8 @@ pub(crate) struct Arrival {
 /// What came of an attempt to attach.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Attach {
-    /// `present`: the session existed before.
-    Attached { present: bool },
+    /// `present`: the session existed before. `saved`: where the log must be durable before the client is told.
+    Attached { present: bool, saved: Position },
     /// Another connection has it.
     Occupied,
     /// It is not what the client wants, or not the client's; it must end first.
@@ -53,7 +57,9 @@ pub(crate) struct Departure {
 }
 
 impl Session {
-    pub(crate) fn try_attach(&self, arrival: &mut Arrival, gate: &Gate) -> Attach {
+    /// `waker` is woken when what the log is told is durable.
+    pub(crate) fn try_attach(&self, arrival: &mut Arrival, gate: &Gate, waker: &Waker) -> Attach {
+        let filters = lock(&self.filters);
         let mut outbound = lock(&self.outbound);
         let stay = &mut outbound.stay;
         if stay.ended {
@@ -67,6 +73,7 @@ impl Session {
         if present && (arrival.clean_start || stay.identity.user != arrival.identity.user) {
             return Attach::Unwanted;
         }
+        let expiry_changed = stay.expiry_seconds != arrival.expiry_seconds;
         stay.presence = Presence::Here;
         stay.fresh = false;
         stay.expiry_seconds = arrival.expiry_seconds;
@@ -74,6 +81,7 @@ impl Session {
         stay.will_at = u32::MAX;
         stay.identity = Arc::clone(&arrival.identity);
         *lock(&self.visit) = Some((arrival.visit.clone(), Arc::clone(&arrival.identity)));
+        stay.identity_known = true;
         // One that waited for its moment is cancelled by this: [MQTT-3.1.3-9].
         stay.will = arrival.will.take();
         if let Some(will) = &mut stay.will {
@@ -93,7 +101,54 @@ impl Session {
         if present {
             gate.stats.sessions_kept.subtract(1);
         }
-        Attach::Attached { present }
+        let saved = self.tell_arrival(&filters, &mut outbound, expiry_changed, waker);
+        Attach::Attached { present, saved }
+    }
+
+    /// Tells the log who has come, or that it has nothing to do with the session any more.
+    fn tell_arrival(
+        &self,
+        filters: &Filters,
+        outbound: &mut Outbound,
+        expiry_changed: bool,
+        waker: &Waker,
+    ) -> Position {
+        let Some(log) = &self.log else {
+            return Position::ZERO;
+        };
+        let stay = &outbound.stay;
+        let (user, expiry_seconds) = (&stay.identity.user, stay.expiry_seconds);
+        let was_logged = self.is_logged();
+        self.logged.store(expiry_seconds > 0, Ordering::Relaxed);
+        let mut batch = log.batch(&self.client_id);
+        match (was_logged, self.is_logged()) {
+            (false, false) => return Position::ZERO,
+            // It ends with this connection, whatever ends that.
+            (true, false) => batch.push(&Event::Ended),
+            (true, true) if expiry_changed => batch.push_state(&self.state(filters, outbound)),
+            (true, true) => {
+                batch.push(&Event::Attached { user });
+                batch.push(&will_event(stay));
+            }
+            (false, true) => {
+                outbound.held_through = log.telemetry_end();
+                batch.push(&Event::Created {
+                    user,
+                    expiry_seconds,
+                    held_through: outbound.held_through,
+                });
+                if stay.will.is_some() {
+                    batch.push(&will_event(stay));
+                }
+            }
+        }
+        log.write(batch, waker)
+    }
+
+    /// Tells the log that the session is over; nothing more is told of it.
+    fn tell_end(&self) {
+        self.scribe(Waker::noop()).tell(&Event::Ended);
+        self.logged.store(false, Ordering::Relaxed);
     }
 
     /// DISCONNECT may change it.
@@ -127,6 +182,7 @@ impl Session {
 
     /// From here on the session counts as offline; whether it will be kept.
     fn begin_to_leave(&self, gate: &Gate) -> Kept {
+        let _filters = lock(&self.filters);
         let mut outbound = lock(&self.outbound);
         outbound.waker = None;
         outbound.close = None;
@@ -137,6 +193,7 @@ impl Session {
             Kept::Yes
         } else {
             outbound.stay.ended = true;
+            self.tell_end();
             Kept::No
         }
     }
@@ -151,7 +208,7 @@ impl Session {
             }
         }
         if kept == Kept::Yes && !gone.is_empty() {
-            lock(&self.outbound).remove(&gone);
+            lock(&self.outbound).remove(&gone, self.scribe(Waker::noop()));
         }
     }
 
@@ -163,7 +220,9 @@ impl Session {
         gate.stats.dropped_offline.add(dropped as u64);
         let stay = &mut outbound.stay;
         stay.presence = Presence::Away;
+        let had_will = stay.will.is_some();
         stay.will.take_if(|_| departure.will_withdrawn);
+        stay.left_at = now_micros();
         stay.ends_at = now.saturating_add(stay.expiry_seconds);
         // The end of the session publishes it too, whichever comes first: section 3.1.3.2.2.
         stay.will_at = match &stay.will {
@@ -172,6 +231,14 @@ impl Session {
         };
         let will = stay.take_due_will(now);
         self.due.store(stay.due(), Ordering::Relaxed);
+        let scribe = self.scribe(Waker::noop());
+        if had_will && stay.will.is_none() {
+            scribe.tell(&Event::WillCleared);
+        }
+        scribe.tell(&Event::Detached {
+            at: stay.left_at,
+            expiry_seconds: stay.expiry_seconds,
+        });
         gate.stats.sessions_kept.add(1);
         (will, std::mem::take(&mut outbound.waiting))
     }
@@ -197,6 +264,9 @@ impl Session {
         }
         let will = outbound.stay.take_due_will(now);
         self.due.store(outbound.stay.due(), Ordering::Relaxed);
+        if will.is_some() {
+            self.scribe(Waker::noop()).tell(&Event::WillCleared);
+        }
         drop(outbound);
         if let Some(will) = will {
             will.publish(gate, &self.client_id);
@@ -204,15 +274,17 @@ impl Session {
     }
 
     fn end_detached(&self, gate: &Arc<Gate>, when: impl FnOnce(&Outbound) -> bool) -> bool {
+        let filters = lock(&self.filters);
         let mut outbound = lock(&self.outbound);
         if outbound.stay.presence != Presence::Away || outbound.stay.ended || !when(&outbound) {
             return false;
         }
         outbound.stay.ended = true;
+        self.tell_end();
         if !outbound.stay.fresh {
             gate.stats.sessions_kept.subtract(1);
         }
-        drop(outbound);
+        drop((filters, outbound));
         self.due.store(u32::MAX, Ordering::Relaxed);
         self.drop_subscriptions(gate, |_| true);
         self.hand_on_shared(gate, Kept::No);
@@ -235,8 +307,18 @@ impl Session {
     }
 }
 
+fn will_event(stay: &Stay) -> Event<'_> {
+    match stay.will.as_deref() {
+        Some(will) => Event::WillArmed {
+            message: &will.message,
+            delay_seconds: will.delay_seconds,
+        },
+        None => Event::WillCleared,
+    }
+}
+
 impl Stay {
-    fn due(&self) -> u32 {
+    pub(super) fn due(&self) -> u32 {
         self.ends_at.min(self.will_at)
     }
 

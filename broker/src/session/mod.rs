@@ -4,6 +4,9 @@
 //! session goes on for as long as the client asked. Never: touches a socket; the connection's task drains the queue when it is
 //! woken. Invariant: at most one connection is attached at a time.
 //!
+//! Sessions that outlive their connection tell the log of kept sessions (`session_log`) what changes; what a packet promises is
+//! durable there before the packet leaves. The table in that module says which.
+//!
 //! Two locks, in this order: `filters`, then (inside the table of subscriptions) a filter's members, then `outbound`.
 
 mod delivery;
@@ -11,11 +14,13 @@ mod drops;
 mod filters;
 mod life;
 mod outbound;
+mod saved;
+mod scribe;
 mod will;
 mod window;
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
@@ -26,12 +31,14 @@ pub use self::drops::SlowSession;
 pub(crate) use self::life::{Arrival, Attach, Departure};
 pub(crate) use self::outbound::{Outbound, Refused};
 use self::outbound::{Presence, To};
+pub(crate) use self::scribe::Scribe;
 pub(crate) use self::will::Will;
 pub(crate) use self::window::{InFlight, Mismatch, Stage};
 use crate::auth::Identity;
 use crate::lock::lock;
 use crate::packet::ReasonCode;
 use crate::presence::Visit;
+use crate::session_log::{Event, Exchange, SessionLog};
 use crate::stats::Stats;
 
 pub(crate) struct Session {
@@ -45,6 +52,9 @@ pub(crate) struct Session {
     /// Gate seconds when something is to be done though no packet comes; `u32::MAX`: nothing is.
     due: AtomicU32,
     limits: QueueLimits,
+    log: Option<Arc<SessionLog>>,
+    /// The log knows it. Changed under both locks.
+    logged: AtomicBool,
     filters: Mutex<filters::Filters>,
     outbound: Mutex<Outbound>,
     /// The connection that is attached, and whose it is. Nothing else is locked while this is.
@@ -57,11 +67,29 @@ pub(crate) struct Held {
     pub(crate) packet_id: u16,
     /// Behind its record in the journal; `Position::ZERO` when it needs none, or has no place there yet.
     pub(crate) journalled: Position,
+    /// Where the log must be durable before it is answered.
+    pub(crate) saved: Position,
+    /// The log has been told.
+    told: bool,
+}
+
+/// What a QoS 2 publish is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Its answer waits until the log is durable up to here.
+    New(Position),
+    /// The one that was received before under this packet id [MQTT-4.3.3-10].
+    Again(Held),
 }
 
 impl Session {
     /// A session that nobody is attached to yet.
-    pub(crate) fn new(number: u64, client_id: &str, limits: QueueLimits) -> Session {
+    pub(crate) fn new(
+        number: u64,
+        client_id: &str,
+        limits: QueueLimits,
+        log: Option<Arc<SessionLog>>,
+    ) -> Session {
         Session {
             number,
             client_id: client_id.into(),
@@ -69,13 +97,15 @@ impl Session {
             last_heard: AtomicU32::new(0),
             due: AtomicU32::new(u32::MAX),
             limits,
+            log,
+            logged: AtomicBool::new(false),
             filters: Mutex::default(),
             outbound: Mutex::new(Outbound::fresh()),
             visit: Mutex::new(None),
         }
     }
 
-    /// Of the latest connection: who is asked for when a rule about this session changes.
+    /// Of the latest connection.
     pub(crate) fn identity(&self) -> Arc<Identity> {
         Arc::clone(&lock(&self.outbound).stay.identity)
     }
@@ -85,10 +115,31 @@ impl Session {
         lock(&self.visit).clone()
     }
 
+    /// Who is asked for when a rule about this session changes. `None`: after a restart all but the user is forgotten, and what
+    /// the session may do is looked at when its client is back.
+    pub(crate) fn known_identity(&self) -> Option<Arc<Identity>> {
+        let outbound = lock(&self.outbound);
+        let stay = &outbound.stay;
+        stay.identity_known.then(|| Arc::clone(&stay.identity))
+    }
+
+    /// Whether the log knows the session: its client's QoS 2 publishes must be found again after a restart.
+    pub(crate) fn is_logged(&self) -> bool {
+        self.logged.load(Ordering::Relaxed)
+    }
+
+    fn scribe<'a>(&'a self, waker: &'a Waker) -> Scribe<'a> {
+        Scribe {
+            log: self.log.as_deref().filter(|_| self.is_logged()),
+            client_id: &self.client_id,
+            waker,
+        }
+    }
+
     /// Queues a message for the client, or counts it as dropped.
     pub(crate) fn enqueue(&self, delivery: Delivery, stats: &Stats) {
         let mut outbound = lock(&self.outbound);
-        outbound.push(delivery, self.limits, stats);
+        outbound.push(delivery, self.limits, stats, self.scribe(Waker::noop()));
         let begun = outbound.drops.take_begun();
         let waker = outbound.waker.take();
         drop(outbound);
@@ -103,7 +154,8 @@ impl Session {
     /// Queues a message that another session could take as well; `Err` when this one has no room, or is not connected.
     pub(crate) fn offer(&self, delivery: Delivery) -> Result<(), Refused> {
         let mut outbound = lock(&self.outbound);
-        outbound.offer(delivery, To::Connected, self.limits)?;
+        let scribe = self.scribe(Waker::noop());
+        outbound.offer(delivery, To::Connected, self.limits, scribe)?;
         let waker = outbound.waker.take();
         drop(outbound);
         if let Some(waker) = waker {
@@ -114,7 +166,8 @@ impl Session {
 
     /// As `offer`, for a session whose client is away: at QoS 1 and 2, since nothing else is kept for it.
     pub(crate) fn offer_offline(&self, delivery: Delivery) -> Result<(), Refused> {
-        lock(&self.outbound).offer(delivery, To::Offline, self.limits)
+        let scribe = self.scribe(Waker::noop());
+        lock(&self.outbound).offer(delivery, To::Offline, self.limits, scribe)
     }
 
     /// How many messages the client is behind; `None` while it is not connected.
@@ -136,7 +189,8 @@ impl Session {
             stats.dropped_slow_consumer.add(1);
             return;
         }
-        fill(&mut |delivery| outbound.push(delivery, self.limits, stats));
+        let scribe = self.scribe(Waker::noop());
+        fill(&mut |delivery| outbound.push(delivery, self.limits, stats, scribe));
         let begun = outbound.drops.take_begun();
         drop(outbound);
         if begun {
@@ -163,14 +217,14 @@ impl Session {
     pub(crate) fn with_outbound<T>(
         &self,
         waker: &Waker,
-        take: impl FnOnce(&mut Outbound) -> T,
+        take: impl FnOnce(&mut Outbound, Scribe<'_>) -> T,
     ) -> T {
         let mut outbound = lock(&self.outbound);
         match &mut outbound.waker {
             Some(registered) => registered.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
-        take(&mut outbound)
+        take(&mut outbound, self.scribe(waker))
     }
 
     /// Waits until no connection is attached.
@@ -188,9 +242,7 @@ impl Session {
 
     /// PUBACK, or a PUBREC that refuses: the delivery is done. One the client never got is ignored: MQTT names no answer to it.
     pub(crate) fn acknowledged(&self, packet_id: u16) {
-        let mut outbound = lock(&self.outbound);
-        let entry = outbound.window.acknowledged(packet_id);
-        outbound.forget(entry);
+        lock(&self.outbound).acknowledge(packet_id, self.scribe(Waker::noop()));
     }
 
     /// PUBACK for a delivery that must be one of QoS 1.
@@ -200,14 +252,18 @@ impl Session {
         if found.is_some_and(|entry| entry.is_exactly_once()) {
             return Err(Mismatch);
         }
-        let entry = outbound.window.acknowledged(packet_id);
-        outbound.forget(entry);
+        outbound.acknowledge(packet_id, self.scribe(Waker::noop()));
         Ok(())
     }
 
-    /// PUBREC: the client has the message, which is forgotten here; false when none was in flight under this id.
-    pub(crate) fn received(&self, packet_id: u16) -> Result<bool, Mismatch> {
-        lock(&self.outbound).release_sent(packet_id)
+    /// PUBREC: the client has the message, which is forgotten here; where the log must be durable before PUBREL. `None`: nothing was in
+    /// flight under this id.
+    pub(crate) fn received(
+        &self,
+        packet_id: u16,
+        waker: &Waker,
+    ) -> Result<Option<Position>, Mismatch> {
+        lock(&self.outbound).release_sent(packet_id, self.scribe(waker))
     }
 
     /// PUBCOMP: the exchange is over. One that nothing waits for is ignored.
@@ -215,55 +271,87 @@ impl Session {
         let mut outbound = lock(&self.outbound);
         let found = outbound.window.get_mut(packet_id);
         if found.is_some_and(|entry| matches!(entry.stage, Stage::Released)) {
-            outbound.window.acknowledged(packet_id);
+            outbound.acknowledge(packet_id, self.scribe(Waker::noop()));
         }
     }
 
-    /// A QoS 2 publish has come. When one with this packet id was received before and not released, it is the same message
-    /// [MQTT-4.3.3-10], and nothing changes: the earlier one is returned.
-    pub(crate) fn hold(&self, packet_id: u16) -> Option<Held> {
+    /// A QoS 2 publish has come; nothing changes when one with this packet id was received before and not released. The log is
+    /// told now, or, when it is to be journalled, by `journalled`.
+    pub(crate) fn hold(&self, packet_id: u16, to_be_journalled: bool, waker: &Waker) -> Hold {
         let mut outbound = lock(&self.outbound);
         let known = outbound
             .held
             .iter()
             .find(|held| held.packet_id == packet_id);
         if let Some(known) = known {
-            return Some(*known);
+            return Hold::Again(*known);
         }
+        let saved = match to_be_journalled {
+            true => Position::ZERO,
+            false => self.scribe(waker).tell(&Event::Held {
+                packet_id,
+                telemetry: None,
+            }),
+        };
         outbound.held.push(Held {
             packet_id,
             journalled: Position::ZERO,
+            saved,
+            told: !to_be_journalled,
         });
-        None
+        Hold::New(saved)
     }
 
-    /// The publishes' records lie before this position.
-    pub(crate) fn journalled(&self, packet_ids: impl Iterator<Item = u16>, before: Position) {
+    /// The publishes' records lie before this position of the journal.
+    pub(crate) fn journalled(&self, packet_ids: &[u16], before: Position) {
         let mut outbound = lock(&self.outbound);
-        for packet_id in packet_ids {
+        let outbound = &mut *outbound;
+        // They became durable together, so for all of them the last record's position will do.
+        let telemetry = before.0.checked_sub(1).map(Position);
+        let scribe = self.scribe(Waker::noop());
+        let mut batch = scribe.log.map(|log| (log, log.batch(scribe.client_id)));
+        for &packet_id in packet_ids {
             // They came last.
-            let held = outbound.held.iter_mut().rev();
-            if let Some(held) = held.into_iter().find(|held| held.packet_id == packet_id) {
-                held.journalled = before;
+            let mut held = outbound.held.iter_mut().rev();
+            let Some(held) = held.find(|held| held.packet_id == packet_id) else {
+                continue;
+            };
+            held.journalled = before;
+            held.told = true;
+            if let Some((_, batch)) = &mut batch {
+                batch.push(&Event::Held {
+                    packet_id,
+                    telemetry,
+                });
             }
+        }
+        if let Some((log, batch)) = batch {
+            // PUBREC waits for the record only: a start finds records that the log does not know of.
+            log.write(batch, Waker::noop());
+            outbound.held_through = before;
         }
     }
 
-    /// PUBREL, or a publish that was refused after all: its packet id may be used for another one. False: it was not held.
-    pub(crate) fn release(&self, packet_id: u16) -> bool {
+    /// To be held from journalling QoS 2 publishes until `journalled` has been called; `None` when the log does not care.
+    pub(crate) fn exchange(&self) -> Option<Exchange<'_>> {
+        let log = self.log.as_deref().filter(|_| self.is_logged())?;
+        Some(log.exchange())
+    }
+
+    /// PUBREL, or a publish that was refused after all: its packet id may be used for another one; where the log must be durable
+    /// before PUBCOMP. `None`: it was not held.
+    pub(crate) fn release(&self, packet_id: u16, waker: &Waker) -> Option<Position> {
         let mut outbound = lock(&self.outbound);
-        let at = outbound
-            .held
-            .iter()
-            .position(|held| held.packet_id == packet_id);
-        let Some(at) = at else {
-            return false;
-        };
-        outbound.held.remove(at);
+        let mut held = outbound.held.iter();
+        let at = held.position(|held| held.packet_id == packet_id)?;
+        let held = outbound.held.remove(at);
         if outbound.held.is_empty() {
             outbound.held = Vec::new();
         }
-        true
+        Some(match held.told {
+            true => self.scribe(waker).tell(&Event::Released { packet_id }),
+            false => Position::ZERO,
+        })
     }
 
     /// While the gate itself does not read from the client, the client's silence proves nothing.

@@ -7,12 +7,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
+use journal::Position;
+
 use super::drops::Drops;
+use super::scribe::Scribe;
 use super::will::Will;
 use super::window::{InFlight, Stage, Window};
 use super::{Delivery, Held, Mismatch, QueueLimits};
 use crate::auth::Identity;
 use crate::packet::{Qos, ReasonCode};
+use crate::session_log::Event;
 use crate::stats::Stats;
 
 #[derive(Default)]
@@ -28,6 +32,8 @@ pub(crate) struct Outbound {
     pub(super) close: Option<ReasonCode>,
     /// In the order they came in; clients release in order, so the front is the usual hit.
     pub(super) held: Vec<Held>,
+    /// Behind the last telemetry record whose `Held` was written to the log.
+    pub(super) held_through: Position,
     pub(super) stay: Stay,
     /// Newcomers that wait for the connection to let go.
     pub(super) waiting: Vec<Waker>,
@@ -73,12 +79,16 @@ pub(super) struct Stay {
     pub(super) ended: bool,
     /// Seconds it is kept without a connection; `u32::MAX`: for ever.
     pub(super) expiry_seconds: u32,
+    /// Microseconds since 1970 when its latest connection ended.
+    pub(super) left_at: i64,
     /// Gate seconds when it ends, and when its will is published; `u32::MAX`: not.
     pub(super) ends_at: u32,
     pub(super) will_at: u32,
     pub(super) will: Option<Box<Will>>,
     /// Of the latest connection.
     pub(super) identity: Arc<Identity>,
+    /// False after a restart, of which all but the user is forgotten.
+    pub(super) identity_known: bool,
 }
 
 /// A queue's buffer above this many entries is given back once it is empty.
@@ -90,6 +100,7 @@ impl Outbound {
         Outbound {
             stay: Stay {
                 fresh: true,
+                identity_known: true,
                 ends_at: u32::MAX,
                 will_at: u32::MAX,
                 ..Stay::default()
@@ -106,7 +117,13 @@ impl Outbound {
     }
 
     /// Puts the delivery at the end of the queue, or counts why not.
-    pub(super) fn push(&mut self, delivery: Delivery, limits: QueueLimits, stats: &Stats) {
+    pub(super) fn push(
+        &mut self,
+        delivery: Delivery,
+        limits: QueueLimits,
+        stats: &Stats,
+        scribe: Scribe<'_>,
+    ) {
         let present = self.stay.presence == Presence::Here;
         if self.stay.ended {
             return;
@@ -114,7 +131,7 @@ impl Outbound {
         if !present && delivery.qos == Qos::AtMostOnce {
             stats.dropped_offline.add(1);
         } else if self.has_room(&delivery, limits) {
-            self.append(delivery);
+            self.take_in(delivery, scribe);
         } else {
             if self.drops.add() {
                 stats.sessions_slow.add(1);
@@ -132,6 +149,7 @@ impl Outbound {
         delivery: Delivery,
         to: To,
         limits: QueueLimits,
+        scribe: Scribe<'_>,
     ) -> Result<(), Refused> {
         let present = self.stay.presence == Presence::Here;
         let takes = match to {
@@ -142,7 +160,7 @@ impl Outbound {
         if self.stay.ended || !takes || !self.has_room(&delivery, limits) {
             return Err(Refused);
         }
-        self.append(delivery);
+        self.take_in(delivery, scribe);
         Ok(())
     }
 
@@ -150,7 +168,14 @@ impl Outbound {
         self.messages < limits.messages && self.bytes + delivery.bytes() <= limits.bytes
     }
 
-    fn append(&mut self, delivery: Delivery) {
+    fn take_in(&mut self, delivery: Delivery, scribe: Scribe<'_>) {
+        if delivery.qos != Qos::AtMostOnce {
+            scribe.tell(&Event::Queued(&delivery));
+        }
+        self.append(delivery);
+    }
+
+    pub(super) fn append(&mut self, delivery: Delivery) {
         self.messages += usize::from(!delivery.snapshot);
         self.bytes += delivery.bytes();
         self.queue.push_back(delivery);
@@ -179,32 +204,58 @@ impl Outbound {
     }
 
     /// Takes out what lies at these places, as `shared` gave them; nothing may have been taken from the queue since.
-    pub(super) fn remove(&mut self, places: &[Place]) {
+    pub(super) fn remove(&mut self, places: &[Place], scribe: Scribe<'_>) {
         let mut queued = Vec::new();
         for place in places {
             match *place {
-                Place::InFlight(packet_id) => {
-                    let entry = self.window.acknowledged(packet_id);
-                    self.forget(entry);
-                }
+                Place::InFlight(packet_id) => self.acknowledge(packet_id, scribe),
                 Place::Queued(index) => queued.push(index),
             }
         }
         let mut queued = queued.into_iter().peekable();
         let mut index = 0;
+        // The log counts without QoS 0, and without what has gone before.
+        let mut saved_index = 0;
         self.queue.retain(|delivery| {
             let goes = queued.next_if_eq(&index).is_some();
+            let is_saved = delivery.qos != Qos::AtMostOnce;
             index += 1;
-            if goes {
-                self.messages -= usize::from(!delivery.snapshot);
-                self.bytes -= delivery.bytes();
+            match goes {
+                true => {
+                    self.messages -= usize::from(!delivery.snapshot);
+                    self.bytes -= delivery.bytes();
+                    if is_saved {
+                        scribe.tell(&Event::Dropped { index: saved_index });
+                    }
+                }
+                false => saved_index += usize::from(is_saved),
             }
             !goes
         });
         self.tidy();
     }
 
-    /// The next message, unless it is QoS 1 or 2 and `inflight_free` is false.
+    /// The exchange under the packet id is over, if there is one.
+    pub(super) fn acknowledge(&mut self, packet_id: u16, scribe: Scribe<'_>) {
+        let entry = self.window.acknowledged(packet_id);
+        if entry.is_some() {
+            scribe.tell(&Event::Acknowledged { packet_id });
+        }
+        self.forget(entry);
+    }
+
+    pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.queue.iter()
+    }
+
+    pub(super) fn take_back(&mut self, entry: InFlight) {
+        if let Stage::Published(delivery) = &entry.stage {
+            self.bytes += delivery.bytes();
+        }
+        self.window.take_back(entry);
+    }
+
+    /// The next message, unless it is QoS 1 or 2 and `inflight_free` is false. One of those goes to `assign` or `discard` next.
     pub(crate) fn pop(&mut self, inflight_free: bool) -> Option<Delivery> {
         if !inflight_free && self.queue.front()?.qos != Qos::AtMostOnce {
             return None;
@@ -243,10 +294,25 @@ impl Outbound {
         &self.window
     }
 
-    /// Takes a QoS 1 or 2 delivery into the window, from where it is sent.
-    pub(crate) fn assign(&mut self, delivery: Delivery) {
+    /// Takes a QoS 1 or 2 delivery, which `pop` has just given, into the window, from where it is sent.
+    pub(crate) fn assign(&mut self, delivery: Delivery, scribe: Scribe<'_>) {
         self.bytes += delivery.bytes();
-        self.window.push(delivery);
+        let packet_id = self.window.next_packet_id();
+        let told = scribe.tell(&Event::Sent { packet_id });
+        // After a crash the id could name another message, which the client would take for this one; at QoS 1 it tells none
+        // from another.
+        let saved = match delivery.qos {
+            Qos::ExactlyOnce => told,
+            _ => Position::ZERO,
+        };
+        self.window.push(packet_id, delivery, saved);
+    }
+
+    /// A delivery that `pop` has just given is not sent.
+    pub(crate) fn discard(&self, delivery: &Delivery, scribe: Scribe<'_>) {
+        if delivery.qos != Qos::AtMostOnce {
+            scribe.tell(&Event::Dropped { index: 0 });
+        }
     }
 
     /// The window's next entry has been sent.
@@ -255,8 +321,11 @@ impl Outbound {
     }
 
     /// The window's next entry cannot be sent on this connection, nor ever.
-    pub(crate) fn drop_unsent(&mut self) {
+    pub(crate) fn drop_unsent(&mut self, scribe: Scribe<'_>) {
         let entry = self.window.drop_unsent();
+        if let Some(InFlight { packet_id, .. }) = entry {
+            scribe.tell(&Event::Acknowledged { packet_id });
+        }
         self.forget(entry);
     }
 
@@ -271,11 +340,14 @@ impl Outbound {
         }
     }
 
-    /// Replaces the delivery under the packet id by the word that it is released; true when there was one, also if it had been
-    /// released before.
-    pub(super) fn release_sent(&mut self, packet_id: u16) -> Result<bool, Mismatch> {
+    /// Replaces the delivery under the packet id by the word that it is released. `None`: there is none, released or not.
+    pub(super) fn release_sent(
+        &mut self,
+        packet_id: u16,
+        scribe: Scribe<'_>,
+    ) -> Result<Option<Position>, Mismatch> {
         let Some(entry) = self.window.get_mut(packet_id) else {
-            return Ok(false);
+            return Ok(None);
         };
         if let Stage::Published(delivery) = &entry.stage {
             if delivery.qos != Qos::ExactlyOnce {
@@ -283,8 +355,9 @@ impl Outbound {
             }
             self.bytes -= delivery.bytes();
             entry.stage = Stage::Released;
+            entry.saved = scribe.tell(&Event::Received { packet_id });
         }
-        Ok(true)
+        Ok(Some(entry.saved))
     }
 
     /// Takes out of the queue what nobody keeps for a client that is away; the number of messages.

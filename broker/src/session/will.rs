@@ -23,8 +23,8 @@ pub(crate) struct Will {
     pub(crate) delay_seconds: u32,
     /// For the journal; empty when there is none.
     pub(crate) content_type: Box<str>,
-    /// Who brought it.
-    pub(crate) identity: Arc<Identity>,
+    /// Who brought it. `None` after a restart, which remembers no more than that it was allowed when it came.
+    pub(crate) identity: Option<Arc<Identity>>,
 }
 
 impl Will {
@@ -43,7 +43,7 @@ impl Will {
             },
             delay_seconds: will.delay,
             content_type: will.properties.content_type.unwrap_or_default().into(),
-            identity: Arc::clone(identity),
+            identity: Some(Arc::clone(identity)),
         }
     }
 
@@ -55,15 +55,16 @@ impl Will {
             identity,
             ..
         } = self;
-        let principal = Principal {
-            identity: &identity,
-            client_id,
-        };
-        if gate
-            .access
-            .authorize(&principal, Action::Publish, &message.topic)
-            == Decision::Deny
-        {
+        let denied = identity.as_ref().is_some_and(|identity| {
+            let principal = Principal {
+                identity,
+                client_id,
+            };
+            gate.access
+                .authorize(&principal, Action::Publish, &message.topic)
+                == Decision::Deny
+        });
+        if denied {
             gate.stats.denied.add(1);
             return;
         }
@@ -76,7 +77,7 @@ impl Will {
                 packet_id: None,
                 content_type: &content_type,
                 client_id,
-                user: &identity.user,
+                user: identity.as_ref().map_or("", |identity| &identity.user),
                 topic: &message.topic,
                 payload: &message.payload,
             });

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use journal::Position;
+
 use super::Delivery;
 use crate::packet::Qos;
 
@@ -15,6 +17,8 @@ pub(crate) struct InFlight {
     pub(crate) packet_id: u16,
     /// It was sent on an earlier connection, so a further sending says DUP [MQTT-3.3.1-1].
     pub(crate) sent_before: bool,
+    /// At QoS 2, where the log must be durable before it is sent.
+    pub(crate) saved: Position,
     pub(crate) stage: Stage,
 }
 
@@ -69,15 +73,27 @@ impl Window {
         self.sent
     }
 
-    /// Takes a delivery in and gives it a packet id. There must be fewer entries than packet ids.
-    pub(crate) fn push(&mut self, delivery: Delivery) -> u16 {
-        let packet_id = self.next_packet_id();
-        self.entries.push_back(InFlight {
+    /// Takes a delivery in under `packet_id`, which `next_packet_id` gave.
+    pub(crate) fn push(&mut self, packet_id: u16, delivery: Delivery, saved: Position) {
+        self.take_back(InFlight {
             packet_id,
             sent_before: false,
+            saved,
             stage: Stage::Published(delivery),
         });
-        packet_id
+    }
+
+    /// Takes in what was in flight before a restart.
+    pub(super) fn take_back(&mut self, entry: InFlight) {
+        self.entries.push_back(entry);
+    }
+
+    pub(super) fn last_packet_id(&self) -> u16 {
+        self.last_packet_id
+    }
+
+    pub(super) fn set_last_packet_id(&mut self, packet_id: u16) {
+        self.last_packet_id = packet_id;
     }
 
     /// The next entry to be sent on this connection.
@@ -137,7 +153,8 @@ impl Window {
         }
     }
 
-    fn next_packet_id(&mut self) -> u16 {
+    /// A packet id that no entry has. There must be fewer entries than packet ids.
+    pub(crate) fn next_packet_id(&mut self) -> u16 {
         let mut id = following(self.last_packet_id);
         if self.free_ahead == 0 {
             if self.find(id).is_some() {
@@ -209,21 +226,27 @@ mod tests {
         }
     }
 
+    fn push(window: &mut Window) -> u16 {
+        let packet_id = window.next_packet_id();
+        window.push(packet_id, delivery(), Position::ZERO);
+        packet_id
+    }
+
     #[test]
     fn packet_ids_run_around_and_step_over_those_in_use() {
         let mut window = Window::default();
-        assert_eq!(window.push(delivery()), 1);
-        assert_eq!(window.push(delivery()), 2);
+        assert_eq!(push(&mut window), 1);
+        assert_eq!(push(&mut window), 2);
         for expected in 3..=u16::MAX {
-            assert_eq!(window.push(delivery()), expected);
+            assert_eq!(push(&mut window), expected);
             if expected != 3 {
                 window.acknowledged(expected);
             }
         }
-        assert_eq!(window.push(delivery()), 4, "1, 2 and 3 are still in use");
+        assert_eq!(push(&mut window), 4, "1, 2 and 3 are still in use");
         window.acknowledged(1);
         window.acknowledged(2);
-        assert_eq!(window.push(delivery()), 5);
+        assert_eq!(push(&mut window), 5);
         let ids: Vec<_> = window.entries().map(|entry| entry.packet_id).collect();
         assert_eq!(ids, [3, 4, 5]);
     }
@@ -231,20 +254,20 @@ mod tests {
     #[test]
     fn all_but_one_id_can_be_in_use() {
         let mut window = Window::default();
-        (1..=u16::MAX).for_each(|expected| assert_eq!(window.push(delivery()), expected));
+        (1..=u16::MAX).for_each(|expected| assert_eq!(push(&mut window), expected));
         assert!(window.acknowledged(40_000).is_some());
-        assert_eq!(window.push(delivery()), 40_000);
+        assert_eq!(push(&mut window), 40_000);
         window.acknowledged(39_999);
         window.acknowledged(40_001);
-        assert_eq!(window.push(delivery()), 40_001);
-        assert_eq!(window.push(delivery()), 39_999);
+        assert_eq!(push(&mut window), 40_001);
+        assert_eq!(push(&mut window), 39_999);
     }
 
     #[test]
     fn a_new_connection_sends_everything_again_in_order() {
         let mut window = Window::default();
         for _ in 0..3 {
-            window.push(delivery());
+            push(&mut window);
             window.mark_sent();
         }
         assert!(window.unsent().is_none());
@@ -256,7 +279,7 @@ mod tests {
             window.mark_sent();
         }
         assert_eq!(again, [(1, true), (3, true)]);
-        window.push(delivery());
+        push(&mut window);
         assert_eq!(window.unsent().map(|entry| entry.sent_before), Some(false));
     }
 }

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use foldhash::HashMap;
 use journal::disk::{Disk, RealDisk};
-use journal::{AppendError, Journal, LocalJournal, Position, RecordBatch};
+use journal::{AppendError, Journal, LocalJournal, Position, RecordBatch, State};
 use tracing::{error, warn};
 
 use super::event::{self, Event};
@@ -170,18 +170,27 @@ impl SessionLog {
     }
 
     /// Everything before this position survives power loss.
+    #[allow(dead_code, reason = "tests compare with it")]
     pub(crate) fn durable(&self) -> Position {
         self.shared.journal.durable()
     }
 
     /// Behind everything that was written.
+    #[allow(dead_code, reason = "acknowledgements will wait for what they queued")]
     pub(crate) fn end(&self) -> Position {
         self.shared.journal.end()
     }
 
+    #[allow(dead_code, reason = "acknowledgements will wait for what they queued")]
     /// Wakes `waker` once when `position` is durable, for those who wait for what others wrote.
     pub(crate) fn wake_when_durable(&self, position: Position, waker: &Waker) {
         self.shared.journal.wake_when_durable(position, waker);
+    }
+
+    /// Whether everything before the position survives power loss, or, because the log has stopped, no longer will.
+    pub(crate) fn is_durable(&self, position: Position) -> bool {
+        let journal = &self.shared.journal;
+        position <= journal.durable() || journal.status().state == State::Poisoned
     }
 
     /// What `held_through` of a new session is.
@@ -197,6 +206,7 @@ impl SessionLog {
     }
 
     /// Sessions whose latest changes are in memory only.
+    #[allow(dead_code, reason = "tests compare with it")]
     pub(crate) fn unsaved(&self) -> usize {
         self.shared.unsaved_count.load(Ordering::Relaxed)
     }
@@ -214,7 +224,10 @@ impl SessionLog {
     /// Writes what is left, and ends the log; to be called when nothing changes any more. Blocks.
     pub(crate) fn close(&self) {
         self.shared.signal.stop();
-        if let Some(thread) = lock(&self.tender).take()
+        let thread = lock(&self.tender).take();
+        // The thread itself drops the log when it is the last to hold the source.
+        let thread = thread.filter(|thread| thread.thread().id() != std::thread::current().id());
+        if let Some(thread) = thread
             && thread.join().is_err()
         {
             error!("the thread of the session log panicked");

@@ -71,7 +71,7 @@ mod state;
 mod tender;
 
 pub(crate) use event::Event;
-pub(crate) use log::{Batch, Exchange, Parts, SessionLog, Source};
+pub(crate) use log::{Exchange, Parts, SessionLog, Source};
 pub(crate) use open::OpenError;
 pub(crate) use state::{Held, SavedInflight, SavedSession, SavedWill};
 

@@ -196,3 +196,123 @@ fn a_delayed_will_comes_later_and_not_if_the_client_is_back() {
     console.is_served();
     back.is_served();
 }
+
+/// Stops the broker and starts another one in its folder.
+fn restart(mut broker: Running) -> Running {
+    broker.stop();
+    let folder = std::mem::replace(&mut broker.data, tempfile::tempdir().expect("a folder"));
+    drop(broker);
+    Running::in_folder(Config::default(), folder)
+}
+
+#[test]
+fn what_was_kept_is_kept_over_a_restart() {
+    let version = Version::V5;
+    let broker = Running::start();
+    let mut source = broker.connect(Version::V311, "source");
+    let (mut console, _) = connect(&broker, &kept(version, "console"));
+    console.ask_at("room/+", Qos::ExactlyOnce);
+    assert_eq!(console.next(), "suback [2]");
+    for (id, payload) in [(1, b"1"), (2, b"2"), (3, b"3")] {
+        source.publish_at(Qos::ExactlyOnce, "room/a", payload, id, false);
+        assert_eq!(source.next(), format!("pubrec {id}"));
+        assert_eq!(console.next(), format!("room/a = {id}"));
+    }
+    answer(&mut console, version, encode::pubrec, 1);
+    assert_eq!(console.next(), "pubrel 1");
+    answer(&mut console, version, encode::pubrec, 3);
+    assert_eq!(console.next(), "pubrel 3");
+    answer(&mut console, version, encode::pubcomp, 3);
+    console.is_served();
+    drop(console);
+    wait_until_away(&broker);
+    source.publish("room/b", b"meanwhile", 4, false);
+    assert_eq!(source.next(), "puback 4");
+    source.publish("room/c", b"at most once", 0, false);
+    source.is_served();
+
+    let broker = restart(broker);
+    assert_eq!(stats(&broker).sessions_kept.get(), 1);
+    let mut source = broker.connect(Version::V311, "source");
+    source.publish("room/d", b"after", 1, false);
+    assert_eq!(source.next(), "puback 1");
+    let (mut console, answer) = connect(&broker, &kept(version, "console"));
+    assert_eq!(answer, "connack 0 present");
+    assert_eq!(console.next(), "pubrel 1");
+    assert_eq!(console.next(), "room/a = 2 again");
+    assert_eq!(console.next(), "room/b = meanwhile");
+    assert_eq!(console.next(), "room/d = after");
+    console.is_served();
+}
+
+#[test]
+fn a_publish_that_is_sent_again_after_a_restart_is_the_same_one() {
+    for version in BOTH {
+        let broker = Running::start();
+        let (mut device, _) = connect(&broker, &kept(version, "device"));
+        for (id, topic) in [(1, "devices/a/telemetry"), (2, "room/a"), (3, "room/a")] {
+            device.publish_at(Qos::ExactlyOnce, topic, b"x", id, false);
+            assert_eq!(device.next(), format!("pubrec {id}"));
+        }
+        answer(&mut device, version, encode::pubrel, 3);
+        assert_eq!(device.next(), "pubcomp 3");
+        let broker = restart(broker);
+        let mut console = broker.connect(Version::V5, "console");
+        console.subscribe("#");
+        let (mut device, answered) = connect(&broker, &kept(version, "device"));
+        assert_eq!(answered, "connack 0 present");
+        for (id, topic) in [(1, "devices/a/telemetry"), (2, "room/a"), (3, "room/new")] {
+            device.publish_at(Qos::ExactlyOnce, topic, b"x", id, false);
+            assert_eq!(device.next(), format!("pubrec {id}"));
+        }
+        assert_eq!(console.next(), "room/new = x", "the id was free again");
+        console.is_served();
+        assert_eq!(stats(&broker).journalled.get(), 0);
+        answer(&mut device, version, encode::pubrel, 1);
+        assert_eq!(device.next(), "pubcomp 1");
+    }
+}
+
+#[test]
+fn sessions_that_ended_and_wills_that_waited_are_not_forgotten_by_a_restart() {
+    let broker = Running::start();
+    let (mut over, _) = connect(&broker, &kept(Version::V5, "over"));
+    over.subscribe("room/a");
+    let (mut over, _) = connect(&broker, &Connect::new(Version::V5, "over"));
+    over.subscribe("room/a");
+    let with_will = Connect {
+        will: Some(Will {
+            topic: "status/a",
+            payload: b"lost",
+            delay: Some(2),
+            retain: true,
+            ..Will::default()
+        }),
+        ..kept(Version::V5, "device")
+    };
+    let (device, _) = connect(&broker, &with_will);
+    drop(device);
+    wait_until_away(&broker);
+    let (_short, _) = connect(
+        &broker,
+        &Connect {
+            session_expiry: Some(1),
+            ..kept(Version::V5, "short")
+        },
+    );
+    let broker = restart(broker);
+    let stats = stats(&broker);
+    testkit::wait_until(
+        "the short session to expire",
+        Duration::from_secs(20),
+        || stats.sessions.get(),
+        |left| *left == 1,
+    );
+    let mut console = broker.connect(Version::V5, "console");
+    console.subscribe("status/+");
+    assert!(console.next().starts_with("status/a = lost"));
+    let (_over, answer) = connect(&broker, &kept(Version::V5, "over"));
+    assert_eq!(answer, "connack 0");
+    let (_device, answer) = connect(&broker, &kept(Version::V5, "device"));
+    assert_eq!(answer, "connack 0 present");
+}

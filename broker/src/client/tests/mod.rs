@@ -117,6 +117,7 @@ impl Bench {
             max_queued_messages: 100,
             max_queued_bytes: bytesize::ByteSize(100_000),
             max_session_expiry: Duration::from_secs(600),
+            max_session_log_size: bytesize::ByteSize(0),
             ..crate::Config::default()
         };
         change(&mut config);
@@ -172,7 +173,7 @@ impl Bench {
         let kept = arrival.expiry_seconds > 0;
         let attaching = pin!(self.gate.registry.attach(&self.gate, id, arrival));
         let mut context = Context::from_waker(Waker::noop());
-        let Poll::Ready(Ok((session, present))) = attaching.poll(&mut context) else {
+        let Poll::Ready(Ok(attached)) = attaching.poll(&mut context) else {
             panic!("`{id}` is connected");
         };
         let terms = Terms {
@@ -183,9 +184,9 @@ impl Bench {
             kept,
         };
         Line {
-            client: Client::new(Arc::clone(&self.gate), session, terms),
+            client: Client::new(Arc::clone(&self.gate), attached.session, terms),
             version,
-            present,
+            present: attached.present,
         }
     }
 }
@@ -327,7 +328,7 @@ fn will(topic: &str, delay_seconds: u32) -> Will {
         message: message(topic),
         delay_seconds,
         content_type: "".into(),
-        identity: Arc::default(),
+        identity: Some(Arc::default()),
     }
 }
 
@@ -741,14 +742,16 @@ async fn a_newcomer_takes_the_client_id_over() {
     first.client.finish(&end, &mut farewell);
     assert_eq!(farewell, [0xE0, 1, 0x8E]);
     drop(first);
-    let Poll::Ready(Ok((newcomer, false))) = attaching.as_mut().poll(&mut context) else {
-        panic!("the newcomer has a session of its own");
+    let Poll::Ready(Ok(newcomer)) = attaching.as_mut().poll(&mut context) else {
+        panic!("the other has let go");
     };
+    assert!(!newcomer.present, "it has a session of its own");
+    let newcomer = newcomer.session;
     bench
         .gate
         .registry
         .close_all(ReasonCode::ServerShuttingDown);
-    let closed = newcomer.with_outbound(Waker::noop(), |outbound| outbound.close_requested());
+    let closed = newcomer.with_outbound(Waker::noop(), |outbound, _| outbound.close_requested());
     assert_eq!(
         closed,
         Some(ReasonCode::ServerShuttingDown),

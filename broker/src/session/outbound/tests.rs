@@ -6,6 +6,13 @@ use crate::message::Message;
 use crate::session::Session;
 use crate::subscriptions::{Group, Options};
 
+/// Of a session that the log does not know.
+const UNLOGGED: Scribe<'static> = Scribe {
+    log: None,
+    client_id: "",
+    waker: std::task::Waker::noop(),
+};
+
 const LIMITS: QueueLimits = QueueLimits {
     messages: 10,
     bytes: 10_000,
@@ -49,14 +56,19 @@ fn a_session_takes_messages_for_a_client_that_is_away_from_the_moment_it_leaves(
         (Presence::Away, false, true),
     ] {
         let mut outbound = outbound(presence);
-        let mut takes = |qos, to| outbound.offer(delivery("a", qos, None), to, LIMITS).is_ok();
+        let mut takes = |qos, to| {
+            outbound
+                .offer(delivery("a", qos, None), to, LIMITS, UNLOGGED)
+                .is_ok()
+        };
         assert_eq!(takes(Qos::AtLeastOnce, To::Connected), connected);
         assert_eq!(takes(Qos::AtMostOnce, To::Connected), connected);
         assert_eq!(takes(Qos::AtLeastOnce, To::Offline), offline);
         assert!(!takes(Qos::AtMostOnce, To::Offline));
         outbound.stay.ended = true;
         for to in [To::Connected, To::Offline] {
-            let refused = outbound.offer(delivery("a", Qos::AtLeastOnce, None), to, LIMITS);
+            let refused =
+                outbound.offer(delivery("a", Qos::AtLeastOnce, None), to, LIMITS, UNLOGGED);
             assert_eq!(refused, Err(Refused));
         }
     }
@@ -68,13 +80,16 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
     let mut outbound = outbound(Presence::Here);
     let stats = Stats::default();
     let sent = |outbound: &mut Outbound, name, qos, share| {
-        outbound.assign(delivery(name, qos, share));
+        outbound.assign(delivery(name, qos, share), UNLOGGED);
         outbound.mark_sent();
     };
     sent(&mut outbound, "sent 2", Qos::ExactlyOnce, Some(&group));
     sent(&mut outbound, "sent 1", Qos::AtLeastOnce, Some(&group));
     sent(&mut outbound, "own 1", Qos::AtLeastOnce, None);
-    outbound.assign(delivery("assigned 2", Qos::ExactlyOnce, Some(&group)));
+    outbound.assign(
+        delivery("assigned 2", Qos::ExactlyOnce, Some(&group)),
+        UNLOGGED,
+    );
     for (name, qos, share) in [
         ("queued 0", Qos::AtMostOnce, Some(&group)),
         ("own 0", Qos::AtMostOnce, None),
@@ -82,7 +97,7 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
         ("queued 1", Qos::AtLeastOnce, Some(&group)),
         ("own 2", Qos::ExactlyOnce, None),
     ] {
-        outbound.push(delivery(name, qos, share), LIMITS, &stats);
+        outbound.push(delivery(name, qos, share), LIMITS, &stats, UNLOGGED);
     }
     let shared = outbound.shared();
     let names: Vec<_> = shared.iter().map(|(_, d)| &*d.message.topic).collect();
@@ -91,7 +106,7 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
 
     // All but the second and the third found another member.
     let gone: Vec<_> = [0, 3, 4].map(|at| shared[at].0).to_vec();
-    outbound.remove(&gone);
+    outbound.remove(&gone, UNLOGGED);
     let window: Vec<_> = outbound
         .window()
         .entries()
@@ -116,7 +131,7 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
 
 #[test]
 fn a_spell_of_dropping_is_counted_as_one_slow_session_until_the_queue_is_empty() {
-    let session = Session::new(1, "slow", LIMITS);
+    let session = Session::new(1, "slow", LIMITS, None);
     let stats = Stats::default();
     lock(&session.outbound).stay.presence = Presence::Here;
     for _ in 0..LIMITS.messages + 3 {

@@ -1,0 +1,184 @@
+//! A session as the log keeps it, in both directions.
+//!
+//! Owns: what of a session is saved, and what a restored one is. Invariant: a session that is restored from what was saved of it
+//! goes on as if its connection had just been lost.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use journal::Position;
+
+use super::filters::Filters;
+use super::outbound::{Outbound, Presence};
+use super::will::Will;
+use super::window::{InFlight, Stage};
+use super::{Held, Session};
+use crate::auth::Identity;
+use crate::gate::{Gate, now_micros};
+use crate::lock::lock;
+use crate::packet::Qos;
+use crate::session_log::{self, SavedInflight, SavedSession, SavedWill};
+
+impl Session {
+    /// Shows the session's state while nothing can change it; not at all when the log does not know it.
+    pub(crate) fn show_state(&self, show: &mut dyn FnMut(&SavedSession)) {
+        let filters = lock(&self.filters);
+        let outbound = lock(&self.outbound);
+        if self.is_logged() {
+            show(&self.state(&filters, &outbound));
+        }
+    }
+
+    pub(super) fn state(&self, filters: &Filters, outbound: &Outbound) -> SavedSession {
+        let stay = &outbound.stay;
+        let subscriptions = filters.by_name.iter();
+        let is_kept = |delivery: &&super::Delivery| delivery.qos != Qos::AtMostOnce;
+        SavedSession {
+            client_id: self.client_id.clone(),
+            user: stay.identity.user.clone(),
+            expiry_seconds: stay.expiry_seconds,
+            disconnected_at: (stay.presence == Presence::Away).then_some(stay.left_at),
+            subscriptions: subscriptions
+                .map(|(name, held)| (name.clone(), held.options))
+                .collect(),
+            held: outbound.held.iter().filter_map(Held::saved).collect(),
+            held_through: outbound.held_through,
+            inflight: outbound.window.entries().map(InFlight::saved).collect(),
+            queue: outbound.deliveries().filter(is_kept).cloned().collect(),
+            will: stay.will.as_deref().map(Will::saved),
+            last_packet_id: outbound.window.last_packet_id(),
+        }
+    }
+
+    /// A session that the log knows, whose client is away.
+    pub(crate) fn restore(gate: &Gate, saved: SavedSession) -> Arc<Session> {
+        let session = gate.new_session(&saved.client_id);
+        let now = gate.seconds();
+        let left_at = saved.disconnected_at.unwrap_or_else(now_micros);
+        let away_seconds = now_micros().saturating_sub(left_at).max(0) / 1_000_000;
+        let away_seconds = u32::try_from(away_seconds).unwrap_or(u32::MAX);
+        let in_seconds = |seconds: u32| now.saturating_add(seconds.saturating_sub(away_seconds));
+        let expiry_seconds = saved
+            .expiry_seconds
+            .min(gate.settings.max_session_expiry_seconds);
+        {
+            let mut outbound = lock(&session.outbound);
+            let outbound = &mut *outbound;
+            let stay = &mut outbound.stay;
+            stay.fresh = false;
+            stay.expiry_seconds = expiry_seconds;
+            stay.left_at = left_at;
+            stay.ends_at = in_seconds(expiry_seconds);
+            stay.identity = Arc::new(Identity {
+                user: saved.user,
+                ..Identity::default()
+            });
+            stay.identity_known = false;
+            if let Some(will) = saved.will {
+                stay.will_at = in_seconds(will.delay_seconds.min(expiry_seconds));
+                stay.will = Some(Box::new(Will::restored(will, session.number)));
+            }
+            session.due.store(stay.due(), Ordering::Relaxed);
+            outbound.held = saved.held.iter().map(Held::restored).collect();
+            outbound.held_through = saved.held_through;
+            outbound.restore(saved.inflight, saved.queue, saved.last_packet_id);
+            session.logged.store(true, Ordering::Relaxed);
+        }
+        gate.stats.sessions.add(1);
+        gate.stats.sessions_kept.add(1);
+        let session = Arc::new(session);
+        for (name, options) in &saved.subscriptions {
+            // It was checked when the client asked for it; a limit that was lowered since ends it here.
+            match gate.settings.topics.check_filter(name) {
+                Ok(filter) => {
+                    session.enter_filter(gate, name, &filter, *options);
+                }
+                Err(_) => {
+                    session.unsubscribe(gate, name);
+                }
+            }
+        }
+        session
+    }
+}
+
+impl Held {
+    /// `None`: its record has no place yet, so it was not received.
+    fn saved(&self) -> Option<session_log::Held> {
+        self.told.then(|| session_log::Held {
+            packet_id: self.packet_id,
+            telemetry: self.journalled.0.checked_sub(1).map(Position),
+        })
+    }
+
+    fn restored(saved: &session_log::Held) -> Held {
+        Held {
+            packet_id: saved.packet_id,
+            journalled: Position::ZERO,
+            saved: Position::ZERO,
+            told: true,
+        }
+    }
+}
+
+impl InFlight {
+    fn saved(&self) -> SavedInflight {
+        SavedInflight {
+            packet_id: self.packet_id,
+            delivery: match &self.stage {
+                Stage::Published(delivery) => Some(delivery.clone()),
+                Stage::Released => None,
+            },
+        }
+    }
+}
+
+impl Will {
+    fn saved(&self) -> SavedWill {
+        SavedWill {
+            message: self.message.clone(),
+            delay_seconds: self.delay_seconds,
+        }
+    }
+
+    fn restored(saved: SavedWill, publisher: u64) -> Will {
+        let mut message = saved.message;
+        message.publisher = publisher;
+        Will {
+            message,
+            delay_seconds: saved.delay_seconds,
+            content_type: "".into(),
+            identity: None,
+        }
+    }
+}
+
+impl Outbound {
+    fn restore(
+        &mut self,
+        inflight: VecDeque<SavedInflight>,
+        queue: VecDeque<super::Delivery>,
+        last_packet_id: u16,
+    ) {
+        for SavedInflight {
+            packet_id,
+            delivery,
+        } in inflight
+        {
+            let stage = match delivery {
+                Some(delivery) => Stage::Published(delivery),
+                None => Stage::Released,
+            };
+            self.take_back(InFlight {
+                packet_id,
+                // Whether it had left is not known; saying DUP of one that had not does no harm.
+                sent_before: true,
+                saved: Position::ZERO,
+                stage,
+            });
+        }
+        self.window.set_last_packet_id(last_packet_id);
+        queue.into_iter().for_each(|delivery| self.append(delivery));
+    }
+}
