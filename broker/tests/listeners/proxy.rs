@@ -10,6 +10,16 @@ use broker::{Config, ListenerKind};
 use crate::doors::{Caller, Doors, KINDS};
 use crate::line::Line;
 
+/// Listeners that require the header; everybody may come through them.
+fn behind_a_proxy(max_connections_per_address: usize) -> Doors {
+    let config = Config {
+        allow_anonymous: true,
+        max_connections_per_address,
+        ..Config::default()
+    };
+    Doors::with(config, |listener| listener.proxy_protocol = true)
+}
+
 fn header(command: u8, source: [u8; 4], port: u16) -> Vec<u8> {
     let mut bytes = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
     // IPv4 over TCP: two addresses, two ports, and a TLV that is not looked at.
@@ -37,11 +47,7 @@ fn connected(mut caller: Caller) -> Caller {
 
 #[test]
 fn the_address_that_is_told_is_the_one_that_counts() {
-    let config = Config {
-        max_connections_per_address: 1,
-        ..Config::default()
-    };
-    let doors = Doors::with(config, |listener| listener.proxy_protocol = true);
+    let doors = behind_a_proxy(1);
     for (number, kind) in (0..).zip(KINDS) {
         let client = |host, port| header(1, [192, 0, number, host], port);
         let _one = connected(call(&doors, kind, &client(1, 1)));
@@ -54,7 +60,7 @@ fn the_address_that_is_told_is_the_one_that_counts() {
 
 #[test]
 fn a_health_check_speaks_for_itself_and_may_just_leave() {
-    let doors = Doors::with(Config::default(), |listener| listener.proxy_protocol = true);
+    let doors = behind_a_proxy(0);
     for kind in KINDS {
         connected(call(&doors, kind, &header(0, [0; 4], 0))).is_served();
         drop(doors.socket(kind));
@@ -62,8 +68,18 @@ fn a_health_check_speaks_for_itself_and_may_just_leave() {
 }
 
 #[test]
-fn a_connection_without_a_header_is_closed() {
+fn nobody_is_anonymous_behind_a_proxy_because_it_is_on_this_machine() {
     let doors = Doors::with(Config::default(), |listener| listener.proxy_protocol = true);
+    for kind in KINDS {
+        let mut caller = call(&doors, kind, &header(1, [192, 0, 2, 1], 1));
+        caller.send_connect(&Connect::new(Version::V5, ""));
+        assert_eq!(caller.next(), "connack 87", "{kind:?}");
+    }
+}
+
+#[test]
+fn a_connection_without_a_header_is_closed() {
+    let doors = behind_a_proxy(0);
     for kind in KINDS {
         let mut connect = Vec::new();
         broker::packet::client::connect(&mut connect, &Connect::new(Version::V5, "direct"));

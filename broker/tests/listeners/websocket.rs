@@ -112,12 +112,12 @@ fn ask(stream: &mut TcpStream, method: &str, path: &str, protocol: &str) -> Stri
 #[test]
 fn packets_may_span_frames_and_frames_may_hold_packets() {
     let doors = Doors::open();
-    // One byte a frame, with a ping between them.
+    // One byte a frame, with a ping before each.
     let mut raw = Raw::upgrade(&doors);
     for byte in connect("raw") {
-        raw.send(BINARY, &[byte]);
         raw.send(0x89, b"!");
         assert_eq!(raw.next(), (0x8A, b"!".to_vec()));
+        raw.send(BINARY, &[byte]);
     }
     assert_eq!(raw.next(), (BINARY, vec![0x20, 2, 0, 0]));
     // One packet in the fragments of one message.
