@@ -1,5 +1,6 @@
 //! What two implementations must agree on to work together, beyond single statements.
 
+mod restart;
 mod retained;
 mod session;
 mod shared;

@@ -169,50 +169,6 @@ fn redelivery_keeps_the_order_of_the_first_delivery() {
 }
 
 #[test]
-#[ignore = "waits for sessions on disk"]
-fn a_kept_session_survives_a_restart() {
-    both(
-        r#"
-        a kept
-        a subscribe "t" 02
-        b connect
-        b> 32 [ "t" 0001 {} '1' ] 34 [ "t" 0002 {} '2' ]
-        a< 32 [ "t" $one {} '1' ]
-        a< 34 [ "t" $two {} '2' ]
-        a> 50 [ $two ]
-        a< 62 [ $two ]
-        a drop
-        b> 32 [ "t" 0003 {} '3' ]
-        b< 40 [ 0001 ]
-        b< 50 [ 0002 ]
-        b< 40 [ 0003 ]
-        stop
-        start
-        a resume
-        a< 3A [ "t" $one {} '1' ]
-        a< 62 [ $two ]
-        a< 32 [ "t" $three {} '3' ]
-        "#,
-    );
-}
-
-#[test]
-#[ignore = "waits for sessions on disk"]
-fn the_server_says_when_it_ends() {
-    both(
-        r#"
-        a connect
-        b kept
-        stop
-        a fails 8B
-        b fails 8B
-        start
-        b resume
-        "#,
-    );
-}
-
-#[test]
 fn a_client_gets_no_more_than_it_takes_at_a_time() {
     v5(r#"
         s open
