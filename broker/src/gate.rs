@@ -166,6 +166,12 @@ impl Gate {
             .map_err(StartError::SessionThread)
     }
 
+    /// The log that an acknowledgement waits for when the message may have entered queues of kept sessions; `None`: it cannot have.
+    pub(crate) fn log_of_queues(&self) -> Option<&SessionLog> {
+        let log = self.session_log.as_deref();
+        log.filter(|_| self.stats.sessions_saved.get() > 0)
+    }
+
     /// Whether what the log of kept sessions was told up to this position survives; also when it no longer can.
     pub(crate) fn is_saved(&self, position: Position) -> bool {
         let log = self.session_log.as_deref();

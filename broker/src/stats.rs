@@ -104,6 +104,8 @@ pub struct Stats {
     pub sessions_kept: Counter,
     /// Sessions that lose messages now because their queue is full; see `Broker::slow_sessions`.
     pub sessions_slow: Counter,
+    /// Sessions now whose changes are saved, so that they outlive a restart.
+    pub sessions_saved: Counter,
     /// Kept sessions that ended because their client did not come back in time.
     pub sessions_expired: Counter,
     /// Sessions that ended with their connection, though they should have been kept, because of `max_sessions`.

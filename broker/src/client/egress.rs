@@ -11,6 +11,7 @@ use journal::Position;
 
 use super::{Ack, AckKind, Client, End};
 use crate::connection::UNSENT_BYTES_MAX;
+use crate::gate::Gate;
 use crate::packet::{Qos, ReasonCode, Version, encode};
 use crate::session::{Delivery, InFlight, Outbound, Scribe, Stage};
 
@@ -18,7 +19,7 @@ impl Client {
     /// Appends to `out` what may leave now; true when more waits only for room in `out`. If it leaves a `payload` behind, that
     /// comes next, before anything else is appended.
     pub(crate) fn send(&mut self, out: &mut Vec<u8>, waker: &Waker) -> Result<bool, End> {
-        self.send_acks(out);
+        self.send_acks(out, waker);
         if let Some(reason) = self.closing {
             // Shutting down: the last acknowledgement takes the connection with it.
             return if self.acks.is_empty() {
@@ -30,17 +31,18 @@ impl Client {
         Ok(self.send_deliveries(out, waker))
     }
 
-    fn send_acks(&mut self, out: &mut Vec<u8>) {
+    fn send_acks(&mut self, out: &mut Vec<u8>, waker: &Waker) {
         if self.acks.is_empty() {
             return;
         }
         let held_back = !self.may_receive();
         let durable = self.gate.journal.durable();
         let gate = Arc::clone(&self.gate);
-        let is_due = |ack: &Ack| {
-            (ack.position == Position::ZERO || ack.position <= durable) && gate.is_saved(ack.saved)
+        let is_due = |ack: &mut Ack| {
+            (ack.position == Position::ZERO || ack.position <= durable)
+                && is_queued(&gate, ack, waker)
         };
-        while let Some(ack) = self.acks.pop_front_if(|ack| is_due(ack)) {
+        while let Some(ack) = self.acks.pop_front_if(is_due) {
             let encode = match ack.kind {
                 AckKind::Puback => encode::puback,
                 AckKind::Pubrec => encode::pubrec,
@@ -199,6 +201,7 @@ impl Client {
             reason,
             position,
             saved: Position::ZERO,
+            routed: 0,
         });
     }
 
@@ -216,6 +219,7 @@ impl Client {
             reason,
             position: Position::ZERO,
             saved,
+            routed: 0,
         });
     }
 }
@@ -243,6 +247,24 @@ impl Outgoing<'_> {
             self.payload = Some(payload.clone());
         }
     }
+}
+
+/// Whether kept sessions have what is acknowledged, durably; if not, the waker is woken when they may.
+fn is_queued(gate: &Gate, ack: &mut Ack, waker: &Waker) -> bool {
+    if ack.routed != 0 {
+        if !gate.router.is_delivered(ack.routed, waker) {
+            return false;
+        }
+        ack.routed = 0;
+        if let Some(log) = gate.log_of_queues() {
+            ack.saved = ack.saved.max(log.end());
+        }
+    }
+    let saved = gate.is_saved(ack.saved);
+    if !saved && let Some(log) = &gate.session_log {
+        log.wake_when_durable(ack.saved, waker);
+    }
+    saved
 }
 
 /// The client does not take packets of this size.

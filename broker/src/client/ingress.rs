@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use journal::{Position, Record, RecordBatch};
 
-use super::{Ack, AckKind, Client, End, Parked, UNPLACED};
+use super::{Ack, AckKind, Client, End, Parked, UNPLACED, UNROUTED};
 use crate::access::{Action, Decision};
 use crate::gate::now_micros;
 use crate::message::Message;
@@ -16,7 +16,7 @@ use crate::packet::{
 };
 use crate::presence;
 use crate::session::{Delivery, Held, Hold, Mismatch};
-use crate::subscriptions::Options;
+use crate::subscriptions::{Options, Targets};
 use crate::topic::Filter;
 
 /// Bytes of records after which a batch goes to the journal, even if more packets have been read: a record repeats the client
@@ -215,6 +215,7 @@ impl Client {
                         reason: ReasonCode::Success,
                         position,
                         saved,
+                        routed: 0,
                     }),
                 }
             }
@@ -250,7 +251,11 @@ impl Client {
         if message.retain {
             self.gate.retain(&message);
         }
-        if self.gate.fan_out(&targets, &message).is_err() {
+        let busy = self.gate.fan_out(&targets, &message).is_err();
+        if publish.packet_id.is_some() {
+            self.await_queues(&targets, busy);
+        }
+        if busy {
             self.router_busy(message, intake.waker);
         }
         Ok(())
@@ -262,6 +267,25 @@ impl Client {
             return Some(ReasonCode::TopicNameInvalid);
         }
         (publish.payload.len() > settings.max_payload_bytes).then_some(ReasonCode::QuotaExceeded)
+    }
+
+    /// The publish that was acknowledged last may have entered queues of kept sessions, or will when the router delivers it: the
+    /// acknowledgement waits until they are saved.
+    fn await_queues(&mut self, targets: &Targets, busy: bool) {
+        let Some(log) = self.gate.log_of_queues() else {
+            return;
+        };
+        let Some(ack) = self.acks.back_mut() else {
+            return;
+        };
+        if targets.exact.is_some() {
+            ack.saved = ack.saved.max(log.end());
+        }
+        ack.routed = match targets.wildcard {
+            false => 0,
+            true if busy => UNROUTED,
+            true => self.gate.router.accepted(),
+        };
     }
 
     /// A QoS 2 publish that was received before: it is answered, and nothing else happens.
@@ -283,6 +307,7 @@ impl Client {
             reason: ReasonCode::Success,
             position,
             saved,
+            routed: 0,
         });
         if position != UNPLACED && position > self.gate.journal.durable() {
             // The waker that was given with its record may be that of an earlier connection.

@@ -81,9 +81,15 @@ struct Ack {
     reason: ReasonCode,
     /// It leaves when the journal is durable up to here,
     position: Position,
-    /// and the log of kept sessions up to here.
+    /// and the log of kept sessions up to here,
     saved: Position,
+    /// after the router has delivered so many messages, among them the one that is acknowledged; then what kept sessions queue of it
+    /// is in their log. 0: it has nothing to do with the router.
+    routed: u64,
 }
+
+/// Of an acknowledgement whose message the router could not take yet.
+const UNROUTED: u64 = u64::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AckKind {
@@ -222,6 +228,11 @@ impl Client {
                 break;
             }
             parked.messages.pop_front();
+        }
+        if parked.messages.is_empty() {
+            let accepted = self.gate.router.accepted();
+            let unrouted = self.acks.iter_mut().filter(|ack| ack.routed == UNROUTED);
+            unrouted.for_each(|ack| ack.routed = accepted);
         }
         if let Some(batch) = parked.batch.take() {
             parked.batch = self.append(batch, waker);

@@ -58,9 +58,18 @@ struct State {
     /// A publish was refused since there was last plenty of room.
     busy: bool,
     waiting: Vec<Waker>,
+    /// Who waits until so many messages are delivered.
+    waiting_delivered: Vec<(u64, Waker)>,
     /// The owner sleeps and wants to be woken by the next command.
     asleep: bool,
     closed: bool,
+}
+
+impl State {
+    /// Messages are delivered in the order in which they were accepted.
+    fn delivered(&self) -> u64 {
+        self.held.accepted - self.held.messages as u64
+    }
 }
 
 impl Intake {
@@ -109,6 +118,21 @@ impl Intake {
         } else if !state.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
             state.waiting.push(waker.clone());
         }
+    }
+
+    /// Whether the first `count` messages that were accepted have been delivered to every filter they match; if not, `waker` is
+    /// woken when they are.
+    pub(super) fn is_delivered(&self, count: u64, waker: &Waker) -> bool {
+        let mut state = lock(&self.state);
+        if state.delivered() >= count {
+            return true;
+        }
+        let known = state.waiting_delivered.iter_mut();
+        match known.into_iter().find(|(_, known)| known.will_wake(waker)) {
+            Some((awaited, _)) => *awaited = count.min(*awaited),
+            None => state.waiting_delivered.push((count, waker.clone())),
+        }
+        false
     }
 
     pub(super) fn close(&self) {
@@ -163,15 +187,20 @@ impl Intake {
         let mut state = lock(&self.state);
         state.held.messages -= released.messages;
         state.held.bytes -= released.bytes;
+        let delivered = state.delivered();
+        let arrived = state
+            .waiting_delivered
+            .extract_if(.., |(count, _)| *count <= delivered);
+        let arrived: Vec<Waker> = arrived.map(|(_, waker)| waker).collect();
         // Half, so that those who wait come back to more than one place.
         let plenty =
             state.held.messages <= self.messages_max / 2 && state.held.bytes <= self.bytes_max / 2;
-        if !(state.busy && plenty) || state.closed {
-            return;
+        let mut waiting = Vec::new();
+        if state.busy && plenty && !state.closed {
+            state.busy = false;
+            waiting = mem::take(&mut state.waiting);
         }
-        state.busy = false;
-        let waiting = mem::take(&mut state.waiting);
         drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().chain(arrived).for_each(Waker::wake);
     }
 }

@@ -243,6 +243,17 @@ impl Router {
         self.intake.wake_when_ready(waker);
     }
 
+    /// How many messages have been accepted.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.intake.held().accepted
+    }
+
+    /// Whether the first `count` messages that were accepted have been delivered to every filter they match; if not, `waker` is
+    /// woken once when they are.
+    pub(crate) fn is_delivered(&self, count: u64, waker: &Waker) -> bool {
+        self.intake.is_delivered(count, waker)
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let held = self.intake.held();
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

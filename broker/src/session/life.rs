@@ -101,13 +101,14 @@ impl Session {
         if present {
             gate.stats.sessions_kept.subtract(1);
         }
-        let saved = self.tell_arrival(&filters, &mut outbound, expiry_changed, waker);
+        let saved = self.tell_arrival(gate, &filters, &mut outbound, expiry_changed, waker);
         Attach::Attached { present, saved }
     }
 
     /// Tells the log who has come, or that it has nothing to do with the session any more.
     fn tell_arrival(
         &self,
+        gate: &Gate,
         filters: &Filters,
         outbound: &mut Outbound,
         expiry_changed: bool,
@@ -124,13 +125,17 @@ impl Session {
         match (was_logged, self.is_logged()) {
             (false, false) => return Position::ZERO,
             // It ends with this connection, whatever ends that.
-            (true, false) => batch.push(&Event::Ended),
+            (true, false) => {
+                gate.stats.sessions_saved.subtract(1);
+                batch.push(&Event::Ended);
+            }
             (true, true) if expiry_changed => batch.push_state(&self.state(filters, outbound)),
             (true, true) => {
                 batch.push(&Event::Attached { user });
                 batch.push(&will_event(stay));
             }
             (false, true) => {
+                gate.stats.sessions_saved.add(1);
                 outbound.held_through = log.telemetry_end();
                 batch.push(&Event::Created {
                     user,
@@ -146,9 +151,11 @@ impl Session {
     }
 
     /// Tells the log that the session is over; nothing more is told of it.
-    fn tell_end(&self) {
+    fn tell_end(&self, gate: &Gate) {
         self.scribe(Waker::noop()).tell(&Event::Ended);
-        self.logged.store(false, Ordering::Relaxed);
+        if self.logged.swap(false, Ordering::Relaxed) {
+            gate.stats.sessions_saved.subtract(1);
+        }
     }
 
     /// DISCONNECT may change it.
@@ -193,7 +200,7 @@ impl Session {
             Kept::Yes
         } else {
             outbound.stay.ended = true;
-            self.tell_end();
+            self.tell_end(gate);
             Kept::No
         }
     }
@@ -280,7 +287,7 @@ impl Session {
             return false;
         }
         outbound.stay.ended = true;
-        self.tell_end();
+        self.tell_end(gate);
         if !outbound.stay.fresh {
             gate.stats.sessions_kept.subtract(1);
         }

@@ -87,6 +87,7 @@ impl Session {
         }
         gate.stats.sessions.add(1);
         gate.stats.sessions_kept.add(1);
+        gate.stats.sessions_saved.add(1);
         let session = Arc::new(session);
         for (name, options) in &saved.subscriptions {
             // It was checked when the client asked for it; a limit that was lowered since ends it here.

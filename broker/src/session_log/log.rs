@@ -176,12 +176,10 @@ impl SessionLog {
     }
 
     /// Behind everything that was written.
-    #[allow(dead_code, reason = "acknowledgements will wait for what they queued")]
     pub(crate) fn end(&self) -> Position {
         self.shared.journal.end()
     }
 
-    #[allow(dead_code, reason = "acknowledgements will wait for what they queued")]
     /// Wakes `waker` once when `position` is durable, for those who wait for what others wrote.
     pub(crate) fn wake_when_durable(&self, position: Position, waker: &Waker) {
         self.shared.journal.wake_when_durable(position, waker);

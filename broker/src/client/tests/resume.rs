@@ -264,3 +264,25 @@ async fn shared_deliveries_stay_in_place_when_nobody_else_can_take_them() {
         ["publish jobs d qos 1"]
     );
 }
+
+#[tokio::test]
+async fn a_publish_is_acknowledged_when_kept_sessions_have_it_on_disk() {
+    let bench = Bench::with(|config| {
+        config.max_session_log_size = crate::Config::default().max_session_log_size;
+    });
+    let log = bench.gate.session_log.as_deref().expect("a log");
+    for (id, filter) in [("exact", "room/a"), ("wildcard", "room/+")] {
+        let mut console = bench.kept(Version::V5, id);
+        console.subscribes(filter, Qos::AtLeastOnce);
+        console.loses_connection();
+        let mut publisher = bench.client(Version::V5);
+        let before = log.end();
+        let mut answers = publisher.publishes("room/a", 1);
+        if answers.is_empty() {
+            answers = publisher.gets(1).await;
+        }
+        assert_eq!(answers, ["puback 1"]);
+        assert!(log.end() > before, "it was queued");
+        assert_eq!(log.durable(), log.end(), "{filter}");
+    }
+}
