@@ -75,9 +75,7 @@ impl Group {
     /// all keep up; with none connected, at QoS 1 or 2, for the next session that is kept.
     pub(crate) fn dispatch(self: &Arc<Self>, message: &Arc<Message>, stats: &Stats) {
         let members = &mut *lock(&self.members);
-        let placed = members.place_connected(self, message, None)
-            || members.place_offline(self, message, None)
-            || members.overflow(self, message, stats);
+        let placed = members.place(self, message, None) || members.overflow(self, message, stats);
         if !placed {
             stats.dropped_no_member.add(1);
         }
@@ -92,8 +90,10 @@ impl Group {
         kept: Kept,
     ) -> bool {
         let members = &mut *lock(&self.members);
-        members.place_connected(self, message, Some(leaving))
-            || kept == Kept::No && members.place_offline(self, message, Some(leaving))
+        match kept {
+            Kept::Yes => members.place_connected(self, message, Some(leaving)),
+            Kept::No => members.place(self, message, Some(leaving)),
+        }
     }
 }
 
@@ -109,6 +109,13 @@ impl Members {
             .map(|(member, index)| (index, member))
     }
 
+    fn place(&mut self, group: &Arc<Group>, message: &Arc<Message>, except: Option<u64>) -> bool {
+        self.place_connected(group, message, except)
+            || self.place_offline(group, message, except)
+            // One that was away for the first and back for the second.
+            || self.place_connected(group, message, except)
+    }
+
     fn place_connected(
         &mut self,
         group: &Arc<Group>,
@@ -117,26 +124,34 @@ impl Members {
     ) -> bool {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
+        let mut taker = None;
         for (index, member) in self.in_turn(except) {
             match member.session.backlog() {
                 None => {}
-                Some(backlog) => {
-                    candidates.push(Candidate { backlog, index });
-                    if backlog == 0 {
+                Some(0) => {
+                    // It may have left since it was asked; then the search goes on.
+                    let delivery = member.delivery(group, message);
+                    if member.session.offer(delivery).is_ok() {
+                        taker = Some(index);
                         break;
                     }
                 }
+                Some(backlog) => candidates.push(Candidate { backlog, index }),
             }
         }
-        let mut placed = false;
         // The first of those least behind is the one whose turn comes first.
-        while !placed && let Some(least) = position_of_least(&candidates) {
+        while taker.is_none()
+            && let Some(least) = position_of_least(&candidates)
+        {
             let index = candidates.remove(least).index;
             let delivery = self.list[index].delivery(group, message);
-            placed = self.list[index].session.offer(delivery).is_ok();
-            if placed {
-                self.next = index + 1;
+            if self.list[index].session.offer(delivery).is_ok() {
+                taker = Some(index);
             }
+        }
+        let placed = taker.is_some();
+        if let Some(index) = taker {
+            self.next = index + 1;
         }
         self.candidates = candidates;
         placed
