@@ -13,12 +13,12 @@ mod table;
 use rand::seq::SliceRandom as _;
 use testkit::{ChildGuard, Postgres};
 
-pub(crate) use faults::last_write;
+pub(crate) use faults::{Chance, last_write};
 pub(crate) use load::{Done, Load};
 pub(crate) use table::Table;
 
 use crate::server::Setup;
-use faults::{Backlog, Chance, Moment};
+use faults::{Backlog, Moment};
 
 /// How often the server is killed in one test.
 const KILLS: usize = 20;

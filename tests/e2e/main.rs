@@ -13,4 +13,5 @@ mod line;
 mod outage;
 mod replay;
 mod server;
+mod sessions;
 mod sqlite;

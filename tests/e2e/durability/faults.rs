@@ -36,13 +36,13 @@ pub(super) enum Backlog<'t> {
 }
 
 /// Where seeded moments come from; says the seed.
-pub(super) struct Chance {
+pub(crate) struct Chance {
     pub(super) seed: u64,
     pub(super) rng: ChaCha8Rng,
 }
 
 impl Chance {
-    pub(super) fn new() -> Chance {
+    pub(crate) fn new() -> Chance {
         let seed = match std::env::var("MILLRACE_TEST_SEED") {
             Ok(seed) => seed.parse().expect("MILLRACE_TEST_SEED is a number"),
             Err(_) => rand::random_range(0..1_000_000),
@@ -53,7 +53,7 @@ impl Chance {
     }
 
     /// Lets a seeded time pass, in milliseconds.
-    pub(super) fn pause(&mut self, milliseconds: Range<u64>) {
+    pub(crate) fn pause(&mut self, milliseconds: Range<u64>) {
         std::thread::sleep(Duration::from_millis(self.rng.random_range(milliseconds)));
     }
 }
