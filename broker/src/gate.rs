@@ -178,6 +178,19 @@ impl Gate {
         position == Position::ZERO || log.is_none_or(|log| log.is_durable(position))
     }
 
+    /// Where the log of kept sessions ends.
+    pub(crate) fn saved_end(&self) -> Position {
+        let log = self.session_log.as_deref();
+        log.map_or(Position::ZERO, SessionLog::end)
+    }
+
+    /// Wakes `waker` when the log of kept sessions is durable up to the position.
+    pub(crate) fn wake_when_saved(&self, position: Position, waker: &Waker) {
+        if let Some(log) = &self.session_log {
+            log.wake_when_durable(position, waker);
+        }
+    }
+
     /// A session with a number of its own, which nobody knows yet.
     pub(crate) fn new_session(&self, client_id: &str) -> Session {
         let number = self.sessions_created.fetch_add(1, Ordering::Relaxed) + 1;

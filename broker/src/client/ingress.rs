@@ -204,19 +204,14 @@ impl Client {
             if publish.qos != Qos::ExactlyOnce {
                 self.acknowledge(AckKind::Puback, packet_id, ReasonCode::Success, position);
             } else {
-                match self.session.hold(packet_id, is_telemetry, intake.waker) {
+                match self.session.hold(packet_id) {
                     Hold::Again(held) => {
                         self.publish_again(held, intake.waker);
                         return Ok(());
                     }
-                    Hold::New(saved) => self.acks.push_back(Ack {
-                        kind: AckKind::Pubrec,
-                        packet_id,
-                        reason: ReasonCode::Success,
-                        position,
-                        saved,
-                        routed: 0,
-                    }),
+                    Hold::New => {
+                        self.acknowledge(AckKind::Pubrec, packet_id, ReasonCode::Success, position);
+                    }
                 }
             }
         }
@@ -234,9 +229,37 @@ impl Client {
                 payload: publish.payload,
             });
         }
+        let written = self.gate.saved_end();
+        self.distribute(topic, publish, intake);
+        if let Some(packet_id) = publish.packet_id {
+            let held = publish.qos == Qos::ExactlyOnce && !is_telemetry;
+            self.wait_for_queued(written, held.then_some(packet_id), intake.waker);
+        }
+        Ok(())
+    }
+
+    /// The last acknowledgement waits until the log of kept sessions, which ended at `written` before the publish was
+    /// distributed, has what was queued for them because of it. `held`: its packet id, if the log is to know of it too.
+    fn wait_for_queued(&mut self, written: Position, held: Option<u16>, waker: &Waker) {
+        let queued = self.gate.saved_end();
+        let told = held.map_or(Position::ZERO, |packet_id| {
+            self.session.distributed(packet_id, waker)
+        });
+        let mut saved = told;
+        if told == Position::ZERO && queued > written {
+            saved = queued;
+            self.gate.wake_when_saved(queued, waker);
+        }
+        if let Some(ack) = self.acks.back_mut() {
+            ack.saved = ack.saved.max(saved);
+        }
+    }
+
+    /// Hands a publish to whoever subscribes to its topic, and retains it if it asks for it.
+    fn distribute(&mut self, topic: &str, publish: &Publish<'_>, intake: &Intake<'_>) {
         let targets = self.gate.subscriptions.targets(topic);
         if !publish.retain && targets.is_empty() {
-            return Ok(());
+            return;
         }
         let message = Arc::new(Message {
             topic: topic.into(),
@@ -258,7 +281,6 @@ impl Client {
         if busy {
             self.router_busy(message, intake.waker);
         }
-        Ok(())
     }
 
     fn exceeds_limits(&self, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {

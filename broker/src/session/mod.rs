@@ -76,8 +76,7 @@ pub(crate) struct Held {
 /// What a QoS 2 publish is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// Its answer waits until the log is durable up to here.
-    New(Position),
+    New,
     /// The one that was received before under this packet id [MQTT-4.3.3-10].
     Again(Held),
 }
@@ -276,8 +275,8 @@ impl Session {
     }
 
     /// A QoS 2 publish has come; nothing changes when one with this packet id was received before and not released. The log is
-    /// told now, or, when it is to be journalled, by `journalled`.
-    pub(crate) fn hold(&self, packet_id: u16, to_be_journalled: bool, waker: &Waker) -> Hold {
+    /// told by `journalled` or `distributed`.
+    pub(crate) fn hold(&self, packet_id: u16) -> Hold {
         let mut outbound = lock(&self.outbound);
         let known = outbound
             .held
@@ -286,20 +285,30 @@ impl Session {
         if let Some(known) = known {
             return Hold::Again(*known);
         }
-        let saved = match to_be_journalled {
-            true => Position::ZERO,
-            false => self.scribe(waker).tell(&Event::Held {
-                packet_id,
-                telemetry: None,
-            }),
-        };
         outbound.held.push(Held {
             packet_id,
             journalled: Position::ZERO,
-            saved,
-            told: !to_be_journalled,
+            saved: Position::ZERO,
+            told: false,
         });
-        Hold::New(saved)
+        Hold::New
+    }
+
+    /// The publish, which is not to be journalled, has gone to its subscribers: only now may the log know of it, since after a
+    /// crash in between it must be taken again. Where the log must be durable before it is answered.
+    pub(crate) fn distributed(&self, packet_id: u16, waker: &Waker) -> Position {
+        let mut outbound = lock(&self.outbound);
+        let saved = self.scribe(waker).tell(&Event::Held {
+            packet_id,
+            telemetry: None,
+        });
+        // It came last.
+        let mut held = outbound.held.iter_mut().rev();
+        if let Some(held) = held.find(|held| held.packet_id == packet_id) {
+            held.saved = saved;
+            held.told = true;
+        }
+        saved
     }
 
     /// The publishes' records lie before this position of the journal.
