@@ -342,6 +342,7 @@ impl Authenticator {
                 if is_spent() {
                     return Err(Refusal(Refused::Throttled, "too many failures"));
                 }
+                self.stats.logins.passwords_hashed.add(1);
                 let (checked, given) = (Arc::clone(&user), password.to_vec());
                 let is_right = turn.run(move || checked.verify(&given)).await.ok_or(Busy)?;
                 if !is_right {
@@ -382,6 +383,7 @@ impl Authenticator {
             if is_spent() {
                 return Err(Refusal(Refused::Throttled, "too many failures"));
             }
+            self.stats.logins.passwords_hashed.add(1);
             let given = password.to_vec();
             turn.run(move || decoy.verify(&given)).await.ok_or(Busy)?;
         }
