@@ -1,6 +1,7 @@
 //! Millrace as its users run it: real processes, real databases, real MQTT clients, and the end of each of them.
 
 mod acl;
+mod auth;
 mod clients;
 mod console;
 mod devices;

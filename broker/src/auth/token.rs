@@ -107,6 +107,21 @@ pub(super) enum Disbelief {
 }
 
 impl Config {
+    /// The key is written `file:PATH` or `env:NAME`; everything else is as it is by default.
+    pub fn new(algorithm: Algorithm, key: impl Into<String>) -> Config {
+        Config {
+            algorithm,
+            key: key.into(),
+            issuer: None,
+            audience: None,
+            user_claim: default_user_claim(),
+            user_name_claim: None,
+            groups_claim: None,
+            variables: BTreeMap::new(),
+            leeway: default_leeway(),
+        }
+    }
+
     /// Checks the values and reads the key.
     pub(super) fn validate(&self) -> Result<Tokens, ConfigError> {
         for (name, claim) in &self.variables {

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod access;
+mod auth;
 mod devices;
 mod limits;
 mod line;
