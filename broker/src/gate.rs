@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use journal::{Journal, Position};
@@ -69,8 +69,6 @@ pub(crate) struct Gate {
     pub(crate) skipped_seconds: std::sync::atomic::AtomicU32,
 }
 
-/// How often a wait for the disk looks whether the process stops.
-const DURABLE_RECHECK: Duration = Duration::from_secs(1);
 /// Ids given by the gate begin with it.
 const ASSIGNED_PREFIX: &str = "millrace-";
 /// The publisher number of messages that Millrace itself publishes; sessions count from 1.
@@ -176,19 +174,6 @@ impl Gate {
     pub(crate) fn is_saved(&self, position: Position) -> bool {
         let log = self.session_log.as_deref();
         position == Position::ZERO || log.is_none_or(|log| log.is_durable(position))
-    }
-
-    /// Where the log of kept sessions ends.
-    pub(crate) fn saved_end(&self) -> Position {
-        let log = self.session_log.as_deref();
-        log.map_or(Position::ZERO, SessionLog::end)
-    }
-
-    /// Wakes `waker` when the log of kept sessions is durable up to the position.
-    pub(crate) fn wake_when_saved(&self, position: Position, waker: &Waker) {
-        if let Some(log) = &self.session_log {
-            log.wake_when_durable(position, waker);
-        }
     }
 
     /// A session with a number of its own, which nobody knows yet.
@@ -300,18 +285,6 @@ impl Gate {
     pub(crate) fn retained_matching(&self, filter: &str, visit: &mut dyn FnMut(&Arc<Message>)) {
         self.retained.matching(filter, visit);
         self.system.matching(filter, visit);
-    }
-
-    /// Wakes `waker` when everything before the position is durable, or no longer will be, for the rare case that it was appended
-    /// with another waker.
-    pub(crate) fn wake_when_durable(self: &Arc<Self>, position: Position, waker: &Waker) {
-        let (gate, waker) = (Arc::clone(self), waker.clone());
-        self.runtime.spawn_blocking(move || {
-            while !gate.ended.is_cancelled()
-                && gate.journal.wait_durable(position, DURABLE_RECHECK) == Ok(false)
-            {}
-            waker.wake();
-        });
     }
 
     /// Keeps the message as its topic's retained one; an empty payload clears it.

@@ -56,6 +56,10 @@ pub trait Journal: Send + Sync + 'static {
     /// journal is poisoned).
     fn wake_when_writable(&self, waker: &Waker);
 
+    /// Wakes `waker` once when `position` is durable (at once when it is), or the journal is
+    /// poisoned or closed: for those who wait for what others have appended.
+    fn wake_when_durable(&self, position: Position, waker: &Waker);
+
     /// Blocks the calling thread until `position` is durable; false when `timeout` passed first.
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<bool, Poisoned>;
 

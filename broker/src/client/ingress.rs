@@ -229,30 +229,18 @@ impl Client {
                 payload: publish.payload,
             });
         }
-        let written = self.gate.saved_end();
         self.distribute(topic, publish, intake);
-        if let Some(packet_id) = publish.packet_id {
-            let held = publish.qos == Qos::ExactlyOnce && !is_telemetry;
-            self.wait_for_queued(written, held.then_some(packet_id), intake.waker);
+        if let Some(packet_id) = publish.packet_id
+            && publish.qos == Qos::ExactlyOnce
+            && !is_telemetry
+        {
+            // PUBREC waits until the log knows of the publish too.
+            let told = self.session.distributed(packet_id, intake.waker);
+            if let Some(ack) = self.acks.back_mut() {
+                ack.saved = ack.saved.max(told);
+            }
         }
         Ok(())
-    }
-
-    /// The last acknowledgement waits until the log of kept sessions, which ended at `written` before the publish was
-    /// distributed, has what was queued for them because of it. `held`: its packet id, if the log is to know of it too.
-    fn wait_for_queued(&mut self, written: Position, held: Option<u16>, waker: &Waker) {
-        let queued = self.gate.saved_end();
-        let told = held.map_or(Position::ZERO, |packet_id| {
-            self.session.distributed(packet_id, waker)
-        });
-        let mut saved = told;
-        if told == Position::ZERO && queued > written {
-            saved = queued;
-            self.gate.wake_when_saved(queued, waker);
-        }
-        if let Some(ack) = self.acks.back_mut() {
-            ack.saved = ack.saved.max(saved);
-        }
     }
 
     /// Hands a publish to whoever subscribes to its topic, and retains it if it asks for it.
@@ -333,7 +321,7 @@ impl Client {
         });
         if position != UNPLACED && position > self.gate.journal.durable() {
             // The waker that was given with its record may be that of an earlier connection.
-            self.gate.wake_when_durable(position, waker);
+            self.gate.journal.wake_when_durable(position, waker);
         }
     }
 

@@ -129,6 +129,10 @@ impl Journal for FakeJournal {
 
     fn wake_when_writable(&self, _waker: &Waker) {}
 
+    fn wake_when_durable(&self, _position: Position, waker: &Waker) {
+        waker.wake_by_ref();
+    }
+
     fn wait_durable(&self, _position: Position, _timeout: Duration) -> Result<bool, Poisoned> {
         Ok(true)
     }

@@ -112,18 +112,6 @@ impl LocalJournal {
         LocalJournal::open(dir, settings, Arc::new(RealDisk))
     }
 
-    /// Wakes `waker` once when `position` is durable (at once when it is), or the journal is
-    /// poisoned or closed: for those who wait for what others have appended.
-    pub fn wake_when_durable(&self, position: Position, waker: &Waker) {
-        let mut state = self.shared.lock();
-        if state.durable >= position || state.stopped.is_some() {
-            drop(state);
-            waker.wake_by_ref();
-            return;
-        }
-        state.durable_waiters.push((position, waker.clone()));
-    }
-
     /// Writes what has gathered and ends the writer thread. Appends are refused as `Poisoned` from
     /// now on; what was appended can still be read. Blocks; a second call does nothing.
     pub fn close(&self) {
@@ -214,6 +202,16 @@ impl Journal for LocalJournal {
             std::ptr::from_ref(waker.vtable()) as usize,
         );
         state.writable.entry(key).or_insert_with(|| waker.clone());
+    }
+
+    fn wake_when_durable(&self, position: Position, waker: &Waker) {
+        let mut state = self.shared.lock();
+        if state.durable >= position || state.stopped.is_some() {
+            drop(state);
+            waker.wake_by_ref();
+            return;
+        }
+        state.durable_waiters.push((position, waker.clone()));
     }
 
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<bool, Poisoned> {

@@ -75,6 +75,9 @@ impl Journal for HandJournal {
 
     fn wake_when_writable(&self, _waker: &Waker) {}
 
+    /// Tests poll.
+    fn wake_when_durable(&self, _position: Position, _waker: &Waker) {}
+
     fn wait_durable(&self, _position: Position, _timeout: Duration) -> Result<bool, Poisoned> {
         unreachable!("the gate never blocks")
     }

@@ -184,6 +184,10 @@ impl Journal for Shrinking {
         self.0.wake_when_writable(waker);
     }
 
+    fn wake_when_durable(&self, position: Position, waker: &Waker) {
+        self.0.wake_when_durable(position, waker);
+    }
+
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<bool, Poisoned> {
         self.0.wait_durable(position, timeout)
     }
