@@ -39,29 +39,27 @@ thread_local! {
 }
 
 /// Serves one stream of MQTT bytes to its end; its CONNECT must be here by the deadline.
-pub(crate) async fn serve<S>(gate: Arc<Gate>, mut stream: S, peer: Peer, deadline: Instant)
+///
+/// What an idle connection costs is this future and a `Connection`. So each stage is in a box of its own, which is freed when
+/// the next begins: an `async fn` would keep room for all of them at once.
+pub(crate) fn serve<S>(
+    gate: Arc<Gate>,
+    stream: S,
+    peer: Peer,
+    deadline: Instant,
+) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    // Boxed, since it needs more room than the connection's idle life, which lasts longer.
-    let accepted = Box::pin(handshake::run(&gate, &mut stream, &peer, deadline)).await;
-    let Some((client, inbound)) = accepted else {
-        gate.stats.connections_refused.add(1);
-        // TLS and WebSockets have a word for the end, also for who never got in.
-        let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
-        return;
-    };
-    presence::connected(&gate, &client.session);
-    let mut connection = Connection {
-        stream,
-        client,
-        inbound,
-        unsent: Vec::new(),
-        pause: None,
-    };
-    let end = (&mut connection).await;
-    debug!(client = &*connection.client.session.client_id, %peer, %end, "connection ended");
-    Box::pin(connection.farewell(end)).await;
+    let establishing = Box::pin(Connection::establish(gate, stream, peer, deadline));
+    async move {
+        // A statement of its own, whose end frees that box; as a condition it would live as long as the connection.
+        let established = establishing.await;
+        if let Some(mut connection) = established {
+            let end = (&mut *connection).await;
+            Box::pin(connection.farewell(end)).await;
+        }
+    }
 }
 
 struct Connection<S> {
@@ -94,6 +92,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// The connection of a client that was let in.
+    async fn establish(
+        gate: Arc<Gate>,
+        mut stream: S,
+        peer: Peer,
+        deadline: Instant,
+    ) -> Option<Box<Connection<S>>> {
+        let Some((client, inbound)) = handshake::run(&gate, &mut stream, &peer, deadline).await
+        else {
+            gate.stats.connections_refused.add(1);
+            // TLS and WebSockets have a word for the end, also for who never got in.
+            let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
+            return None;
+        };
+        presence::connected(&gate, &client.session);
+        Some(Box::new(Connection {
+            stream,
+            client,
+            inbound,
+            unsent: Vec::new(),
+            pause: None,
+        }))
+    }
+
     fn drive(
         &mut self,
         context: &mut Context<'_>,
@@ -251,13 +273,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Lets the last answers and, where the version has one, a DISCONNECT leave, then closes.
-    async fn farewell(self, end: End) {
+    async fn farewell(self: Box<Self>, end: End) {
         let Connection {
             mut stream,
             mut client,
             unsent,
             ..
-        } = self;
+        } = *self;
+        if let Some((visit, _)) = client.session.visit() {
+            let client_id = &*client.session.client_id;
+            debug!(client = client_id, peer = %visit.address, %end, "connection ended");
+        }
         let payload = client.payload.take().unwrap_or_default();
         let mut last = Vec::new();
         client.finish(&end, &mut last);

@@ -73,10 +73,12 @@ fn admit(gate: &Arc<Gate>, stream: TcpStream, peer: SocketAddr, settings: &Arc<S
         .raise(gate.stats.connections.get());
     let task_gate = Arc::clone(gate);
     let settings = Arc::clone(settings);
+    let place = Place(Arc::clone(gate));
+    let serving = open::serve(task_gate, stream, peer, settings);
     gate.tasks.spawn(async move {
-        // Declared first so that it is dropped last: also a panic in this task gives the place back.
-        let _place = Place(Arc::clone(&task_gate));
-        open::serve(task_gate, stream, peer, settings).await;
+        // Dropped after what it is for: also a panic in this task gives the place back.
+        let _place = place;
+        serving.await;
     });
 }
 

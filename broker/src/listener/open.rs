@@ -21,39 +21,67 @@ use crate::proxy_protocol::{self, ProxyError};
 use crate::tls::TlsStream;
 use crate::websocket::{self, UpgradeError, WebSocket};
 
-/// Serves one accepted socket to its end.
-pub(super) async fn serve(
+/// One connection, from here to its end.
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Serves one accepted socket to its end. A future of its own for each kind, so that none is larger than it needs.
+pub(super) fn serve(
     gate: Arc<Gate>,
     stream: TcpStream,
     address: SocketAddr,
     listener: Arc<Settings>,
-) {
+) -> Serving {
     let deadline = Instant::now() + gate.settings.connect_timeout;
-    if listener.tls.is_none() && !listener.kind.is_websocket() && !listener.proxy_protocol {
-        // The common case stays in the task itself. Idle connections are many: each allocation counts.
-        drop(listener);
-        if let Some(_place) = enter(&gate, address) {
-            connection::serve(gate, stream, Peer::at(address), deadline).await;
-        }
-        return;
+    if listener.tls.is_some() || listener.kind.is_websocket() || listener.proxy_protocol {
+        return Box::pin(serve_opened(gate, stream, address, listener, deadline));
     }
-    // Boxed: it needs more room than what follows, which lasts longer.
-    let opening = Box::pin(open(&gate, &listener, stream, address));
-    let opened = tokio::select! {
-        opened = timeout_at(deadline, opening) => opened.unwrap_or(Err(OpenError::Late)),
-        () = gate.stop.cancelled() => return,
+    let Some(place) = enter(&gate, address) else {
+        return Box::pin(std::future::ready(()));
     };
-    drop(listener);
-    let (opened, peer, _place) = match opened {
-        Ok(opened) => opened,
+    let serving = connection::serve(gate, stream, Peer::at(address), deadline);
+    Box::pin(async move {
+        let _place = place;
+        serving.await;
+    })
+}
+
+async fn serve_opened(
+    gate: Arc<Gate>,
+    stream: TcpStream,
+    address: SocketAddr,
+    listener: Arc<Settings>,
+    deadline: Instant,
+) {
+    // Each stage in a box that is freed before the next: what lasts is what `Opened::serve` returns.
+    let opening = Box::pin(open_in_time(gate, stream, address, listener, deadline));
+    let opened = opening.await;
+    if let Some((serving, _place)) = opened {
+        serving.await;
+    }
+}
+
+async fn open_in_time(
+    gate: Arc<Gate>,
+    stream: TcpStream,
+    address: SocketAddr,
+    listener: Arc<Settings>,
+    deadline: Instant,
+) -> Option<(Serving, Place)> {
+    let opened = tokio::select! {
+        opened = timeout_at(deadline, open(&gate, &listener, stream, address)) => {
+            opened.unwrap_or(Err(OpenError::Late))
+        }
+        () = gate.stop.cancelled() => return None,
+    };
+    match opened {
+        Ok((opened, peer, place)) => Some((opened.serve(gate, peer, deadline), place)),
         Err(error) => {
             gate.stats.connections_refused.add(1);
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             debug!(peer = %address, %error, cause, "connection refused");
-            return;
+            None
         }
-    };
-    opened.serve(gate, peer, deadline).await;
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -121,12 +149,7 @@ fn enter(gate: &Gate, address: SocketAddr) -> Option<Place> {
 
 impl Opened {
     /// Each kind in a box of its own size, so that the task is as small as its own connection allows.
-    fn serve(
-        self,
-        gate: Arc<Gate>,
-        peer: Peer,
-        deadline: Instant,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn serve(self, gate: Arc<Gate>, peer: Peer, deadline: Instant) -> Serving {
         match self {
             Opened::Tcp(stream) => Box::pin(connection::serve(gate, stream, peer, deadline)),
             Opened::Tls(stream) => Box::pin(connection::serve(gate, stream, peer, deadline)),
