@@ -161,8 +161,8 @@ pub struct Settings {
     pub acl: access::Settings,
 }
 
-/// The smallest useful packet limit; below it not even a CONNECT with a will fits.
-const MAX_PACKET_BYTES_MIN: u64 = 1_024;
+/// The smallest useful packet limit, "1KB"; below it not even a CONNECT with a will fits.
+const MAX_PACKET_BYTES_MIN: u64 = 1_000;
 /// More often would cost the broker more than it tells.
 const SYS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// Filters are walked level by level by recursion, and a stack that runs out takes the process with it.
@@ -171,7 +171,7 @@ const TOPIC_LEVELS_MAX: usize = 1_000;
 const SESSION_EXPIRY_SECONDS_MAX: u32 = u32::MAX - 1;
 /// The log of kept sessions is compacted in segments of a sixteenth of it, and a segment should hold many events.
 const MAX_SESSION_LOG_BYTES_MIN: u64 = 4 << 20;
-/// MQTT cannot express a larger packet.
+/// MQTT cannot express a larger packet; "256MiB" and the four bytes before.
 const MAX_PACKET_BYTES_MAX: u64 = 268_435_460;
 
 impl Config {
@@ -180,7 +180,7 @@ impl Config {
         let listeners = self.listeners()?;
         let max_packet = self.max_packet_size.as_u64();
         if !(MAX_PACKET_BYTES_MIN..=MAX_PACKET_BYTES_MAX).contains(&max_packet) {
-            return Err(out_of_range("max_packet_size", "1KB", "256MB"));
+            return Err(out_of_range("max_packet_size", "1KB", "256MiB"));
         }
         if !(1..=TOPIC_LEVELS_MAX).contains(&self.max_topic_levels) {
             return Err(out_of_range("max_topic_levels", "1", "1000"));
@@ -356,8 +356,13 @@ mod tests {
         let error = config.validate().expect_err("too small");
         assert_eq!(
             error.to_string(),
-            "`broker.max_packet_size` must lie between 1KB and 256MB"
+            "`broker.max_packet_size` must lie between 1KB and 256MiB"
         );
+        for allowed in ["1KB", "256MiB"] {
+            let config: Config =
+                toml::from_str(&format!("max_packet_size = \"{allowed}\"")).expect("the format");
+            assert!(config.validate().is_ok(), "{allowed} is said to be allowed");
+        }
         let config = Config {
             listen: "nowhere".into(),
             ..Config::default()

@@ -177,6 +177,11 @@ impl Authenticator {
         }
     }
 
+    /// Whether clients get in without credentials although others log in.
+    pub(crate) fn admits_strangers_beside_users(&self) -> bool {
+        self.anonymous == Anonymous::Always && self.is_configured()
+    }
+
     /// Whether there is anything to log in with.
     fn is_configured(&self) -> bool {
         self.settings.users.is_some()

@@ -164,7 +164,8 @@ impl Client {
         if publish.qos != Qos::AtMostOnce {
             self.unfinished = self.unfinished.saturating_add(1);
             // [MQTT-3.3.4-7]; 3.1.1 has no word about it, and such a client is not read further instead.
-            if self.speaks_v5() && self.unfinished > self.gate.settings.receive_maximum {
+            let too_many = self.speaks_v5() && self.unfinished > self.gate.settings.receive_maximum;
+            if too_many && !self.counts_already(publish) {
                 return Err(End::Refused(ReasonCode::ReceiveMaximumExceeded));
             }
         }
@@ -206,6 +207,9 @@ impl Client {
             } else {
                 match self.session.hold(packet_id) {
                     Hold::Again(held) => {
+                        if held.counted {
+                            self.unfinished -= 1;
+                        }
                         self.publish_again(held, intake.waker);
                         return Ok(());
                     }
@@ -323,6 +327,12 @@ impl Client {
             // The waker that was given with its record may be that of an earlier connection.
             self.gate.journal.wake_when_durable(position, waker);
         }
+    }
+
+    /// Whether it is a QoS 2 publish that came before on this connection: one exchange, however often the publish is sent.
+    fn counts_already(&self, publish: &Publish<'_>) -> bool {
+        let packet_id = publish.packet_id;
+        publish.qos == Qos::ExactlyOnce && packet_id.is_some_and(|id| self.session.counts(id))
     }
 
     fn denies(&self, action: Action, topic: &str) -> bool {

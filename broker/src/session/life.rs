@@ -89,6 +89,9 @@ impl Session {
         }
         outbound.close = None;
         outbound.window.start_over();
+        for held in outbound.held.values_mut() {
+            held.counted = false;
+        }
         let credentials_end = match arrival.identity.expires_at {
             Some(at) => gate.seconds_at(at),
             None => u32::MAX,

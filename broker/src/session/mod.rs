@@ -71,6 +71,8 @@ pub(crate) struct Held {
     pub(crate) saved: Position,
     /// The log has been told.
     told: bool,
+    /// It counts among the publishes that this connection has not finished.
+    pub(crate) counted: bool,
 }
 
 /// What a QoS 2 publish is.
@@ -278,20 +280,27 @@ impl Session {
     /// told by `journalled` or `distributed`.
     pub(crate) fn hold(&self, packet_id: u16) -> Hold {
         let mut outbound = lock(&self.outbound);
-        let known = outbound
-            .held
-            .iter()
-            .find(|held| held.packet_id == packet_id);
-        if let Some(known) = known {
-            return Hold::Again(*known);
+        if let Some(known) = outbound.held.get_mut(&packet_id) {
+            let before = *known;
+            known.counted = true;
+            return Hold::Again(before);
         }
-        outbound.held.push(Held {
+        let held = Held {
             packet_id,
             journalled: Position::ZERO,
             saved: Position::ZERO,
             told: false,
-        });
+            counted: true,
+        };
+        outbound.held.insert(packet_id, held);
         Hold::New
+    }
+
+    /// Whether a QoS 2 publish under this packet id counts already among those that this connection has not finished.
+    pub(crate) fn counts(&self, packet_id: u16) -> bool {
+        let outbound = lock(&self.outbound);
+        let held = outbound.held.get(&packet_id);
+        held.is_some_and(|held| held.counted)
     }
 
     /// The publish, which is not to be journalled, has gone to its subscribers: only now may the log know of it, since after a
@@ -302,9 +311,7 @@ impl Session {
             packet_id,
             telemetry: None,
         });
-        // It came last.
-        let mut held = outbound.held.iter_mut().rev();
-        if let Some(held) = held.find(|held| held.packet_id == packet_id) {
+        if let Some(held) = outbound.held.get_mut(&packet_id) {
             held.saved = saved;
             held.told = true;
         }
@@ -320,9 +327,7 @@ impl Session {
         let scribe = self.scribe(Waker::noop());
         let mut batch = scribe.log.map(|log| (log, log.batch(scribe.client_id)));
         for &packet_id in packet_ids {
-            // They came last.
-            let mut held = outbound.held.iter_mut().rev();
-            let Some(held) = held.find(|held| held.packet_id == packet_id) else {
+            let Some(held) = outbound.held.get_mut(&packet_id) else {
                 continue;
             };
             held.journalled = before;
@@ -351,12 +356,7 @@ impl Session {
     /// before PUBCOMP. `None`: it was not held.
     pub(crate) fn release(&self, packet_id: u16, waker: &Waker) -> Option<Position> {
         let mut outbound = lock(&self.outbound);
-        let mut held = outbound.held.iter();
-        let at = held.position(|held| held.packet_id == packet_id)?;
-        let held = outbound.held.remove(at);
-        if outbound.held.is_empty() {
-            outbound.held = Vec::new();
-        }
+        let held = outbound.held.remove(&packet_id)?;
         Some(match held.told {
             true => self.scribe(waker).tell(&Event::Released { packet_id }),
             false => Position::ZERO,

@@ -3,7 +3,7 @@
 //! Owns: the queue's bounds. Never: wakes anybody while the lock is held. Invariant: what is queued is within the limits, and
 //! every message that did not fit was counted.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -30,8 +30,8 @@ pub(crate) struct Outbound {
     pub(super) window: Window,
     pub(super) waker: Option<Waker>,
     pub(super) close: Option<ReasonCode>,
-    /// In the order they came in; clients release in order, so the front is the usual hit.
-    pub(super) held: Vec<Held>,
+    /// By packet id, and not a list to be searched: a client may leave all 65,535 ids unreleased.
+    pub(super) held: BTreeMap<u16, Held>,
     /// Behind the last telemetry record whose `Held` was written to the log.
     pub(super) held_through: Position,
     pub(super) stay: Stay,

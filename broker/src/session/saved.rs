@@ -3,7 +3,7 @@
 //! Owns: what of a session is saved, and what a restored one is. Invariant: a session that is restored from what was saved of it
 //! goes on as if its connection had just been lost.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,7 +18,7 @@ use crate::auth::Identity;
 use crate::gate::{Gate, now_micros};
 use crate::lock::lock;
 use crate::packet::Qos;
-use crate::session_log::{self, SavedInflight, SavedSession, SavedWill};
+use crate::session_log::{SavedInflight, SavedSession, SavedWill};
 
 impl Session {
     /// Shows the session's state while nothing can change it; not at all when the log does not know it.
@@ -42,7 +42,7 @@ impl Session {
             subscriptions: subscriptions
                 .map(|(name, held)| (name.clone(), held.options))
                 .collect(),
-            held: outbound.held.iter().filter_map(Held::saved).collect(),
+            held: held_ids(outbound),
             held_through: outbound.held_through,
             inflight: outbound.window.entries().map(InFlight::saved).collect(),
             queue: outbound.deliveries().filter(is_kept).cloned().collect(),
@@ -80,7 +80,7 @@ impl Session {
                 stay.will = Some(Box::new(Will::restored(will, session.number)));
             }
             session.due.store(stay.due(), Ordering::Relaxed);
-            outbound.held = saved.held.iter().map(Held::restored).collect();
+            outbound.held = saved.held.into_iter().map(restored).collect();
             outbound.held_through = saved.held_through;
             outbound.restore(saved.inflight, saved.queue, saved.last_packet_id);
             session.logged.store(true, Ordering::Relaxed);
@@ -104,23 +104,22 @@ impl Session {
     }
 }
 
-impl Held {
-    /// `None`: its record has no place yet, so it was not received.
-    fn saved(&self) -> Option<session_log::Held> {
-        self.told.then(|| session_log::Held {
-            packet_id: self.packet_id,
-            telemetry: self.journalled.0.checked_sub(1).map(Position),
-        })
-    }
+/// One whose record has no place yet was not received.
+fn held_ids(outbound: &Outbound) -> BTreeMap<u16, Option<Position>> {
+    let told = outbound.held.iter().filter(|(_, held)| held.told);
+    told.map(|(&packet_id, held)| (packet_id, held.journalled.0.checked_sub(1).map(Position)))
+        .collect()
+}
 
-    fn restored(saved: &session_log::Held) -> Held {
-        Held {
-            packet_id: saved.packet_id,
-            journalled: Position::ZERO,
-            saved: Position::ZERO,
-            told: true,
-        }
-    }
+fn restored((packet_id, _telemetry): (u16, Option<Position>)) -> (u16, Held) {
+    let held = Held {
+        packet_id,
+        journalled: Position::ZERO,
+        saved: Position::ZERO,
+        told: true,
+        counted: false,
+    };
+    (packet_id, held)
 }
 
 impl InFlight {

@@ -73,7 +73,7 @@ mod tender;
 pub(crate) use event::Event;
 pub(crate) use log::{Exchange, Parts, SessionLog, Source};
 pub(crate) use open::OpenError;
-pub(crate) use state::{Held, SavedInflight, SavedSession, SavedWill};
+pub(crate) use state::{SavedInflight, SavedSession, SavedWill};
 
 #[cfg(test)]
 mod tests;

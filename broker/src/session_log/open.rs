@@ -341,9 +341,9 @@ impl Replay {
                 session.disconnected_at = Some(now);
             }
             session.held_through = telemetry_end;
-            for held in &mut session.held {
+            for telemetry in session.held.values_mut() {
                 // Its record is durable: it was read, or lies before the end that was recovered.
-                held.telemetry = None;
+                *telemetry = None;
             }
         }
         sessions

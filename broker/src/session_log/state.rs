@@ -4,7 +4,7 @@
 //! a session that is not known, of an id that is not in flight) changes nothing and is told; it never
 //! panics, for the log may begin anywhere in a session's life.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use foldhash::HashMap;
 use journal::Position;
@@ -27,7 +27,9 @@ pub(crate) struct SavedSession {
     pub(crate) disconnected_at: Option<i64>,
     pub(crate) subscriptions: HashMap<Box<str>, Options>,
     /// QoS 2 ids that came in and are not released yet.
-    pub(crate) held: Vec<Held>,
+    /// Each with the position of its telemetry record; `None` when it is not telemetry, or surely durable. Sorted, since a client
+    /// may leave all 65,535 unreleased.
+    pub(crate) held: BTreeMap<u16, Option<Position>>,
     /// The position behind the last telemetry record that `Held` was written for.
     pub(crate) held_through: Position,
     /// In the order in which they were sent.
@@ -37,14 +39,6 @@ pub(crate) struct SavedSession {
     pub(crate) will: Option<SavedWill>,
     /// The packet id given last.
     pub(crate) last_packet_id: u16,
-}
-
-/// A QoS 2 id that came in and is not released yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) packet_id: u16,
-    /// The position of the telemetry record; `None` when it is not telemetry, or surely durable.
-    pub(crate) telemetry: Option<Position>,
 }
 
 #[derive(Clone)]
@@ -108,10 +102,9 @@ impl SavedSession {
         correct: &mut impl FnMut(&str, &Event<'_>),
     ) {
         let client_id = &self.client_id;
-        self.held.retain(|held| {
-            let lost = held.telemetry.is_some_and(|position| position >= end);
+        self.held.retain(|&packet_id, telemetry| {
+            let lost = telemetry.is_some_and(|position| position >= end);
             if lost {
-                let packet_id = held.packet_id;
                 correct(client_id, &Event::Released { packet_id });
             }
             !lost
@@ -164,11 +157,7 @@ impl SavedSession {
                 telemetry,
             } => self.hold(packet_id, telemetry),
             Event::Released { packet_id } => {
-                let index = self
-                    .held
-                    .iter()
-                    .position(|held| held.packet_id == packet_id);
-                self.held.remove(index.ok_or(Misfit)?);
+                self.held.remove(&packet_id).ok_or(Misfit)?;
             }
             Event::WillArmed {
                 message,
@@ -217,10 +206,10 @@ impl SavedSession {
         for delivery in self.queue.iter().filter(kept) {
             visit(&Event::Queued(delivery));
         }
-        for held in &self.held {
+        for (&packet_id, &telemetry) in &self.held {
             visit(&Event::Held {
-                packet_id: held.packet_id,
-                telemetry: held.telemetry,
+                packet_id,
+                telemetry,
             });
         }
         if let Some(will) = &self.will {
@@ -245,12 +234,7 @@ impl SavedSession {
             self.held_through = self.held_through.max(position.plus(1));
         }
         // The same id again, without a release between, is the same message.
-        if !self.held.iter().any(|held| held.packet_id == packet_id) {
-            self.held.push(Held {
-                packet_id,
-                telemetry,
-            });
-        }
+        self.held.entry(packet_id).or_insert(telemetry);
     }
 
     /// Clients acknowledge in order, so the front is the usual hit.

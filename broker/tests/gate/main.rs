@@ -195,6 +195,27 @@ fn more_publishes_at_once_than_the_receive_maximum_are_read_later_or_end_mqtt_5(
 }
 
 #[test]
+fn a_qos_2_publish_that_is_sent_again_counts_once() {
+    let broker = Running::with(Config {
+        receive_maximum: 2,
+        ..Config::default()
+    });
+    for topic in ["devices/a/telemetry", "other"] {
+        let mut device = broker.connect(Version::V5, "device");
+        let mut publish = |packet_id: u16| {
+            device.publish_at(Qos::ExactlyOnce, topic, b"1", packet_id, false);
+            device.next()
+        };
+        for _ in 0..4 {
+            assert_eq!(publish(1), "pubrec 1", "{topic}");
+        }
+        assert_eq!(publish(2), "pubrec 2", "{topic}");
+        assert_eq!(publish(1), "pubrec 1", "{topic}");
+        assert_eq!(publish(3), "disconnect 93", "{topic}");
+    }
+}
+
+#[test]
 fn a_reader_that_pauses_gets_what_was_queued_without_anything_new() {
     let broker = Running::start();
     let mut console = broker.connect(Version::V311, "console");

@@ -43,14 +43,8 @@ fn held(sessions: &[SavedSession]) -> Vec<u16> {
     let session = sessions
         .iter()
         .find(|session| &*session.client_id == CLIENT);
-    let mut held: Vec<_> = session
-        .expect("the session is kept")
-        .held
-        .iter()
-        .map(|held| held.packet_id)
-        .collect();
-    held.sort_unstable();
-    held
+    let session = session.expect("the session is kept");
+    session.held.keys().copied().collect()
 }
 
 fn hold(logs: &Logs, packet_id: u16, position: Position) {
@@ -215,11 +209,7 @@ fn a_snapshot_keeps_what_was_accounted_for() {
         expiry_seconds: 600,
         ..Model::default()
     };
-    let held_2 = crate::session_log::Held {
-        packet_id: 2,
-        telemetry: Some(Position(1)),
-    };
-    let state = model.saved(CLIENT, vec![held_2], Position(2));
+    let state = model.saved(CLIENT, [(2, Some(Position(1)))], Position(2));
     let mut batch = logs.log.batch(CLIENT);
     batch.push_state(&state);
     logs.log.write(batch, std::task::Waker::noop());

@@ -15,7 +15,7 @@ use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
 use crate::session_log::log::{Parts, Source};
-use crate::session_log::{Event, Held, SavedInflight, SavedSession, SavedWill, SessionLog};
+use crate::session_log::{Event, SavedInflight, SavedSession, SavedWill, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::Options;
 
@@ -111,7 +111,7 @@ impl Model {
                 .iter()
                 .map(|(filter, read)| option_number(filter, read))
                 .collect(),
-            held: session.held.iter().map(|held| held.packet_id).collect(),
+            held: session.held.keys().copied().collect(),
             inflight: session.inflight.iter().map(inflight).collect(),
             queue: session.queue.iter().map(delivery_number).collect(),
             will: session
@@ -126,7 +126,7 @@ impl Model {
     pub(super) fn saved(
         &self,
         client_id: &str,
-        held: Vec<Held>,
+        held: impl IntoIterator<Item = (u16, Option<Position>)>,
         held_through: Position,
     ) -> SavedSession {
         SavedSession {
@@ -139,7 +139,7 @@ impl Model {
                 .iter()
                 .map(|(filter, number)| (filter.as_str().into(), options(*number)))
                 .collect(),
-            held,
+            held: held.into_iter().collect(),
             held_through,
             inflight: self
                 .inflight

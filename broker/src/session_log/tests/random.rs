@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::*;
 use super::sim::{Loss, SimDisk};
-use crate::session_log::{Event, Held, SavedSession};
+use crate::session_log::{Event, SavedSession};
 
 const CLIENTS: [&str; 4] = ["a", "b", "ç", "d"];
 const LIVES: u64 = 60;
@@ -223,11 +223,7 @@ impl Life {
         let held = mine
             .clone()
             .filter(|exchange| exchange.released.is_none())
-            .map(|exchange| Held {
-                packet_id: exchange.packet_id,
-                telemetry: exchange.telemetry,
-            })
-            .collect();
+            .map(|exchange| (exchange.packet_id, exchange.telemetry));
         let told = mine
             .filter_map(|exchange| exchange.telemetry)
             .map(|position| position.plus(1))
