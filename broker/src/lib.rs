@@ -10,6 +10,9 @@ mod client;
 mod config;
 mod connection;
 mod fanout;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod handshake;
 mod limits;

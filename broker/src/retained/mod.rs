@@ -11,6 +11,8 @@
 //! the log says so.
 
 mod disk;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod load;
 mod record;
 mod store;

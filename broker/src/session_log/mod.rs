@@ -65,6 +65,8 @@
 //! checkpoint names the journal it speaks of; positions of another T say nothing, and are not used.
 
 mod event;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod log;
 mod open;
 mod state;

@@ -5,6 +5,8 @@
 //! included: there is nothing that could unfold to more bytes than were sent. Invariant: an idle WebSocket holds no buffer.
 
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod origins;
 mod stream;
 #[cfg(test)]
