@@ -8,13 +8,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
 use crate::Error;
 use crate::latency::{Latencies, LatencySummary};
 use crate::settings::Broker;
+use crate::tls::Advice;
 
 /// Messages of each device that an alert may still be matched to.
 const RECENT_MAX: usize = 64;
@@ -112,6 +113,9 @@ impl Listener {
         );
         options.set_keep_alive(Duration::from_secs(30));
         options.set_max_packet_size(ALERT_MAX_BYTES, ALERT_MAX_BYTES);
+        if let Some(tls) = &broker.tls {
+            options.set_transport(Transport::Tls(TlsConfiguration::Rustls(tls.config())));
+        }
         if let Some(username) = &broker.username {
             options.set_credentials(
                 username.clone(),
@@ -119,13 +123,14 @@ impl Listener {
             );
         }
         let (client, mut events) = AsyncClient::new(options, 16);
-        let failed = |message: String| Error::Alerts {
+        let failed = |(message, hint): (String, _)| Error::Alerts {
             filter: filter.to_owned(),
             message,
+            hint,
         };
         client
             .try_subscribe(filter, QoS::AtLeastOnce)
-            .map_err(|_| failed("it is not a filter".into()))?;
+            .map_err(|_| failed(("it is not a filter".into(), None)))?;
         let granted = async {
             loop {
                 match events.poll().await {
@@ -137,17 +142,25 @@ impl Listener {
                         return if granted {
                             Ok(())
                         } else {
-                            Err("the server refuses it".into())
+                            Err(("the server refuses it".into(), None))
                         };
                     }
                     Ok(_) => {}
-                    Err(error) => return Err(error.to_string()),
+                    Err(error) => {
+                        let hint = Advice::on_handshake(&error).map(|advice| advice.hint);
+                        return Err((error.to_string(), hint));
+                    }
                 }
             }
         };
         match tokio::time::timeout(SUBSCRIBE_TIMEOUT, granted).await {
             Ok(result) => result.map_err(failed)?,
-            Err(_) => return Err(failed(format!("no answer within {SUBSCRIBE_TIMEOUT:?}"))),
+            Err(_) => {
+                return Err(failed((
+                    format!("no answer within {SUBSCRIBE_TIMEOUT:?}"),
+                    None,
+                )));
+            }
         }
         let heard = Arc::new(Mutex::new(Heard {
             received: 0,

@@ -5,6 +5,7 @@
 //! once as acknowledged, failed or in flight, however often the server dies.
 
 mod session;
+mod stream;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,8 +14,6 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rand::RngExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +28,7 @@ use crate::source::{Due, Message, Source};
 use crate::tally::{Counters, Tally};
 use crate::window::Window;
 use crate::wire::{self, Accepted, Incoming};
+use stream::Stream;
 
 /// How long one attempt to connect may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,6 +39,9 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// Connections that one worker opens at the same time: below the usual accept backlogs, so that
 /// none times out in one.
 pub(crate) const OPENING_MAX: usize = 256;
+
+/// How a TLS server complains about a CONNECT: a record that holds an alert, of TLS 1.0 or later.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
 /// What the connections of one worker share.
 pub(crate) struct Shared {
@@ -229,7 +232,7 @@ impl Connection {
         }
     }
 
-    async fn open(&mut self) -> Result<(TcpStream, Accepted), ConnectError> {
+    async fn open(&mut self) -> Result<(Stream, Accepted), ConnectError> {
         // Closed only when the worker has ended.
         let shared = Rc::clone(&self.shared);
         let _permit = shared.opening.acquire().await;
@@ -240,10 +243,9 @@ impl Connection {
         }
     }
 
-    async fn shake_hands(&mut self) -> Result<(TcpStream, Accepted), ConnectError> {
+    async fn shake_hands(&mut self) -> Result<(Stream, Accepted), ConnectError> {
         let broker = &self.shared.broker;
-        let mut stream = TcpStream::connect((broker.host.as_str(), broker.port)).await?;
-        stream.set_nodelay(true)?;
+        let mut stream = Stream::open(broker).await?;
         self.out.clear();
         self.written = 0;
         wire::write_connect(&mut self.out, broker, &self.manner.client_id);
@@ -251,6 +253,9 @@ impl Connection {
         self.out.clear();
         self.incoming.clear();
         loop {
+            if broker.tls.is_none() && self.incoming.starts_with(&TLS_ALERT) {
+                return Err(ConnectError::Encrypted);
+            }
             match wire::read(&mut self.incoming, broker.version)? {
                 Some(Incoming::Accepted(accepted)) if accepted.max_qos < self.manner.qos => {
                     let (allowed, wanted) = (accepted.max_qos, self.manner.qos);
@@ -265,7 +270,7 @@ impl Connection {
                 }
                 None => {}
             }
-            if stream.read_buf(&mut self.incoming).await? == 0 {
+            if stream.read(&mut self.incoming).await? == 0 {
                 return Err(ConnectError::Closed);
             }
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::replay::ReplayError;
+use crate::tls::{Advice, TlsError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,11 +23,29 @@ pub enum Error {
         source: ConnectError,
     },
     #[error("cannot listen to `{filter}`: {message}")]
-    Alerts { filter: String, message: String },
+    Alerts {
+        filter: String,
+        message: String,
+        hint: Option<&'static str>,
+    },
+    #[error("cannot encrypt")]
+    Tls(#[source] TlsError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error("cannot start a worker")]
     Worker { source: io::Error },
+}
+
+impl Error {
+    /// What to do about it, where something is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Connect { source, .. } => source.hint(),
+            Self::Alerts { hint, .. } => *hint,
+            Self::Tls(error) => error.hint(),
+            _ => None,
+        }
+    }
 }
 
 /// Why one connection could not be opened.
@@ -34,6 +53,13 @@ pub enum Error {
 pub enum ConnectError {
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error("the TLS handshake failed")]
+    Tls(#[source] io::Error),
+    #[error("`{0}` is no host name that a certificate could be for")]
+    Name(String),
+    /// TLS was not asked for, and its records come back.
+    #[error("the server speaks TLS")]
+    Encrypted,
     #[error("no answer within {0:?}")]
     Timeout(std::time::Duration),
     #[error("the server closed the connection before it answered")]
@@ -50,9 +76,26 @@ pub enum ConnectError {
 impl ConnectError {
     /// Whether trying again cannot help.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused(_) | Self::Qos { .. } | Self::Protocol(_)
-        )
+        match self {
+            Self::Refused(_) | Self::Qos { .. } | Self::Protocol(_) => true,
+            Self::Name(_) | Self::Encrypted => true,
+            Self::Io(error) | Self::Tls(error) => {
+                Advice::on(error).is_some_and(|advice| advice.is_final)
+            }
+            Self::Timeout(_) | Self::Closed => false,
+        }
+    }
+
+    /// What to do about it, where something is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Encrypted => Some(
+                "name the authority of the server's certificate with `--cafile FILE` to connect \
+                 encrypted",
+            ),
+            Self::Io(error) => Advice::on(error).map(|advice| advice.hint),
+            Self::Tls(error) => Advice::on_handshake(error).map(|advice| advice.hint),
+            _ => None,
+        }
     }
 }

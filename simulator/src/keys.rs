@@ -28,15 +28,28 @@ pub struct RunKeys {
     /// Host of the MQTT server [default: 127.0.0.1]
     #[arg(short = 'h', long, value_name = "HOST")]
     pub host: Option<String>,
-    /// Port of the MQTT server [default: 1883]
+    /// Port of the MQTT server [default: 1883, with --cafile 8883]
     #[arg(short = 'p', long, value_name = "PORT")]
     pub port: Option<u16>,
     /// User name
     #[arg(short = 'u', long, value_name = "NAME")]
     pub username: Option<String>,
-    /// Password
+    /// Password; the list of processes shows it, unlike one in a file or in MILLRACE_PASSWORD
     #[arg(short = 'P', long, value_name = "PASSWORD")]
     pub password: Option<String>,
+    /// Encrypt, and trust servers whose certificate an authority of this PEM file vouches for
+    #[arg(long, value_name = "FILE")]
+    pub cafile: Option<PathBuf>,
+    /// Certificate to show the server, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Private key of --cert, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Take a certificate that is for another host: an authority of --cafile must still vouch for
+    /// it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub insecure: Option<bool>,
     /// Version of MQTT: 3.1.1 or 5 [default: 3.1.1]
     #[arg(short = 'V', long, value_name = "VERSION")]
     pub mqtt_version: Option<MqttVersion>,
@@ -263,6 +276,10 @@ impl RunKeys {
                 port,
                 username,
                 password,
+                cafile,
+                cert,
+                key,
+                insecure,
                 mqtt_version,
                 keepalive,
                 clean,

@@ -16,6 +16,7 @@ use crate::replay::{Columns, Replay};
 use crate::schedule::{Limit, Pace};
 use crate::settings::{Broker, Fleet, Load, Progress, Settings};
 use crate::template::Template;
+use crate::tls::{TlsError, TlsKeys};
 use crate::{Error, units};
 
 /// Devices of one run at most: each costs about half a kilobyte, and its number must fit where it
@@ -78,7 +79,7 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// `Error::Settings` naming the key that cannot be used.
+    /// `Error::Settings` naming the key that cannot be used, `Error::Tls` the file.
     pub fn resolve(self) -> Result<Settings, Error> {
         let Self {
             mut run,
@@ -148,9 +149,19 @@ fn resolve_broker(run: &RunKeys) -> Result<Broker, Error> {
     if run.password.is_some() && run.username.is_none() {
         return Err(Error::Settings("`password` needs a `username`".into()));
     }
+    let tls = TlsKeys {
+        cafile: run.cafile.clone(),
+        cert: run.cert.clone(),
+        key: run.key.clone(),
+        insecure: run.insecure.unwrap_or(false),
+    };
     Ok(Broker {
         host: run.host.clone().unwrap_or_else(|| "127.0.0.1".into()),
-        port: run.port.unwrap_or(1883),
+        port: run.port.unwrap_or(tls.default_port()),
+        tls: tls.load().map_err(|error| match error {
+            TlsError::Incomplete { .. } => Error::Settings(error.to_string()),
+            error => Error::Tls(error),
+        })?,
         username: run.username.clone(),
         password: run.password.clone(),
         version: run.mqtt_version.unwrap_or_default(),

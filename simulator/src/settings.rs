@@ -16,6 +16,7 @@ use crate::profile::Profile;
 use crate::replay::Replay;
 use crate::schedule::{Limit, Pace};
 use crate::template::{Filling, Template};
+use crate::tls::Tls;
 use crate::units;
 
 /// A whole run.
@@ -45,6 +46,8 @@ pub struct Settings {
 pub struct Broker {
     pub host: String,
     pub port: u16,
+    /// `None`: nothing is encrypted.
+    pub tls: Option<Tls>,
     pub username: Option<String>,
     pub password: Option<String>,
     pub version: MqttVersion,

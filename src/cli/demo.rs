@@ -158,6 +158,8 @@ fn fleet_settings(scenario: Scenario, address: SocketAddr) -> Result<simulator::
     let mut settings = scenario.resolve()?;
     settings.broker.host = address.ip().to_string();
     settings.broker.port = address.port();
+    // The demo's own listener is plain, whatever the scenario says of another server.
+    settings.broker.tls = None;
     settings.progress = Progress::Off;
     Ok(settings)
 }

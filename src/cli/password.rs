@@ -28,6 +28,11 @@ pub(crate) struct Login {
 }
 
 impl Login {
+    /// Whether a flag names one; the variable may be there for other commands.
+    pub(crate) fn is_given(&self) -> bool {
+        self.password.is_some() || self.password_file.is_some()
+    }
+
     /// The password, if there is one.
     pub(crate) fn read(&self) -> Result<Option<String>, Failure> {
         match (&self.password, &self.password_file) {

@@ -20,8 +20,9 @@ use globset::Glob;
 use jiff::tz::TimeZone;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS,
-    SubscribeReasonCode,
+    SubscribeReasonCode, TlsConfiguration, Transport,
 };
+use simulator::{Advice, TlsError, TlsKeys};
 
 use self::board::{Board, Filter, Severity, Shown};
 use super::Outcome;
@@ -53,14 +54,16 @@ pub(crate) struct Args {
     /// Host of the MQTT server
     #[arg(short = 'h', long, value_name = "HOST", default_value = "127.0.0.1")]
     host: String,
-    /// Port of the MQTT server
-    #[arg(short = 'p', long, value_name = "PORT", default_value_t = 1883)]
-    port: u16,
+    /// Port of the MQTT server [default: 1883, with --cafile 8883]
+    #[arg(short = 'p', long, value_name = "PORT")]
+    port: Option<u16>,
     /// User name
     #[arg(short = 'u', long, value_name = "NAME")]
     username: Option<String>,
     #[command(flatten)]
     login: Login,
+    #[command(flatten)]
+    tls: TlsKeys,
     /// Only alerts at least this severe: info, warning or critical
     #[arg(long, value_name = "SEVERITY", value_enum)]
     severity: Option<Severity>,
@@ -80,14 +83,19 @@ impl Args {
     pub(super) fn of_server(address: SocketAddr) -> Args {
         Args {
             host: address.ip().to_string(),
-            port: address.port(),
+            port: Some(address.port()),
             username: None,
             login: Login::default(),
+            tls: TlsKeys::default(),
             severity: None,
             device: None,
             json: false,
             help: None,
         }
+    }
+
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(self.tls.default_port())
     }
 }
 
@@ -102,7 +110,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         Show::Lines(TimeZone::system())
     };
     let watch = Watch {
-        address: format!("{}:{}", args.host, args.port),
+        address: format!("{}:{}", args.host, args.port()),
         board,
         show,
     };
@@ -120,11 +128,26 @@ fn glob(text: &str) -> Result<Glob, String> {
 
 fn options(args: &Args) -> Result<MqttOptions, Failure> {
     let id = format!("watch-{}", std::process::id());
-    let mut options = MqttOptions::new(id, args.host.clone(), args.port);
+    let mut options = MqttOptions::new(id, args.host.clone(), args.port());
     options.set_keep_alive(KEEP_ALIVE);
     options.set_max_packet_size(ALERT_MAX_BYTES, ALERT_MAX_BYTES);
-    if let Some(username) = &args.username {
-        options.set_credentials(username.clone(), args.login.read()?.unwrap_or_default());
+    match &args.username {
+        Some(username) => {
+            options.set_credentials(username.clone(), args.login.read()?.unwrap_or_default());
+        }
+        None if args.login.is_given() => {
+            return Err(Failure::usage("`password` needs a `username`"));
+        }
+        None => {}
+    }
+    match args.tls.load() {
+        Ok(None) => {}
+        Ok(Some(tls)) => {
+            let transport = Transport::Tls(TlsConfiguration::Rustls(tls.config()));
+            options.set_transport(transport);
+        }
+        Err(error @ TlsError::Incomplete { .. }) => return Err(Failure::usage(error.to_string())),
+        Err(error) => return Err(simulator::Error::Tls(error).into()),
     }
     Ok(options)
 }
@@ -217,6 +240,15 @@ impl Watch {
                 let refused = Failure::new(format!("`{}` refuses the connection", self.address));
                 return Err(refused.hint("is the user name right, and the password?"));
             }
+            // Later, a wrong certificate may be a moment of its being renewed.
+            Err(error) if *connection == Connection::Never && is_hopeless(&error) => {
+                let failure =
+                    Failure::new(format!("cannot connect to `{}`: {error}", self.address));
+                return Err(match Advice::on(&error) {
+                    Some(advice) => failure.hint(advice.hint),
+                    None => failure,
+                });
+            }
             Err(error) => {
                 connection.is_lost(&self.address, &error);
                 tokio::time::sleep(RECONNECT).await;
@@ -238,6 +270,10 @@ impl Watch {
 
 fn is_final(code: ConnectReturnCode) -> bool {
     !matches!(code, ConnectReturnCode::ServiceUnavailable)
+}
+
+fn is_hopeless(error: &ConnectionError) -> bool {
+    Advice::on(error).is_some_and(|advice| advice.is_final)
 }
 
 /// What was last said on stderr, so that it is said once.
@@ -266,6 +302,9 @@ impl Connection {
                 "have no"
             };
             anstream::eprintln!("{what} connection to {address} ({error}); trying again");
+            if let Some(advice) = Advice::on_handshake(error) {
+                anstream::eprintln!("  hint: {}", advice.hint);
+            }
         }
         *self = Self::Lost;
     }

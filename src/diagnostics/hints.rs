@@ -18,6 +18,9 @@ pub(super) fn of(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<LockError>() {
         return of_lock(error).map(str::to_owned);
     }
+    if let Some(error) = error.downcast_ref::<simulator::Error>() {
+        return error.hint().map(str::to_owned);
+    }
     error
         .downcast_ref::<io::Error>()
         .and_then(|error| of_io(error.kind()))

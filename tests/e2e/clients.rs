@@ -1,6 +1,9 @@
 //! The clients that people have: mosquitto's, paho-mqtt and mqtt.js, in both versions of the protocol.
 
+#[path = "../../broker/tests/listeners/authority.rs"]
+mod authority;
 mod encrypted;
+mod own;
 
 use std::path::Path;
 use std::process::{Command, Output};

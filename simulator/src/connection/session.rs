@@ -7,8 +7,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
+use super::stream::Stream;
 use super::{Connection, End};
 use crate::error::ConnectError;
 use crate::tally::Counters;
@@ -16,25 +16,23 @@ use crate::wire::{self, Incoming, Verdict};
 
 /// Bytes that may wait to be written before no further message is made.
 const OUT_MAX_BYTES: usize = 128 * 1024;
-/// Bytes read at once: a thousand acknowledgements.
-const READ_BYTES: usize = 4 * 1024;
 /// Reads in a row before the connection writes again.
 const READS_MAX: usize = 8;
 /// How long a connection holds back after the server put a message off.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Connection {
-    pub(super) async fn session(&mut self, stream: TcpStream) -> End {
+    pub(super) async fn session(&mut self, mut stream: Stream) -> End {
         let counters = self.shared.counters.clone();
         Counters::add(&counters.connected, 1);
-        let end = self.talk(&stream).await;
+        let end = self.talk(&mut stream).await;
         counters
             .connected
             .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         end
     }
 
-    async fn talk(&mut self, stream: &TcpStream) -> End {
+    async fn talk(&mut self, stream: &mut Stream) -> End {
         loop {
             let now = Instant::now();
             self.stopping |= self.shared.stop.is_cancelled();
@@ -44,7 +42,7 @@ impl Connection {
             }
             self.set_deadline(now);
             let time_is_up = self.gives_up_at.is_some_and(|deadline| now >= deadline);
-            if time_is_up || (self.out.is_empty() && self.is_over(now)) {
+            if time_is_up || (!self.has_unsent(stream) && self.is_over(now)) {
                 self.leave(stream);
                 return End::Done;
             }
@@ -61,17 +59,17 @@ impl Connection {
     }
 
     /// Waits until there is something to do, and takes in what the server says.
-    async fn wait(&mut self, stream: &TcpStream, now: Instant) -> Result<(), ConnectError> {
+    async fn wait(&mut self, stream: &mut Stream, now: Instant) -> Result<(), ConnectError> {
         let wake_at = self.wake_at(now);
         if wake_at.is_some_and(|wake_at| wake_at <= now) {
             // Other connections of this worker have their turn, and the loop goes on.
             tokio::task::yield_now().await;
             return self.receive(stream);
         }
-        let interest = if self.out.is_empty() {
-            Interest::READABLE
-        } else {
+        let interest = if self.has_unsent(stream) {
             Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
         };
         let shared = self.shared.clone();
         tokio::select! {
@@ -212,7 +210,7 @@ impl Connection {
         }
     }
 
-    fn flush(&mut self, stream: &TcpStream, now: Instant) -> io::Result<()> {
+    fn flush(&mut self, stream: &mut Stream, now: Instant) -> io::Result<()> {
         while self.written < self.out.len() {
             match stream.try_write(&self.out[self.written..]) {
                 Ok(count) => {
@@ -225,14 +223,20 @@ impl Connection {
         }
         self.out.clear();
         self.written = 0;
+        stream.try_flush()?;
         Ok(())
     }
 
+    fn has_unsent(&self, stream: &Stream) -> bool {
+        !self.out.is_empty() || stream.holds_bytes()
+    }
+
     /// Says good-bye as far as the socket takes it; the server does not answer.
-    fn leave(&mut self, stream: &TcpStream) {
+    fn leave(&mut self, stream: &mut Stream) {
         wire::write_disconnect(&mut self.out);
         // A server that has gone is what was wanted anyway.
         let _ = self.flush(stream, Instant::now());
+        stream.say_end();
     }
 
     /// Pings an idle connection; a ping without an answer within the keep-alive is a dead server.
@@ -253,10 +257,9 @@ impl Connection {
     }
 
     /// Reads what is there and acts on it.
-    fn receive(&mut self, stream: &TcpStream) -> Result<(), ConnectError> {
+    fn receive(&mut self, stream: &mut Stream) -> Result<(), ConnectError> {
         for _ in 0..READS_MAX {
-            self.incoming.reserve(READ_BYTES);
-            match stream.try_read_buf(&mut self.incoming) {
+            match stream.try_read(&mut self.incoming) {
                 Ok(0) => return Err(ConnectError::Closed),
                 Ok(_) => self.take_in()?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -6,6 +6,7 @@ fn broker(version: MqttVersion) -> Broker {
     Broker {
         host: "localhost".into(),
         port: 1883,
+        tls: None,
         username: Some("bob".into()),
         password: Some("secret".into()),
         version,

@@ -1,30 +1,27 @@
 //! The same clients over TLS and secure WebSockets, with an authority of the test's own.
 
-#[path = "../../../broker/tests/listeners/authority.rs"]
-mod authority;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use testkit::{ChildGuard, free_port};
 
+use super::authority::{Authority, Issued};
 use super::{VERSIONS, mqtt_js, paho, speaks_both_versions, wait_for_rows, with_rules};
 use crate::server::{PATIENCE, Setup};
-use authority::{Authority, Issued};
 
 /// A server with an encrypted listener of each kind; none of them asks for a certificate, unless `mutual`.
-struct Encrypted {
-    setup: Setup,
-    authority: Authority,
+pub(super) struct Encrypted {
+    pub(super) setup: Setup,
+    pub(super) authority: Authority,
     /// The authority's certificate.
     file: PathBuf,
-    mqtts: u16,
+    pub(super) mqtts: u16,
     wss: u16,
     _server: ChildGuard,
 }
 
 impl Encrypted {
-    fn start(folder: &Path, mutual: bool) -> Encrypted {
+    pub(super) fn start(folder: &Path, mutual: bool) -> Encrypted {
         let authority = Authority::new("Test Authority");
         let (certificate, key) = authority.server("millrace").write(folder);
         let file = folder.join("authority.pem");
@@ -50,7 +47,7 @@ impl Encrypted {
         }
     }
 
-    fn file(&self) -> &str {
+    pub(super) fn file(&self) -> &str {
         self.file.to_str().expect("a path of ours")
     }
 
