@@ -1,0 +1,445 @@
+//! A gate and clients without sockets, on a journal that is durable when a test says so.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use journal::{
+    AppendError, Journal, Poisoned, Position, ReadError, Reader, RecordBatch, State, Status,
+};
+
+use super::super::{Client, End, Terms};
+use crate::broker::Parts;
+use crate::gate::Gate;
+use crate::lock::lock;
+use crate::message::Message;
+use crate::packet::client::{self, ServerPacket};
+use crate::packet::{
+    Ack, Frame, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version, encode, frame,
+};
+use crate::presence::Visit;
+use crate::session::{Arrival, Will};
+
+/// Takes records and calls them durable when told to.
+#[derive(Default)]
+pub(super) struct HandJournal {
+    end: AtomicU64,
+    durable: AtomicU64,
+    refuse: Mutex<Option<AppendError>>,
+}
+
+impl HandJournal {
+    pub(super) fn sync(&self) {
+        self.durable
+            .store(self.end.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    pub(super) fn refuse(&self, error: Option<AppendError>) {
+        *lock(&self.refuse) = error;
+    }
+}
+
+impl Journal for HandJournal {
+    fn identity(&self) -> uuid::Uuid {
+        uuid::Uuid::nil()
+    }
+
+    fn append(&self, batch: &mut RecordBatch, _waker: &Waker) -> Result<Position, AppendError> {
+        if let Some(error) = *lock(&self.refuse) {
+            return Err(error);
+        }
+        let count = u64::from(std::mem::take(batch).len());
+        Ok(Position(
+            self.end.fetch_add(count, Ordering::Relaxed) + count,
+        ))
+    }
+
+    fn durable(&self) -> Position {
+        Position(self.durable.load(Ordering::Relaxed))
+    }
+
+    fn end(&self) -> Position {
+        Position(self.end.load(Ordering::Relaxed))
+    }
+
+    fn start(&self) -> Position {
+        Position::ZERO
+    }
+
+    fn wake_when_writable(&self, _waker: &Waker) {}
+
+    /// Tests poll.
+    fn wake_when_durable(&self, _position: Position, _waker: &Waker) {}
+
+    fn wait_durable(&self, _position: Position, _timeout: Duration) -> Result<bool, Poisoned> {
+        unreachable!("the gate never blocks")
+    }
+
+    fn release(&self, _up_to: Position) {}
+
+    fn reader(&self, _from: Position) -> Result<Box<dyn Reader>, ReadError> {
+        unreachable!("the gate never reads")
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            state: State::Open,
+            start: Position::ZERO,
+            durable: self.durable(),
+            end: self.end(),
+            size_bytes: 0,
+            size_bytes_max: 0,
+        }
+    }
+}
+
+/// A gate with clients that have no sockets.
+pub(super) struct Bench {
+    pub(super) gate: Arc<Gate>,
+    pub(super) journal: Arc<HandJournal>,
+    pub(super) _data: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(super) fn new() -> Bench {
+        Bench::with(|_| ())
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut crate::Config)) -> Bench {
+        let data = tempfile::tempdir().expect("a folder");
+        let journal = Arc::new(HandJournal::default());
+        let mut config = crate::Config {
+            receive_maximum: 8,
+            max_queued_messages: 100,
+            max_queued_bytes: bytesize::ByteSize(100_000),
+            max_session_expiry: Duration::from_secs(600),
+            max_session_log_size: bytesize::ByteSize(0),
+            ..crate::Config::default()
+        };
+        change(&mut config);
+        let settings = config.validate().expect("good settings");
+        let gate = Gate::assemble(Parts {
+            settings,
+            data: data.path().to_owned(),
+            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+            is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+            devices: None,
+        });
+        Bench {
+            gate: gate.expect("a gate"),
+            journal,
+            _data: data,
+        }
+    }
+
+    /// Lets time pass for sessions and wills.
+    pub(super) fn skip(&self, seconds: u32) {
+        let skipped = &self.gate.skipped_seconds;
+        skipped.fetch_add(seconds, Ordering::Relaxed);
+        self.gate.registry.tick(&self.gate);
+    }
+
+    pub(super) fn client(&self, version: Version) -> Line {
+        self.client_silent_for(version, 0)
+    }
+
+    pub(super) fn client_silent_for(&self, version: Version, seconds_max: u32) -> Line {
+        let id = self.gate.assigned_id();
+        self.arrives(version, &id, &|arrival| {
+            arrival.silence_seconds_max = seconds_max;
+        })
+    }
+
+    /// A client whose session is kept for a minute.
+    pub(super) fn kept(&self, version: Version, id: &str) -> Line {
+        self.arrives(version, id, &|arrival| arrival.expiry_seconds = 60)
+    }
+
+    /// Connects; with a clean start only where `change` says so, and for a session that ends with its connection.
+    pub(super) fn arrives(
+        &self,
+        version: Version,
+        id: &str,
+        change: &dyn Fn(&mut Arrival),
+    ) -> Line {
+        let mut arrival = Arrival {
+            identity: Arc::default(),
+            clean_start: false,
+            expiry_seconds: 0,
+            silence_seconds_max: 0,
+            visit: Visit::of_a_test(),
+            will: None,
+        };
+        change(&mut arrival);
+        let kept = arrival.expiry_seconds > 0;
+        let attaching = pin!(self.gate.registry.attach(&self.gate, id, arrival));
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Ok(attached)) = attaching.poll(&mut context) else {
+            panic!("`{id}` is connected");
+        };
+        let terms = Terms {
+            version,
+            identity: Arc::default(),
+            max_packet_bytes: None,
+            inflight_max: 2,
+            kept,
+        };
+        Line {
+            client: Client::new(Arc::clone(&self.gate), attached.session, terms),
+            version,
+            present: attached.present,
+        }
+    }
+}
+
+/// A client with the words to drive it.
+pub(super) struct Line {
+    pub(super) client: Client,
+    pub(super) version: Version,
+    /// The session was there before.
+    pub(super) present: bool,
+}
+
+impl Line {
+    /// The packets that leave in answer to these bytes, in short.
+    pub(super) fn says(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut out = Vec::new();
+        let handled = self
+            .client
+            .receive(bytes, &mut out, Waker::noop())
+            .expect("accepted");
+        assert_eq!(handled, bytes.len(), "everything is handled");
+        self.flush(out)
+    }
+
+    pub(super) fn is_refused(&mut self, bytes: &[u8]) -> End {
+        self.client
+            .receive(bytes, &mut Vec::new(), Waker::noop())
+            .expect_err("refused")
+    }
+
+    pub(super) fn waits(&mut self) -> Vec<String> {
+        self.flush(Vec::new())
+    }
+
+    /// What comes by way of the router, which has threads of its own.
+    pub(super) async fn gets(&mut self, count: usize) -> Vec<String> {
+        let mut packets = Vec::new();
+        let all = async {
+            while packets.len() < count {
+                packets.extend(self.waits());
+                tokio::task::yield_now().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
+        packets
+    }
+
+    pub(super) fn flush(&mut self, mut out: Vec<u8>) -> Vec<String> {
+        self.client.resume(Waker::noop()).expect("goes on");
+        self.client.send(&mut out, Waker::noop()).expect("goes on");
+        describe(self.version, &out)
+    }
+
+    /// Publishes `payload` at QoS 2.
+    pub(super) fn publishes_once(
+        &mut self,
+        topic: &str,
+        packet_id: u16,
+        payload: &str,
+    ) -> Vec<String> {
+        let mut bytes = Vec::new();
+        let publish = encode::Publish {
+            qos: Qos::ExactlyOnce,
+            topic,
+            packet_id,
+            payload: payload.as_bytes(),
+            ..Default::default()
+        };
+        encode::publish(&mut bytes, self.version, &publish);
+        self.says(&bytes)
+    }
+
+    /// Publishes `payload` at QoS 1.
+    pub(super) fn publishes_text(
+        &mut self,
+        topic: &str,
+        packet_id: u16,
+        payload: &str,
+    ) -> Vec<String> {
+        let rest = encode::Publish {
+            payload: payload.as_bytes(),
+            ..Default::default()
+        };
+        let bytes = publish_with(self.version, topic, packet_id, rest);
+        self.says(&bytes)
+    }
+
+    /// Sends PUBACK, PUBREC, PUBREL or PUBCOMP.
+    pub(super) fn answers(
+        &mut self,
+        encode: Encode,
+        packet_id: u16,
+        reason: ReasonCode,
+    ) -> Vec<String> {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, self.version, packet_id, reason);
+        self.says(&bytes)
+    }
+
+    /// Loses the connection without a word.
+    pub(super) fn loses_connection(mut self) {
+        self.client.finish(&End::Closed, &mut Vec::new());
+    }
+
+    /// Says DISCONNECT, with another session expiry if given.
+    pub(super) fn says_goodbye(mut self, session_expiry: Option<u32>) {
+        let mut bytes = Vec::new();
+        client::disconnect(
+            &mut bytes,
+            self.version,
+            ReasonCode::Success,
+            session_expiry,
+        );
+        let end = self.is_refused(&bytes);
+        assert!(matches!(end, End::Disconnected { .. }), "{end}");
+        self.client.finish(&end, &mut Vec::new());
+    }
+
+    pub(super) fn publishes(&mut self, topic: &str, packet_id: u16) -> Vec<String> {
+        let bytes = publish(self.version, topic, packet_id);
+        self.says(&bytes)
+    }
+
+    pub(super) fn subscribes(&mut self, filter: &str, qos: Qos) -> Vec<String> {
+        let mut bytes = Vec::new();
+        client::subscribe(
+            &mut bytes,
+            self.version,
+            9,
+            None,
+            &[subscription(filter, qos)],
+        );
+        self.says(&bytes)
+    }
+}
+
+pub(super) type Encode = fn(&mut Vec<u8>, Version, u16, ReasonCode);
+
+pub(super) fn message(topic: &str) -> Message {
+    Message {
+        topic: topic.into(),
+        payload: bytes::Bytes::from_static(b"x"),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        properties: bytes::Bytes::new(),
+        expiry_seconds: None,
+        publisher: 0,
+        received_at: 0,
+    }
+}
+
+pub(super) fn will(topic: &str, delay_seconds: u32) -> Will {
+    Will {
+        message: message(topic),
+        delay_seconds,
+        content_type: "".into(),
+        identity: Some(Arc::default()),
+    }
+}
+
+pub(super) fn subscription(filter: &str, qos: Qos) -> Subscription<'_> {
+    Subscription {
+        filter,
+        qos,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    }
+}
+
+/// QoS 1, or 0 with a packet id of 0; the payload is `x`.
+pub(super) fn publish(version: Version, topic: &str, packet_id: u16) -> Vec<u8> {
+    publish_with(
+        version,
+        topic,
+        packet_id,
+        encode::Publish {
+            payload: b"x",
+            ..Default::default()
+        },
+    )
+}
+
+pub(super) fn publish_with(
+    version: Version,
+    topic: &str,
+    packet_id: u16,
+    rest: encode::Publish<'_>,
+) -> Vec<u8> {
+    let qos = if packet_id == 0 {
+        Qos::AtMostOnce
+    } else {
+        Qos::AtLeastOnce
+    };
+    let mut bytes = Vec::new();
+    encode::publish(
+        &mut bytes,
+        version,
+        &encode::Publish {
+            topic,
+            qos,
+            packet_id,
+            ..rest
+        },
+    );
+    bytes
+}
+
+pub(super) fn describe(version: Version, mut bytes: &[u8]) -> Vec<String> {
+    let mut packets = Vec::new();
+    while let Frame::Complete {
+        first_byte,
+        body,
+        length,
+    } = frame(bytes, usize::MAX).expect("well formed")
+    {
+        let packet = client::decode(version, first_byte, &bytes[body]).expect("well formed");
+        packets.push(match packet {
+            ServerPacket::PubAck(ack) => describe_ack("puback", &ack),
+            ServerPacket::PubRec(ack) => describe_ack("pubrec", &ack),
+            ServerPacket::PubRel(ack) => describe_ack("pubrel", &ack),
+            ServerPacket::PubComp(ack) => describe_ack("pubcomp", &ack),
+            ServerPacket::SubAck(reasons) => format!("suback {:x?}", reasons.codes),
+            ServerPacket::Publish(publish) => describe_publish(&publish),
+            other => format!("{other:?}"),
+        });
+        bytes = &bytes[length..];
+    }
+    packets
+}
+
+pub(super) fn describe_ack(name: &str, ack: &Ack<'_>) -> String {
+    match ack.reason {
+        ReasonCode::Success => format!("{name} {}", ack.packet_id),
+        reason => format!("{name} {} {}", ack.packet_id, reason.name()),
+    }
+}
+
+/// One that is sent again is told with its packet id.
+pub(super) fn describe_publish(publish: &Publish<'_>) -> String {
+    let retain = if publish.retain { " retained" } else { "" };
+    let qos = publish.qos as u8;
+    let payload = String::from_utf8_lossy(publish.payload);
+    let dup = match publish.packet_id {
+        Some(packet_id) if publish.dup => format!(" dup {packet_id}"),
+        _ => String::new(),
+    };
+    format!("publish {} {payload} qos {qos}{retain}{dup}", publish.topic)
+}
+
+pub(super) fn nothing() -> Vec<String> {
+    Vec::new()
+}
