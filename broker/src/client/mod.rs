@@ -6,6 +6,7 @@
 
 mod egress;
 mod ingress;
+mod subscribe;
 #[cfg(test)]
 mod tests;
 

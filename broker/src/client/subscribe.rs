@@ -1,0 +1,113 @@
+//! SUBSCRIBE and UNSUBSCRIBE: what the client may have, what it gets at once, and the answer.
+//!
+//! Owns: the reason code of each filter, and what a new subscription is sent before anything live. Never: keeps a subscription;
+//! that is the session's.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::Client;
+use crate::access::Action;
+use crate::message::Message;
+use crate::packet::{
+    Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode,
+};
+use crate::presence;
+use crate::session::Delivery;
+use crate::subscriptions::Options;
+use crate::topic::Filter;
+
+impl Client {
+    pub(super) fn subscribe(&self, subscribe: &Subscribe<'_>, out: &mut Vec<u8>) {
+        let identifier = subscribe.subscription_id.and_then(NonZeroU32::new);
+        let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
+        for subscription in subscribe.subscriptions.iter() {
+            reasons.push(self.subscribe_one(&subscription, identifier));
+        }
+        encode::suback(out, self.terms.version, subscribe.packet_id, &reasons);
+    }
+
+    /// Subscribes to one filter and queues its retained messages; the reason code for SUBACK.
+    fn subscribe_one(
+        &self,
+        subscription: &Subscription<'_>,
+        identifier: Option<NonZeroU32>,
+    ) -> ReasonCode {
+        let name = subscription.filter;
+        // The depth too: the tree of filters is walked by recursion, and a stack that runs out takes the process with it.
+        let Ok(filter) = self.gate.settings.topics.check_filter(name) else {
+            return ReasonCode::TopicFilterInvalid;
+        };
+        let rules = self.gate.access.generation();
+        if let Some(reason) = self.refuse_filter(name, &filter) {
+            return reason;
+        }
+        let granted = subscription.qos;
+        let options = Options {
+            qos: granted,
+            no_local: subscription.no_local,
+            retain_as_published: subscription.retain_as_published,
+            identifier,
+        };
+        let gate = Arc::clone(&self.gate);
+        let new = self.session.subscribe(&gate, name, &filter, options);
+        // When the rules change now, all subscriptions are looked at, this one included; if they changed before, this one may
+        // have come too late for that.
+        if gate.access.generation() != rules && self.denies(Action::Subscribe, filter.filter) {
+            self.session.unsubscribe(&gate, name);
+            gate.stats.denied_subscriptions.add(1);
+            return ReasonCode::NotAuthorized;
+        }
+        let wants_retained = match subscription.retain_handling {
+            // Section 4.8.2: a shared subscription gets no retained messages when it is made.
+            _ if filter.share.is_some() => false,
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => new,
+            RetainHandling::Never => false,
+        };
+        if wants_retained {
+            let clients = presence::candidates(&gate, filter.filter);
+            self.session.enqueue_snapshot(&gate.stats, |push| {
+                let mut push = |message: &Arc<Message>| {
+                    push(Delivery {
+                        message: Arc::clone(message),
+                        qos: message.qos.min(granted),
+                        retain: true,
+                        identifier,
+                        snapshot: true,
+                        share: None,
+                    });
+                };
+                gate.retained_matching(filter.filter, &mut push);
+                presence::matching(&clients, filter.filter, &mut push);
+            });
+        }
+        match granted {
+            Qos::AtMostOnce => ReasonCode::Success,
+            Qos::AtLeastOnce => ReasonCode::GrantedQos1,
+            Qos::ExactlyOnce => ReasonCode::GrantedQos2,
+        }
+    }
+
+    /// `name` is what the client wrote, `filter` what it means: the access rules know nothing of groups.
+    fn refuse_filter(&self, name: &str, filter: &Filter<'_>) -> Option<ReasonCode> {
+        if self.denies(Action::Subscribe, filter.filter) {
+            self.gate.stats.denied_subscriptions.add(1);
+            return Some(ReasonCode::NotAuthorized);
+        }
+        let at_limit = self.session.subscription_count() >= self.gate.settings.max_subscriptions;
+        (at_limit && !self.session.holds_filter(name)).then_some(ReasonCode::QuotaExceeded)
+    }
+
+    pub(super) fn unsubscribe(&self, unsubscribe: &Unsubscribe<'_>, out: &mut Vec<u8>) {
+        let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in unsubscribe.filters.iter() {
+            let reason = match self.session.unsubscribe(&self.gate, filter) {
+                true => ReasonCode::Success,
+                false => ReasonCode::NoSubscriptionExisted,
+            };
+            reasons.push(reason);
+        }
+        encode::unsuback(out, self.terms.version, unsubscribe.packet_id, &reasons);
+    }
+}
