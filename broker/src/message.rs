@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use crate::gate::{OWN_PUBLISHER, now_micros};
 use crate::packet::Qos;
 
 /// One publish, on its way to those who subscribe to its topic.
@@ -38,6 +39,20 @@ pub(crate) struct Message {
 pub(crate) struct Expired;
 
 impl Message {
+    /// One that Millrace itself publishes, now: without properties, and it never expires.
+    pub(crate) fn own(topic: Arc<str>, payload: Bytes, qos: Qos, retain: bool) -> Message {
+        Message {
+            topic,
+            payload,
+            qos,
+            retain,
+            properties: Bytes::new(),
+            expiry_seconds: None,
+            publisher: OWN_PUBLISHER,
+            received_at: now_micros(),
+        }
+    }
+
     /// The expiry interval that a copy sent at `now` carries: the published one less the whole
     /// seconds it waited here [MQTT-3.3.2-6]; `None` when it never expires.
     pub(crate) fn remaining_expiry(&self, now: SystemTime) -> Result<Option<u32>, Expired> {

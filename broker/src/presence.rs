@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::client::End;
-use crate::gate::{Gate, OWN_PUBLISHER, now_micros};
+use crate::gate::{Gate, now_micros};
 use crate::message::Message;
 use crate::packet::{Qos, ReasonCode, Version};
 use crate::session::Session;
@@ -168,16 +168,7 @@ fn publish(gate: &Arc<Gate>, session: &Session, status: impl FnOnce() -> Option<
 }
 
 fn message(topic: String, status: Bytes) -> Message {
-    Message {
-        topic: topic.into(),
-        payload: status,
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        properties: Bytes::new(),
-        expiry_seconds: None,
-        publisher: OWN_PUBLISHER,
-        received_at: now_micros(),
-    }
+    Message::own(topic.into(), status, Qos::AtLeastOnce, false)
 }
 
 /// A client id may hold any character: those that mean something in a topic are written as in a URL.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::gate::{Gate, OWN_PUBLISHER, now_micros};
+use crate::gate::Gate;
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::router::Busy;
@@ -29,16 +29,9 @@ impl Publisher {
     /// Retains (if asked) and fans out one message at QoS 1; waits while the router is behind, and gives up (false) when the
     /// broker has stopped.
     pub fn publish(&self, topic: &str, payload: &[u8], retain: bool) -> bool {
-        let message = Arc::new(Message {
-            topic: topic.into(),
-            payload: Bytes::copy_from_slice(payload),
-            qos: Qos::AtLeastOnce,
-            retain,
-            properties: Bytes::new(),
-            expiry_seconds: None,
-            publisher: OWN_PUBLISHER,
-            received_at: now_micros(),
-        });
+        let payload = Bytes::copy_from_slice(payload);
+        let message = Message::own(topic.into(), payload, Qos::AtLeastOnce, retain);
+        let message = Arc::new(message);
         match self.gate.distribute(&message) {
             Ok(()) => true,
             Err(Busy) => self.wait_for_router(&message),

@@ -13,11 +13,9 @@ mod tests;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use self::load::Loads;
 use self::values::{Facts, Values};
-use crate::gate::{Gate, OWN_PUBLISHER, now_micros};
+use crate::gate::Gate;
 use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::Qos;
@@ -91,14 +89,5 @@ pub(crate) async fn publish(gate: Arc<Gate>, interval: Duration) {
 }
 
 fn message(topic: Arc<str>, value: String) -> Message {
-    Message {
-        topic,
-        payload: Bytes::from(value),
-        qos: Qos::AtMostOnce,
-        retain: true,
-        properties: Bytes::new(),
-        expiry_seconds: None,
-        publisher: OWN_PUBLISHER,
-        received_at: now_micros(),
-    }
+    Message::own(topic, value.into(), Qos::AtMostOnce, true)
 }
