@@ -9,6 +9,7 @@ mod broker;
 mod client;
 mod config;
 mod connection;
+mod error_chain;
 mod fanout;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -8,9 +8,10 @@ use std::task::Poll;
 
 use journal::Position;
 
-use super::{Refusal, error_chain};
+use super::Refusal;
 use crate::access::{self, Action, Decision, Principal};
 use crate::client::{Client, Terms};
+use crate::error_chain::error_chain;
 use crate::gate::{Gate, now_micros};
 use crate::packet::{Connect, ReasonCode, Version, encode};
 use crate::peer::Peer;

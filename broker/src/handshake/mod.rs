@@ -131,10 +131,3 @@ fn silent(why: impl Into<String>) -> Refusal {
         why: why.into(),
     }
 }
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", error_chain(source)),
-        None => error.to_string(),
-    }
-}

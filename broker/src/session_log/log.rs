@@ -170,7 +170,7 @@ impl SessionLog {
     }
 
     /// Everything before this position survives power loss.
-    #[allow(dead_code, reason = "tests compare with it")]
+    #[cfg(test)]
     pub(crate) fn durable(&self) -> Position {
         self.shared.journal.durable()
     }
@@ -204,7 +204,7 @@ impl SessionLog {
     }
 
     /// Sessions whose latest changes are in memory only.
-    #[allow(dead_code, reason = "tests compare with it")]
+    #[cfg(test)]
     pub(crate) fn unsaved(&self) -> usize {
         self.shared.unsaved_count.load(Ordering::Relaxed)
     }

@@ -4,7 +4,6 @@
 //! new contents are judged once, and only when they have come to rest: certificate and key are two files, and whoever renews
 //! them writes one after the other.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tracing::{error, info};
 
 use super::files::Digest;
 use super::{Tls, configure};
+use crate::error_chain::error_chain;
 use crate::lock::lock;
 
 /// How often the files are read; a few KB each. They are compared by content, since a modification time says nothing after a
@@ -72,7 +72,7 @@ impl Tls {
         let digest = match &read {
             Ok(contents) => contents.digest(),
             // An unreadable file is a state of its own, to be told once.
-            Err(error) => Digest::of(&[chain(error).as_bytes()]),
+            Err(error) => Digest::of(&[error_chain(error).as_bytes()]),
         };
         if !lock(&self.progress).is_due(digest) {
             return;
@@ -86,16 +86,9 @@ impl Tls {
                 info!(%certificate, "took up a new certificate");
             }
             Err(error) => {
-                let problem = chain(&error);
+                let problem = error_chain(&error);
                 error!(%certificate, problem, "cannot use the new certificate, so the old one stays");
             }
         }
-    }
-}
-
-fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
     }
 }
