@@ -287,12 +287,6 @@ impl Gate {
         }
     }
 
-    /// Shows `visit` what a new subscriber of the filter gets at once.
-    pub(crate) fn retained_matching(&self, filter: &str, visit: &mut dyn FnMut(&Arc<Message>)) {
-        self.retained.matching(filter, visit);
-        self.system.matching(filter, visit);
-    }
-
     /// Keeps the message as its topic's retained one; an empty payload clears it.
     pub(crate) fn retain(&self, message: &Message) {
         if self.retained.put(message).is_err() {

@@ -112,32 +112,31 @@ pub(crate) fn disconnected(gate: &Arc<Gate>, session: &Session, cause: Cause) {
     });
 }
 
-/// The sessions that a subscription to the filter may have to be told of; none for nearly every filter. To be asked before the
-/// subscriber's queue is locked.
-pub(crate) fn candidates(gate: &Gate, filter: &str) -> Vec<Arc<Session>> {
-    let mut candidates = Vec::new();
+/// Sessions looked at for one page: a few kilobytes of JSON if all of them match.
+const PAGE_SESSIONS: usize = 64;
+
+/// Whether a topic of this module can match; of nearly all filters none can.
+pub(crate) fn may_match(filter: &str) -> bool {
     // A wildcard in the first level does not match a topic that begins with `$`.
-    if filter.starts_with(PREFIX) {
-        gate.registry
-            .for_each(|session| candidates.push(Arc::clone(session)));
-    }
-    candidates
+    filter.starts_with(PREFIX)
 }
 
-/// Shows `visit` the state of those of the candidates that are connected and whose topic matches.
-pub(crate) fn matching(
-    candidates: &[Arc<Session>],
+/// The state of the next clients that are connected and whose topic matches, in the order of their ids behind `after`; and the id to
+/// go on behind, unless these are the last. Locks sessions, so no session may be locked.
+pub(crate) fn page(
+    gate: &Gate,
     filter: &str,
-    visit: &mut dyn FnMut(&Arc<Message>),
-) {
-    for session in candidates {
+    after: Option<&str>,
+) -> (Vec<Arc<Message>>, Option<Box<str>>) {
+    let sessions = gate.registry.page(after, PAGE_SESSIONS);
+    let messages = sessions.iter().filter_map(|session| {
         let topic = topic_of(&session.client_id);
-        if topic::matches(filter, &topic)
-            && let Some(status) = connected_status(session)
-        {
-            visit(&Arc::new(message(topic, status)));
-        }
-    }
+        let status = topic::matches(filter, &topic).then(|| connected_status(session))??;
+        Some(Arc::new(message(topic, status)))
+    });
+    let last = sessions.last().filter(|_| sessions.len() == PAGE_SESSIONS);
+    let next = last.map(|session| session.client_id.clone());
+    (messages.collect(), next)
 }
 
 fn connected_status(session: &Session) -> Option<Bytes> {

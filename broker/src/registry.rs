@@ -3,12 +3,13 @@
 //! Owns: the rule that a client id is connected once: a newcomer takes over, and waits until the connection before it has let
 //! go, so that nothing of a session is ever changed by two. Never: touches a session's contents.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use foldhash::HashMap;
 use journal::Position;
 
 use crate::gate::Gate;
@@ -32,7 +33,8 @@ pub(crate) struct Attached {
 
 #[derive(Default)]
 pub(crate) struct Registry {
-    by_client: Mutex<HashMap<Box<str>, Arc<Session>>>,
+    /// In order, so that all of them can be looked through in pieces.
+    by_client: Mutex<BTreeMap<Box<str>, Arc<Session>>>,
 }
 
 impl Registry {
@@ -82,6 +84,17 @@ impl Registry {
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Arc<Session>)) {
         // Collected first: what is done with a session wakes tasks, which must not happen under this lock.
         self.collect(|_| true).iter().for_each(&mut visit);
+    }
+
+    /// The next `count` sessions in the order of their client ids, behind the one that is given.
+    pub(crate) fn page(&self, after: Option<&str>, count: usize) -> Vec<Arc<Session>> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let by_client = lock(&self.by_client);
+        let behind = by_client.range::<str, _>((start, Bound::Unbounded));
+        behind
+            .take(count)
+            .map(|(_, session)| Arc::clone(session))
+            .collect()
     }
 
     /// The sessions that lose messages now, those that lost most first; no more than `most`.

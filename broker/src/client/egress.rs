@@ -13,10 +13,10 @@ use super::{Ack, AckKind, Client, End};
 use crate::connection::UNSENT_BYTES_MAX;
 use crate::gate::Gate;
 use crate::packet::{Qos, ReasonCode, Version, encode};
-use crate::session::{Delivery, InFlight, Outbound, Scribe, Stage};
+use crate::session::{Delivery, InFlight, Next, Outbound, Scribe, Search, Stage};
 
 impl Client {
-    /// Appends to `out` what may leave now; true when more waits only for room in `out`. If it leaves a `payload` behind, that
+    /// Appends to `out` what may leave now; true when more waits only for room in `out` and the next call. If it leaves a `payload` behind, that
     /// comes next, before anything else is appended.
     pub(crate) fn send(&mut self, out: &mut Vec<u8>, waker: &Waker) -> Result<bool, End> {
         self.send_acks(out, waker);
@@ -69,62 +69,75 @@ impl Client {
             bytes: out,
             payload: None,
         };
-        let (more, caught_up) = self.session.with_outbound(waker, |outbound, scribe| {
-            let more = loop {
+        let (step, caught_up) = self.session.with_outbound(waker, |outbound, scribe| {
+            let step = loop {
                 if out.is_full() {
-                    break true;
+                    break Step::Taken;
                 }
-                if !self.send_one(outbound, scribe, now, &mut out) {
-                    break false;
+                match self.send_one(outbound, scribe, now, &mut out) {
+                    Step::Taken => {}
+                    other => break other,
                 }
             };
-            (more, outbound.caught_up())
+            (step, outbound.caught_up())
         });
         self.payload = out.payload;
         if let Some(dropped) = caught_up {
             self.session.tell_caught_up(dropped, &self.gate.stats);
         }
-        more
+        match step {
+            Step::Taken => true,
+            // No more than a page in each round: looking through the store takes time that others want, too.
+            Step::Page(search) => {
+                let found = search.look(&self.gate);
+                self.session.add_page(&search, found);
+                true
+            }
+            Step::Nothing => false,
+        }
     }
 
-    /// Sends what is next: of the window what this connection has not sent yet, then the queue. False: nothing may leave now.
+    /// Sends what is next: of the window what this connection has not sent yet, then the queue.
     fn send_one(
         &self,
         outbound: &mut Outbound,
         scribe: Scribe<'_>,
         now: SystemTime,
         out: &mut Outgoing<'_>,
-    ) -> bool {
+    ) -> Step {
         let inflight_max = usize::from(self.terms.inflight_max);
         if let Some(entry) = outbound.window().unsent() {
             // After a reconnect the window may be larger than what this connection takes; PUBREL is not counted: section 4.9.
             let has_room = outbound.window().sent() < inflight_max;
             if !has_room && matches!(entry.stage, Stage::Published(_)) {
-                return false;
+                return Step::Nothing;
             }
             if !self.gate.is_saved(entry.saved) {
-                return false;
+                return Step::Nothing;
             }
             match self.send_entry(entry, now, out) {
                 Ok(()) => outbound.mark_sent(),
                 Err(TooLarge) => outbound.drop_unsent(scribe),
             }
-            return true;
+            return Step::Taken;
         }
-        let Some(delivery) = outbound.pop(outbound.window().len() < inflight_max) else {
-            return false;
+        let inflight_free = outbound.window().len() < inflight_max;
+        let (delivery, source) = match outbound.pop(inflight_free, scribe) {
+            Next::Delivery(delivery, source) => (delivery, source),
+            Next::Page(search) => return Step::Page(search),
+            Next::Nothing => return Step::Nothing,
         };
         let Ok(expiry) = delivery.message.remaining_expiry(now) else {
             self.gate.stats.dropped_expired.add(1);
-            outbound.discard(&delivery, scribe);
-            return true;
+            outbound.discard(&delivery, source, scribe);
+            return Step::Taken;
         };
         match delivery.qos {
             // Too large: counted, and [MQTT-3.1.2-25] has it as if it had been sent.
             Qos::AtMostOnce => drop(self.send_publish(&delivery, expiry, None, out)),
-            _ => outbound.assign(delivery, scribe),
+            _ => outbound.assign(delivery, source, scribe),
         }
-        true
+        Step::Taken
     }
 
     fn send_entry(
@@ -222,6 +235,16 @@ impl Client {
             routed: 0,
         });
     }
+}
+
+/// What came of an attempt to send what is next.
+enum Step {
+    /// It left, or will not be sent: on to the next.
+    Taken,
+    /// It has to be looked for.
+    Page(Search),
+    /// Nothing may leave now.
+    Nothing,
 }
 
 /// Where packets go: behind the bytes that are there, and after all of them at most one payload that is not copied.

@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use super::Client;
 use crate::access::Action;
-use crate::message::Message;
 use crate::packet::{
     Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode,
 };
-use crate::presence;
-use crate::session::Delivery;
+use crate::session::Snapshot;
 use crate::subscriptions::Options;
 use crate::topic::Filter;
 
@@ -66,21 +64,10 @@ impl Client {
             RetainHandling::Never => false,
         };
         if wants_retained {
-            let clients = presence::candidates(&gate, filter.filter);
-            self.session.enqueue_snapshot(&gate.stats, |push| {
-                let mut push = |message: &Arc<Message>| {
-                    push(Delivery {
-                        message: Arc::clone(message),
-                        qos: message.qos.min(granted),
-                        retain: true,
-                        identifier,
-                        snapshot: true,
-                        share: None,
-                    });
-                };
-                gate.retained_matching(filter.filter, &mut push);
-                presence::matching(&clients, filter.filter, &mut push);
-            });
+            let snapshot = Snapshot::new(&gate, name, &options).with_page(&gate);
+            if !snapshot.is_over() {
+                self.session.enqueue_snapshot(snapshot);
+            }
         }
         match granted {
             Qos::AtMostOnce => ReasonCode::Success,

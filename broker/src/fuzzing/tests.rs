@@ -57,18 +57,25 @@ fn a_proxy_header_takes_its_own_bytes_only() {
 
 #[test]
 fn what_the_log_of_sessions_reads_it_writes_alike() {
-    // Subscribed, queued, sent, held, released: topic, length, format and kind, then the event's own.
-    let queued = [
-        &b"\x01\x1d\x01\x07\x01\x00\x00\x00\x00"[..],
+    // Subscribed, queued, sent, held, released, a snapshot begun, taken and sent: topic, length, format and kind, then the
+    // event's own.
+    let message = [
+        &b"\x01\x00\x00\x00\x00"[..],
         &[0; 8],
         &[0; 4],
         b"\x01\x00\x00\x00x\x01\x00\x00\x00\x00",
-    ];
+    ]
+    .concat();
+    let queued = [&b"\x01\x1d\x01\x07"[..], &message];
+    let taken = [&b"\x01\x1f\x01\x14"[..], &message, b"\x0d\x00"];
     let history = [
         b"\x02\x07\x01\x05\x01\x00\x00\x00\x00",
         &queued.concat()[..],
         b"\x00\x04\x01\x09\x01\x00\x00\x0c\x01\x0c\x05\x00\x09\x00\x00\x00\x00\x00\x00\x00",
         b"\x00\x04\x01\x0d\x05\x00",
+        b"\x02\x02\x01\x15",
+        &taken.concat(),
+        b"\x02\x02\x01\x16",
     ];
     try_all(session_events, &[&history.concat()]);
 }

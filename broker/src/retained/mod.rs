@@ -72,6 +72,24 @@ pub enum OpenError {
     },
 }
 
+/// A place between two topics; first the one before all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mark(Option<Arc<str>>);
+
+impl Mark {
+    /// Behind the topic.
+    pub(crate) fn behind(topic: &Arc<str>) -> Mark {
+        Mark(Some(Arc::clone(topic)))
+    }
+}
+
+/// Some of the messages that match a filter.
+pub(crate) struct Page {
+    pub(crate) messages: Vec<Arc<Message>>,
+    /// Where it goes on; `None`: these are the last.
+    pub(crate) next: Option<Mark>,
+}
+
 /// The store and the thread behind it; shared by all connections.
 pub(crate) struct Retained {
     shared: Arc<writer::Shared>,
@@ -147,6 +165,22 @@ impl Retained {
     /// Messages kept.
     pub(crate) fn len(&self) -> usize {
         read(&self.shared.store).len()
+    }
+
+    /// How often the store has changed. What is put from now on comes with a higher number.
+    pub(crate) fn changes(&self) -> u64 {
+        read(&self.shared.store).changes()
+    }
+
+    /// The next messages that match the filter, in the order of their topics, without those that came with a later change
+    /// than `through`: as many as are found in a bounded time, and a bounded number of bytes. There may be none though more
+    /// follow.
+    pub(crate) fn page(&self, filter: &str, from: Mark, through: u64) -> Page {
+        let mut messages = Vec::new();
+        let mut scan = store::Scan::behind(from.0, filter, through);
+        read(&self.shared.store).page(&mut scan, now_micros(), &mut messages);
+        let next = (!scan.is_done()).then(|| Mark(scan.into_after()));
+        Page { messages, next }
     }
 
     /// Shows `visit` the messages of all topics that match, in the order of their topics. A shared

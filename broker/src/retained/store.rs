@@ -22,10 +22,13 @@ const MESSAGE_OVERHEAD_BYTES: usize = 200;
 const UNWRITTEN_TOPICS: usize = 10_000;
 /// Messages looked at under one lock: some ten microseconds, in which nobody can put.
 const PAGE_MESSAGES: usize = 512;
+/// Bytes of messages that fill a page before that: whoever holds one keeps them alive, also when the
+/// store has newer ones by then.
+const PAGE_BYTES: usize = 64 << 10;
 
 pub(super) struct Store {
     limits: Limits,
-    messages: BTreeSet<ByTopic>,
+    messages: BTreeSet<Kept>,
     /// What counts against `Limits::bytes`.
     bytes: usize,
     /// What the messages take in a log without anything obsolete.
@@ -49,7 +52,10 @@ pub(super) struct Scan<'a> {
     topic: Option<&'a str>,
     /// What the topics to be searched begin with; `None` when there is nothing to search.
     prefix: Option<&'a str>,
-    after: Option<Arc<Message>>,
+    /// The topic that was looked at last.
+    after: Option<Arc<str>>,
+    /// Messages that came with a later change are left out.
+    through: u64,
     done: bool,
 }
 
@@ -89,7 +95,7 @@ impl Store {
             self.check_room(&message)?;
         }
         self.changed(&message.topic);
-        self.insert(message);
+        self.insert(message, self.changes);
         Ok(())
     }
 
@@ -102,7 +108,7 @@ impl Store {
     /// What the log says at start: without bounds, and written already.
     pub(super) fn load(&mut self, change: record::Change) {
         match change {
-            record::Change::Set(message) => self.insert(Arc::new(message)),
+            record::Change::Set(message) => self.insert(Arc::new(message), 0),
             record::Change::Clear(topic) => drop(self.remove(&topic)),
         }
     }
@@ -140,42 +146,53 @@ impl Store {
 
     /// The next messages of a scan, those that expired before `now` left out.
     pub(super) fn page(&self, scan: &mut Scan<'_>, now: i64, page: &mut Vec<Arc<Message>>) {
-        let is_due = |message: &Message| expires_at(message).is_none_or(|at| at > now);
-        if let Some(message) = scan.topic.take().and_then(|topic| self.get(topic)) {
-            page.extend(is_due(message).then(|| Arc::clone(message)));
+        let through = scan.through;
+        let is_shown = |kept: &Kept| {
+            kept.change <= through && expires_at(&kept.message).is_none_or(|at| at > now)
+        };
+        if let Some(kept) = scan.topic.take().and_then(|topic| self.find(topic)) {
+            page.extend(is_shown(kept).then(|| Arc::clone(&kept.message)));
         }
         let Some(prefix) = scan.prefix else {
             scan.done = true;
             return;
         };
-        for (looked_at, ByTopic(message)) in self.from(prefix, scan).enumerate() {
+        let mut bytes = 0;
+        for (looked_at, kept) in self.from(prefix, scan).enumerate() {
+            let message = &kept.message;
             if !message.topic.starts_with(prefix) {
                 break;
             }
             let is_wanted = scan
                 .filter
                 .is_none_or(|filter| topic::matches(filter, &message.topic));
-            if is_wanted && is_due(message) {
+            if is_wanted && is_shown(kept) {
+                bytes += cost(message);
                 page.push(Arc::clone(message));
             }
-            if looked_at + 1 == PAGE_MESSAGES {
-                scan.after = Some(Arc::clone(message));
+            if looked_at + 1 == PAGE_MESSAGES || bytes >= PAGE_BYTES {
+                scan.after = Some(Arc::clone(&message.topic));
                 return;
             }
         }
         scan.done = true;
     }
 
-    fn from(&self, prefix: &str, scan: &Scan<'_>) -> btree_set::Range<'_, ByTopic> {
-        let start = match &scan.after {
-            Some(message) => Bound::Excluded(&*message.topic),
-            None => Bound::Included(prefix),
+    fn from(&self, prefix: &str, scan: &Scan<'_>) -> btree_set::Range<'_, Kept> {
+        let start = match scan.after.as_deref() {
+            // `a` of `a/#` lies before all that begins with `a/`.
+            Some(topic) if topic >= prefix => Bound::Excluded(topic),
+            _ => Bound::Included(prefix),
         };
         self.messages.range::<str, _>((start, Bound::Unbounded))
     }
 
+    fn find(&self, topic: &str) -> Option<&Kept> {
+        self.messages.get(topic)
+    }
+
     fn get(&self, topic: &str) -> Option<&Arc<Message>> {
-        self.messages.get(topic).map(|ByTopic(message)| message)
+        self.find(topic).map(|kept| &kept.message)
     }
 
     fn check_room(&self, message: &Message) -> Result<(), Full> {
@@ -201,18 +218,18 @@ impl Store {
         self.unwritten.insert(Arc::clone(topic));
     }
 
-    fn insert(&mut self, message: Arc<Message>) {
+    fn insert(&mut self, message: Arc<Message>, change: u64) {
         self.remove(&message.topic);
         self.bytes += cost(&message);
         self.record_bytes += record::set_len(&message);
         if let Some(at) = expires_at(&message) {
             self.expiring.insert((at, Arc::clone(&message.topic)));
         }
-        self.messages.insert(ByTopic(message));
+        self.messages.insert(Kept { message, change });
     }
 
     fn remove(&mut self, topic: &str) -> bool {
-        let Some(ByTopic(message)) = self.messages.take(topic) else {
+        let Some(Kept { message, .. }) = self.messages.take(topic) else {
             return false;
         };
         self.bytes -= cost(&message);
@@ -226,6 +243,11 @@ impl Store {
 
 impl<'a> Scan<'a> {
     pub(super) fn new(filter: &'a str) -> Scan<'a> {
+        Scan::behind(None, filter, u64::MAX)
+    }
+
+    /// Goes on behind the topic `after`, and leaves out what has changed after so many changes of the store.
+    pub(super) fn behind(after: Option<Arc<str>>, filter: &'a str, through: u64) -> Scan<'a> {
         let (topic, prefix) = match filter.strip_suffix("/#") {
             _ if !topic::is_wildcard(filter) => (Some(filter), None),
             // With the slash: `a1` and all its kin need not be looked at.
@@ -236,9 +258,11 @@ impl<'a> Scan<'a> {
         };
         Scan {
             filter: Some(filter),
-            topic,
+            // It comes first, so it was looked up before anything else was seen.
+            topic: topic.filter(|_| after.is_none()),
             prefix,
-            after: None,
+            after,
+            through,
             done: false,
         }
     }
@@ -250,12 +274,18 @@ impl<'a> Scan<'a> {
             topic: None,
             prefix: Some(""),
             after: None,
+            through: u64::MAX,
             done: false,
         }
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// The topic that was looked at last.
+    pub(super) fn into_after(self) -> Option<Arc<str>> {
+        self.after
     }
 }
 
@@ -278,30 +308,34 @@ fn cost(message: &Message) -> usize {
 }
 
 /// A message in the order of its topic.
-struct ByTopic(Arc<Message>);
+struct Kept {
+    message: Arc<Message>,
+    /// The number of the change that brought it; 0 at a start.
+    change: u64,
+}
 
-impl Borrow<str> for ByTopic {
+impl Borrow<str> for Kept {
     fn borrow(&self) -> &str {
-        &self.0.topic
+        &self.message.topic
     }
 }
 
-impl PartialEq for ByTopic {
+impl PartialEq for Kept {
     fn eq(&self, other: &Self) -> bool {
-        self.0.topic == other.0.topic
+        self.message.topic == other.message.topic
     }
 }
 
-impl Eq for ByTopic {}
+impl Eq for Kept {}
 
-impl PartialOrd for ByTopic {
+impl PartialOrd for Kept {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for ByTopic {
+impl Ord for Kept {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.topic.cmp(&other.0.topic)
+        self.message.topic.cmp(&other.message.topic)
     }
 }

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
 use super::disk::{Disk, LogFile, RealDisk};
-use super::{FILE_NAME, Full, Limits, OpenError, Retained, record};
+use super::{FILE_NAME, Full, Limits, Mark, OpenError, Retained, record};
 use crate::message::Message;
 use crate::packet::Qos;
 
@@ -90,6 +90,68 @@ fn scans_go_on_over_many_pages() {
     retained.close();
     drop(retained);
     assert_eq!(topics(&open(&folder), "#").len(), 3000);
+}
+
+/// All pages, one after the other.
+fn pages(retained: &Retained, filter: &str, through: u64) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut next = Some(Mark::default());
+    while let Some(mark) = next {
+        let page = retained.page(filter, mark, through);
+        let topics = page.messages.iter();
+        pages.push(topics.map(|found| found.topic.to_string()).collect());
+        next = page.next;
+    }
+    pages
+}
+
+#[test]
+fn pages_hold_what_a_whole_look_finds_and_no_more_bytes_than_a_page() {
+    let folder = folder();
+    let retained = open(&folder);
+    for index in 0..600 {
+        let topic = format!("many/{index:03}");
+        retained.put(&message(&topic, &[b'x'; 1_000])).unwrap();
+    }
+    for topic in ["many", "many-1", "one"] {
+        retained.put(&message(topic, b"1")).unwrap();
+    }
+    for filter in ["#", "many/#", "many/+", "+", "many", "nothing/#"] {
+        let pages = pages(&retained, filter, u64::MAX);
+        assert_eq!(pages.concat(), topics(&retained, filter), "`{filter}`");
+        // 64 KiB, and the message that goes beyond it.
+        assert!(pages.iter().all(|page| page.len() <= 66), "`{filter}`");
+    }
+    // Each goes on behind the last topic of the one before, which may be gone by then.
+    let first = retained.page("many/#", Mark::default(), u64::MAX);
+    let last = first.messages.last().expect("some");
+    retained.put(&message(&last.topic, b"")).unwrap();
+    let next = first.next.expect("more");
+    let second = retained.page("many/#", next, u64::MAX);
+    assert_eq!(&*second.messages[0].topic, "many/055");
+    let behind = retained.page("many/#", Mark::behind(&"many".into()), u64::MAX);
+    assert_eq!(&*behind.messages[0].topic, "many/000");
+}
+
+#[test]
+fn a_page_leaves_out_what_came_after_the_look_began() {
+    let folder = folder();
+    let retained = open(&folder);
+    for topic in ["a", "b", "c"] {
+        retained.put(&message(topic, b"1")).unwrap();
+    }
+    let began = retained.changes();
+    retained.put(&message("b", b"2")).unwrap();
+    retained.put(&message("c", b"")).unwrap();
+    retained.put(&message("d", b"1")).unwrap();
+    assert_eq!(pages(&retained, "+", began), [["a"]]);
+    assert_eq!(pages(&retained, "b", began).concat(), [""; 0]);
+    assert_eq!(pages(&retained, "+", retained.changes()), [["a", "b", "d"]]);
+    // A start counts anew: all that is there was there.
+    drop(retained);
+    let retained = open(&folder);
+    assert_eq!(retained.changes(), 0);
+    assert_eq!(pages(&retained, "+", 0), [["a", "b", "d"]]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use foldhash::HashMap;
 
-use super::Session;
+use super::{Session, Snapshot};
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::session_log::Event;
@@ -120,9 +120,24 @@ impl Session {
         before - filters.by_name.len()
     }
 
+    /// Queues the retained messages of a subscription, for the connection's task; not if the subscription has ended meanwhile.
+    pub(crate) fn enqueue_snapshot(&self, snapshot: Snapshot) {
+        let filters = lock(&self.filters);
+        if filters.by_name.contains_key(&**snapshot.filter()) {
+            let mut outbound = lock(&self.outbound);
+            outbound.begin_snapshot(Box::new(snapshot), self.scribe(Waker::noop()));
+        }
+    }
+
+    /// Nothing new comes by the filter any more, and no retained message; other messages of it that wait already stay.
     fn leave_filter(&self, gate: &Gate, name: &str, held: &Held) {
-        self.scribe(Waker::noop())
-            .tell(&Event::Unsubscribed { filter: name });
+        {
+            // Told while the snapshot cannot come to its end, of which the log would be told too.
+            let mut outbound = lock(&self.outbound);
+            outbound.end_snapshot(name);
+            self.scribe(Waker::noop())
+                .tell(&Event::Unsubscribed { filter: name });
+        }
         gate.subscriptions
             .unsubscribe(&gate.router, &held.membership, self.number);
         gate.stats.subscriptions.subtract(1);

@@ -226,7 +226,7 @@ impl Session {
     fn go_away(&self, gate: &Gate, departure: Departure) -> (Option<Box<Will>>, Vec<Waker>) {
         let now = gate.seconds();
         let mut outbound = lock(&self.outbound);
-        let dropped = outbound.drop_qos_0();
+        let dropped = outbound.client_left();
         gate.stats.dropped_offline.add(dropped as u64);
         let stay = &mut outbound.stay;
         stay.presence = Presence::Away;

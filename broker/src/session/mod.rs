@@ -16,6 +16,7 @@ mod life;
 mod outbound;
 mod saved;
 mod scribe;
+mod snapshot;
 mod will;
 mod window;
 
@@ -29,9 +30,10 @@ use journal::Position;
 pub(crate) use self::delivery::{Delivery, QueueLimits};
 pub use self::drops::SlowSession;
 pub(crate) use self::life::{Arrival, Attach, Departure};
-pub(crate) use self::outbound::{Outbound, Refused};
+pub(crate) use self::outbound::{Next, Outbound, Refused};
 use self::outbound::{Presence, To};
 pub(crate) use self::scribe::Scribe;
+pub(crate) use self::snapshot::{Found, Search, Snapshot};
 pub(crate) use self::will::Will;
 pub(crate) use self::window::{InFlight, Mismatch, Stage};
 use crate::auth::Identity;
@@ -177,26 +179,9 @@ impl Session {
         (outbound.stay.presence == Presence::Here).then(|| outbound.queued())
     }
 
-    /// Queues what `fill` yields while nothing else can enter the queue: a retained message never overtakes or follows
-    /// a newer live one of its topic.
-    /// Refused (and counted as one drop) while earlier snapshots still wait, so that repeated subscribing cannot pile them up.
-    pub(crate) fn enqueue_snapshot(
-        &self,
-        stats: &Stats,
-        fill: impl FnOnce(&mut dyn FnMut(Delivery)),
-    ) {
-        let mut outbound = lock(&self.outbound);
-        if outbound.queued() > self.limits.messages.saturating_mul(2) {
-            stats.dropped_slow_consumer.add(1);
-            return;
-        }
-        let scribe = self.scribe(Waker::noop());
-        fill(&mut |delivery| outbound.push(delivery, self.limits, stats, scribe));
-        let begun = outbound.drops.take_begun();
-        drop(outbound);
-        if begun {
-            self.tell_dropping();
-        }
+    /// The page that `Outbound::pop` has asked for.
+    pub(crate) fn add_page(&self, search: &Search, found: Found) {
+        lock(&self.outbound).add_page(search, found);
     }
 
     /// Tells the connection to end, if there is one; the first reason counts.

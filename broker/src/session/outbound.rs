@@ -3,6 +3,8 @@
 //! Owns: the queue's bounds. Never: wakes anybody while the lock is held. Invariant: what is queued is within the limits, and
 //! every message that did not fit was counted.
 
+mod snapshots;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,6 +13,7 @@ use journal::Position;
 
 use super::drops::Drops;
 use super::scribe::Scribe;
+use super::snapshot::{Search, Snapshot};
 use super::will::Will;
 use super::window::{InFlight, Stage, Window};
 use super::{Delivery, Held, Mismatch, QueueLimits};
@@ -21,9 +24,11 @@ use crate::stats::Stats;
 
 #[derive(Default)]
 pub(crate) struct Outbound {
-    queue: VecDeque<Delivery>,
+    queue: VecDeque<Waiting>,
     /// Entries of the queue that count against its limit.
     messages: usize,
+    /// Entries of the queue that are snapshots.
+    snapshots: usize,
     /// Of the queue and of what is in flight.
     bytes: usize,
     pub(super) drops: Drops,
@@ -37,6 +42,30 @@ pub(crate) struct Outbound {
     pub(super) stay: Stay,
     /// Newcomers that wait for the connection to let go.
     pub(super) waiting: Vec<Waker>,
+}
+
+/// What has its place in the queue.
+enum Waiting {
+    Message(Delivery),
+    /// One at most for each of the session's filters, so there are no more than subscriptions.
+    Snapshot(Box<Snapshot>),
+}
+
+/// What comes next for the client.
+pub(crate) enum Next {
+    Delivery(Delivery, Source),
+    /// A snapshot is next, and its page is to be looked for: `add_page` takes it.
+    Page(Search),
+    /// Nothing, or nothing that may leave now.
+    Nothing,
+}
+
+/// Where a delivery has waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Queue,
+    /// In the retained store; the log has not heard of it yet.
+    Snapshot,
 }
 
 /// Whether a connection is attached.
@@ -178,7 +207,7 @@ impl Outbound {
     pub(super) fn append(&mut self, delivery: Delivery) {
         self.messages += usize::from(!delivery.snapshot);
         self.bytes += delivery.bytes();
-        self.queue.push_back(delivery);
+        self.queue.push_back(Waiting::Message(delivery));
     }
 
     /// The deliveries of shared subscriptions that go to other members when this client leaves [MQTT-4.8.2-5]: all that are not
@@ -196,7 +225,10 @@ impl Outbound {
                 _ => None,
             });
         let queued = self.queue.iter().enumerate();
-        let queued = queued.map(|(index, delivery)| (Place::Queued(index), delivery));
+        let queued = queued.filter_map(|(index, waiting)| match waiting {
+            Waiting::Message(delivery) => Some((Place::Queued(index), delivery)),
+            Waiting::Snapshot(_) => None,
+        });
         sent.chain(queued)
             .filter(|(_, delivery)| delivery.share.is_some())
             .map(|(place, delivery)| (place, delivery.clone()))
@@ -216,10 +248,13 @@ impl Outbound {
         let mut index = 0;
         // The log counts without QoS 0, and without what has gone before.
         let mut saved_index = 0;
-        self.queue.retain(|delivery| {
+        self.queue.retain(|waiting| {
             let goes = queued.next_if_eq(&index).is_some();
-            let is_saved = delivery.qos != Qos::AtMostOnce;
             index += 1;
+            let Waiting::Message(delivery) = waiting else {
+                return true;
+            };
+            let is_saved = delivery.qos != Qos::AtMostOnce;
             match goes {
                 true => {
                     self.messages -= usize::from(!delivery.snapshot);
@@ -244,8 +279,12 @@ impl Outbound {
         self.forget(entry);
     }
 
+    /// The messages that wait, but for those of snapshots.
     pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
-        self.queue.iter()
+        self.queue.iter().filter_map(|waiting| match waiting {
+            Waiting::Message(delivery) => Some(delivery),
+            Waiting::Snapshot(_) => None,
+        })
     }
 
     pub(super) fn take_back(&mut self, entry: InFlight) {
@@ -255,19 +294,39 @@ impl Outbound {
         self.window.take_back(entry);
     }
 
-    /// The next message, unless it is QoS 1 or 2 and `inflight_free` is false. One of those goes to `assign` or `discard` next.
-    pub(crate) fn pop(&mut self, inflight_free: bool) -> Option<Delivery> {
-        if !inflight_free && self.queue.front()?.qos != Qos::AtMostOnce {
-            return None;
+    /// What comes next; nothing of QoS 1 or 2 while `inflight_free` is false. A delivery of that goes to `assign` or `discard`.
+    pub(crate) fn pop(&mut self, inflight_free: bool, scribe: Scribe<'_>) -> Next {
+        let may_leave = |qos| inflight_free || qos == Qos::AtMostOnce;
+        while let Some(waiting) = self.queue.pop_front() {
+            match waiting {
+                Waiting::Message(delivery) if may_leave(delivery.qos) => {
+                    self.messages -= usize::from(!delivery.snapshot);
+                    self.bytes -= delivery.bytes();
+                    self.tidy();
+                    return Next::Delivery(delivery, Source::Queue);
+                }
+                Waiting::Snapshot(snapshot) if snapshot.is_over() => {
+                    self.snapshots -= 1;
+                    scribe.tell(&Event::SnapshotSent {
+                        filter: snapshot.filter(),
+                    });
+                }
+                Waiting::Snapshot(mut snapshot) => {
+                    let next = snapshot.next(may_leave);
+                    self.queue.push_front(Waiting::Snapshot(snapshot));
+                    return next;
+                }
+                message => {
+                    self.queue.push_front(message);
+                    return Next::Nothing;
+                }
+            }
         }
-        let delivery = self.queue.pop_front()?;
-        self.messages -= usize::from(!delivery.snapshot);
-        self.bytes -= delivery.bytes();
         self.tidy();
-        Some(delivery)
+        Next::Nothing
     }
 
-    /// Messages that wait, without those in flight.
+    /// Messages that wait, without those in flight; a snapshot counts as one.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -295,10 +354,16 @@ impl Outbound {
     }
 
     /// Takes a QoS 1 or 2 delivery, which `pop` has just given, into the window, from where it is sent.
-    pub(crate) fn assign(&mut self, delivery: Delivery, scribe: Scribe<'_>) {
+    pub(crate) fn assign(&mut self, delivery: Delivery, source: Source, scribe: Scribe<'_>) {
         self.bytes += delivery.bytes();
         let packet_id = self.window.next_packet_id();
-        let told = scribe.tell(&Event::Sent { packet_id });
+        let told = scribe.tell(&match source {
+            Source::Queue => Event::Sent { packet_id },
+            Source::Snapshot => Event::Taken {
+                packet_id,
+                delivery: &delivery,
+            },
+        });
         // After a crash the id could name another message, which the client would take for this one; at QoS 1 it tells none
         // from another.
         let saved = match delivery.qos {
@@ -309,8 +374,8 @@ impl Outbound {
     }
 
     /// A delivery that `pop` has just given is not sent.
-    pub(crate) fn discard(&self, delivery: &Delivery, scribe: Scribe<'_>) {
-        if delivery.qos != Qos::AtMostOnce {
+    pub(crate) fn discard(&self, delivery: &Delivery, source: Source, scribe: Scribe<'_>) {
+        if delivery.qos != Qos::AtMostOnce && source == Source::Queue {
             scribe.tell(&Event::Dropped { index: 0 });
         }
     }
@@ -360,10 +425,18 @@ impl Outbound {
         Ok(Some(entry.saved))
     }
 
-    /// Takes out of the queue what nobody keeps for a client that is away; the number of messages.
-    pub(super) fn drop_qos_0(&mut self) -> usize {
+    /// The client is away: takes out of the queue what nobody keeps for it; the number of messages. Snapshots go on where they are
+    /// when it is back.
+    pub(super) fn client_left(&mut self) -> usize {
         let before = self.queue.len();
-        self.queue.retain(|delivery| {
+        self.queue.retain_mut(|waiting| {
+            let delivery = match waiting {
+                Waiting::Message(delivery) => delivery,
+                Waiting::Snapshot(snapshot) => {
+                    snapshot.close_page();
+                    return true;
+                }
+            };
             let kept = delivery.qos != Qos::AtMostOnce;
             if !kept {
                 self.messages -= usize::from(!delivery.snapshot);

@@ -13,7 +13,7 @@ use super::filters::Filters;
 use super::outbound::{Outbound, Presence};
 use super::will::Will;
 use super::window::{InFlight, Stage};
-use super::{Held, Session};
+use super::{Held, Session, Snapshot};
 use crate::auth::Identity;
 use crate::gate::{Gate, now_micros};
 use crate::lock::lock;
@@ -46,6 +46,7 @@ impl Session {
             held_through: outbound.held_through,
             inflight: outbound.window.entries().map(InFlight::saved).collect(),
             queue: outbound.deliveries().filter(is_kept).cloned().collect(),
+            snapshots: outbound.snapshots().map(Box::from).collect(),
             will: stay.will.as_deref().map(Will::saved),
             last_packet_id: outbound.window.last_packet_id(),
         }
@@ -94,6 +95,10 @@ impl Session {
             match gate.settings.topics.check_filter(name) {
                 Ok(filter) => {
                     session.enter_filter(gate, name, &filter, *options);
+                    if saved.snapshots.contains(name) {
+                        let snapshot = Snapshot::new(gate, name, options);
+                        lock(&session.outbound).restore_snapshot(snapshot);
+                    }
                 }
                 Err(_) => {
                     session.unsubscribe(gate, name);

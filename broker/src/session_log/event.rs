@@ -28,6 +28,9 @@
 //!                 (i64::MIN: attached), u16 last packet id
 //! 18 releasing    u16 packet id
 //! 19 in flight    u16 packet id
+//! 20 taken        message, u8 copy, u32 identifier, u16 packet id        topic, received_at
+//! 21 snapshot begun                                                      topic: the filter
+//! 22 snapshot sent                                                       topic: the filter
 //!
 //! options   bits 0-1 QoS, 2 no local, 3 retain as published
 //! copy      bits 0-1 QoS, 2 retain, 3 snapshot
@@ -36,7 +39,7 @@
 //! ```
 //!
 //! A snapshot is the events that lead to a state: `restored`, which forgets all that was before it,
-//! then the subscriptions, the messages in flight (`queued` and `in flight`, or
+//! then the subscriptions, those of them whose retained messages are not all sent, the messages in flight (`queued` and `in flight`, or
 //! `releasing`), the queue, the
 //! held ids, the will.
 //!
@@ -142,6 +145,20 @@ pub(crate) enum Event<'a> {
     InFlight {
         packet_id: u16,
     },
+    /// A retained message goes into flight, from the store and not from the queue.
+    Taken {
+        packet_id: u16,
+        delivery: &'a Delivery,
+    },
+    /// The subscription's retained messages are to be sent; after a restart all of them, since it is not told how far they
+    /// have come.
+    SnapshotBegun {
+        filter: &'a str,
+    },
+    /// All of them have been sent.
+    SnapshotSent {
+        filter: &'a str,
+    },
 }
 
 /// Why a record of the log cannot be read.
@@ -177,6 +194,9 @@ mod kind {
     pub(super) const RESTORED: u8 = 17;
     pub(super) const RELEASING: u8 = 18;
     pub(super) const IN_FLIGHT: u8 = 19;
+    pub(super) const TAKEN: u8 = 20;
+    pub(super) const SNAPSHOT_BEGUN: u8 = 21;
+    pub(super) const SNAPSHOT_SENT: u8 = 22;
 }
 
 const QOS_MASK: u8 = 0b11;
@@ -244,13 +264,7 @@ pub(super) fn encode<'a>(
             record.topic = &delivery.message.topic;
             record.received_at = delivery.message.received_at;
             begin(out, kind::QUEUED);
-            put_message(out, &delivery.message);
-            out.push(
-                delivery.qos as u8
-                    | flag(delivery.retain, RETAIN)
-                    | flag(delivery.snapshot, SNAPSHOT),
-            );
-            put_identifier(out, delivery.identifier);
+            put_delivery(out, delivery);
         }
         Event::Dropped { index } => {
             begin(out, kind::DROPPED);
@@ -300,6 +314,24 @@ pub(super) fn encode<'a>(
         }
         Event::Releasing { packet_id } => begin_with_id(out, kind::RELEASING, packet_id),
         Event::InFlight { packet_id } => begin_with_id(out, kind::IN_FLIGHT, packet_id),
+        Event::Taken {
+            packet_id,
+            delivery,
+        } => {
+            record.topic = &delivery.message.topic;
+            record.received_at = delivery.message.received_at;
+            begin(out, kind::TAKEN);
+            put_delivery(out, delivery);
+            put_u16(out, packet_id);
+        }
+        Event::SnapshotBegun { filter } => {
+            record.topic = filter;
+            begin(out, kind::SNAPSHOT_BEGUN);
+        }
+        Event::SnapshotSent { filter } => {
+            record.topic = filter;
+            begin(out, kind::SNAPSHOT_SENT);
+        }
     }
     record.payload = out;
     record
@@ -344,19 +376,22 @@ pub(super) fn decode<T>(
             filter: record.topic,
         },
         kind::QUEUED => {
-            let message = input.message(record)?;
-            let flags = input.u8()?;
-            delivery = Delivery {
-                message: message.into(),
-                qos: qos(flags)?,
-                retain: flags & RETAIN != 0,
-                identifier: NonZeroU32::new(input.u32()?),
-                snapshot: flags & SNAPSHOT != 0,
-                // Nobody else is there to take it: it waits for this session.
-                share: None,
-            };
+            delivery = input.delivery(record)?;
             Event::Queued(&delivery)
         }
+        kind::TAKEN => {
+            delivery = input.delivery(record)?;
+            Event::Taken {
+                packet_id: input.u16()?,
+                delivery: &delivery,
+            }
+        }
+        kind::SNAPSHOT_BEGUN => Event::SnapshotBegun {
+            filter: record.topic,
+        },
+        kind::SNAPSHOT_SENT => Event::SnapshotSent {
+            filter: record.topic,
+        },
         kind::DROPPED => Event::Dropped {
             index: input.u32()? as usize,
         },
@@ -441,6 +476,15 @@ fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+/// Topic and time are the record's.
+fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery) {
+    put_message(out, &delivery.message);
+    out.push(
+        delivery.qos as u8 | flag(delivery.retain, RETAIN) | flag(delivery.snapshot, SNAPSHOT),
+    );
+    put_identifier(out, delivery.identifier);
+}
+
 fn put_identifier(out: &mut Vec<u8>, identifier: Option<NonZeroU32>) {
     put_u32(out, identifier.map_or(0, NonZeroU32::get));
 }
@@ -499,6 +543,20 @@ impl Input<'_> {
             .ok_or(DecodeError::Malformed)?;
         self.0 = rest;
         Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    fn delivery(&mut self, record: &Record<'_>) -> Result<Delivery, DecodeError> {
+        let message = self.message(record)?;
+        let flags = self.u8()?;
+        Ok(Delivery {
+            message: message.into(),
+            qos: qos(flags)?,
+            retain: flags & RETAIN != 0,
+            identifier: NonZeroU32::new(self.u32()?),
+            snapshot: flags & SNAPSHOT != 0,
+            // Nobody else is there to take it: it waits for this session.
+            share: None,
+        })
     }
 
     fn message(&mut self, record: &Record<'_>) -> Result<Message, DecodeError> {

@@ -15,7 +15,9 @@
 //! 1. Events are written under the session's lock, so that the log's order is the memory's. `Created`
 //!    is written when `Source` already knows the session; nothing is written after `Ended`.
 //! 2. Queued, in flight and dropped are told of deliveries at QoS 1 and 2 only; the log's queue is
-//!    the session's queue without QoS 0.
+//!    the session's queue without QoS 0. The retained messages of a new subscription are not in it:
+//!    the log knows that they are to be sent, and of each when it goes into flight. After a restart
+//!    they are sent from the first on, before the queue.
 //! 3. What the other side concludes from a packet must be durable before that packet leaves:
 //!
 //!    | packet | waits for |
@@ -25,7 +27,7 @@
 //!    | PUBREC of anything else | `Held`, which is written after what the message queued: `end` |
 //!    | PUBACK of anything else | what the message queued for kept sessions: `end` after the fan-out |
 //!    | PUBCOMP | `Released`: a release that is lost would swallow the next message with that id |
-//!    | outgoing PUBLISH at QoS 2 | `Sent`: after a crash the id could name another message, and the client would drop it as a duplicate |
+//!    | outgoing PUBLISH at QoS 2 | `Sent` or `Taken`: after a crash the id could name another message, and the client would drop it as a duplicate |
 //!    | PUBREL | `Received`: after a crash the PUBLISH would be sent again, and the client has forgotten the id |
 //!
 //!    An outgoing PUBLISH at QoS 1, a PUBACK or a PUBCOMP that came in, need not wait: the worst is

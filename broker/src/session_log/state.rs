@@ -4,7 +4,7 @@
 //! a session that is not known, of an id that is not in flight) changes nothing and is told; it never
 //! panics, for the log may begin anywhere in a session's life.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use foldhash::HashMap;
 use journal::Position;
@@ -26,6 +26,8 @@ pub(crate) struct SavedSession {
     /// Microseconds since 1970, UTC; `None` while it is attached.
     pub(crate) disconnected_at: Option<i64>,
     pub(crate) subscriptions: HashMap<Box<str>, Options>,
+    /// Those of the subscriptions whose retained messages have not all gone to the client.
+    pub(crate) snapshots: BTreeSet<Box<str>>,
     /// QoS 2 ids that came in and are not released yet.
     /// Each with the position of its telemetry record; `None` when it is not telemetry, or surely durable. Sorted, since a client
     /// may leave all 65,535 unreleased.
@@ -134,6 +136,16 @@ impl SavedSession {
             }
             Event::Unsubscribed { filter } => {
                 self.subscriptions.remove(filter).ok_or(Misfit)?;
+                self.snapshots.remove(filter);
+            }
+            Event::SnapshotBegun { filter } => {
+                let (name, _) = self.subscriptions.get_key_value(filter).ok_or(Misfit)?;
+                self.snapshots.insert(name.clone());
+            }
+            Event::SnapshotSent { filter } => {
+                if !self.snapshots.remove(filter) {
+                    return Err(Misfit);
+                }
             }
             Event::Queued(delivery) => self.queue.push_back(delivery.clone()),
             Event::Dropped { index } => {
@@ -144,6 +156,16 @@ impl SavedSession {
                 self.last_packet_id = packet_id;
             }
             Event::InFlight { packet_id } => self.take_into_flight(packet_id)?,
+            Event::Taken {
+                packet_id,
+                delivery,
+            } => {
+                self.inflight.push_back(SavedInflight {
+                    packet_id,
+                    delivery: Some(delivery.clone()),
+                });
+                self.last_packet_id = packet_id;
+            }
             Event::Received { packet_id } => {
                 let index = self.inflight_index(packet_id)?;
                 self.inflight[index].delivery = None;
@@ -191,6 +213,9 @@ impl SavedSession {
                 filter,
                 options: *options,
             });
+        }
+        for filter in &self.snapshots {
+            visit(&Event::SnapshotBegun { filter });
         }
         for inflight in &self.inflight {
             let packet_id = inflight.packet_id;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::packet::client::{Connect, Will};
+use broker::packet::client::{Connect, ServerPacket, Will};
 use broker::packet::{Qos, ReasonCode, Version, encode};
 use broker::{Config, Stats};
 
@@ -315,4 +315,68 @@ fn sessions_that_ended_and_wills_that_waited_are_not_forgotten_by_a_restart() {
     assert_eq!(answer, "connack 0");
     let (_device, answer) = connect(&broker, &kept(Version::V5, "device"));
     assert_eq!(answer, "connack 0 present");
+}
+
+/// Takes and acknowledges messages until one is no retained one; their topics.
+fn take_retained(line: &mut Line, version: Version) -> Vec<String> {
+    let mut topics = Vec::new();
+    loop {
+        let (topic, packet_id, retained) = line
+            .receive(|packet| match packet {
+                ServerPacket::Publish(publish) => (
+                    publish.topic.to_owned(),
+                    publish.packet_id.expect("QoS 1"),
+                    publish.retain,
+                ),
+                other => panic!("{other:?}"),
+            })
+            .expect("connected");
+        answer(line, version, encode::puback, packet_id);
+        topics.push(topic);
+        if !retained {
+            return topics;
+        }
+    }
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_subscriptions_retained_messages_loses_none_of_them() {
+    const RETAINED: u16 = 2_000;
+    for version in BOTH {
+        let broker = Running::start();
+        let mut source = broker.connect(Version::V311, "source");
+        for number in 0..RETAINED {
+            source.publish(&format!("state/{number:04}"), b"x", number + 1, true);
+            assert_eq!(source.next(), format!("puback {}", number + 1));
+        }
+        let (mut console, _) = connect(&broker, &kept(version, "console"));
+        console.subscribe("state/+");
+        // As many as may be in flight; the rest has not left the store.
+        for number in 0..100 {
+            assert_eq!(console.next(), format!("state/{number:04} = x retained"));
+        }
+        answer(&mut console, version, encode::puback, 1);
+        assert_eq!(console.next(), "state/0100 = x retained");
+        drop(console);
+        wait_until_away(&broker);
+        source.publish("state/live", b"x", 1, false);
+        assert_eq!(source.next(), "puback 1");
+
+        let broker = restart(broker);
+        let (mut console, answer) = connect(&broker, &kept(version, "console"));
+        assert_eq!(answer, "connack 0 present");
+        let topics = take_retained(&mut console, version);
+        // What was in flight comes first, again; then all of them, and what was published since.
+        let state = |number: u16| format!("state/{number:04}");
+        let expected = (1..=100).chain(0..RETAINED).map(state);
+        let expected: Vec<_> = expected.chain(["state/live".to_owned()]).collect();
+        assert_eq!(topics, expected);
+        console.is_served();
+        drop(console);
+        wait_until_away(&broker);
+
+        let broker = restart(broker);
+        let (mut console, _) = connect(&broker, &kept(version, "console"));
+        console.is_served();
+    }
 }

@@ -239,8 +239,16 @@ impl Line {
 
     pub(super) fn flush(&mut self, mut out: Vec<u8>) -> Vec<String> {
         self.client.resume(Waker::noop()).expect("goes on");
-        self.client.send(&mut out, Waker::noop()).expect("goes on");
-        describe(self.version, &out)
+        let mut packets = Vec::new();
+        loop {
+            let more = self.client.send(&mut out, Waker::noop());
+            out.extend(self.client.payload.take().unwrap_or_default());
+            packets.extend(describe(self.version, &out));
+            out.clear();
+            if !more.expect("goes on") {
+                return packets;
+            }
+        }
     }
 
     /// Publishes `payload` at QoS 2.

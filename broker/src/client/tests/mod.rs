@@ -3,6 +3,7 @@
 mod bench;
 mod qos2;
 mod resume;
+mod snapshot;
 mod wills;
 
 use std::pin::pin;

@@ -80,7 +80,7 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
     let mut outbound = outbound(Presence::Here);
     let stats = Stats::default();
     let sent = |outbound: &mut Outbound, name, qos, share| {
-        outbound.assign(delivery(name, qos, share), UNLOGGED);
+        outbound.assign(delivery(name, qos, share), Source::Queue, UNLOGGED);
         outbound.mark_sent();
     };
     sent(&mut outbound, "sent 2", Qos::ExactlyOnce, Some(&group));
@@ -88,6 +88,7 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
     sent(&mut outbound, "own 1", Qos::AtLeastOnce, None);
     outbound.assign(
         delivery("assigned 2", Qos::ExactlyOnce, Some(&group)),
+        Source::Queue,
         UNLOGGED,
     );
     for (name, qos, share) in [
@@ -117,7 +118,7 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
         .collect();
     assert_eq!(window, ["sent 2", "own 1", "assigned 2"]);
     let mut queue = Vec::new();
-    while let Some(delivery) = outbound.pop(true) {
+    while let Next::Delivery(delivery, _) = outbound.pop(true, UNLOGGED) {
         queue.push(delivery.message.topic.to_string());
     }
     assert_eq!(queue, ["queued 0", "own 0", "own 2"]);
@@ -143,7 +144,7 @@ fn a_spell_of_dropping_is_counted_as_one_slow_session_until_the_queue_is_empty()
     assert_eq!((slow.dropped, slow.queued_messages), (3, LIMITS.messages));
     let outbound = &mut *lock(&session.outbound);
     for left in (0..LIMITS.messages).rev() {
-        assert!(outbound.pop(true).is_some());
+        assert!(matches!(outbound.pop(true, UNLOGGED), Next::Delivery(..)));
         assert_eq!(outbound.caught_up(), (left == 0).then_some(3));
     }
 }

@@ -113,6 +113,12 @@ fn for_each_kind(mut visit: impl FnMut(&Event<'_>)) {
         },
         Event::Releasing { packet_id },
         Event::InFlight { packet_id },
+        Event::Taken {
+            packet_id,
+            delivery: &delivery(Qos::ExactlyOnce),
+        },
+        Event::SnapshotBegun { filter: "a/#" },
+        Event::SnapshotSent { filter: "a/#" },
     ] {
         visit(&event);
     }

@@ -26,6 +26,7 @@ pub(super) struct Model {
     pub(super) expiry_seconds: u32,
     pub(super) disconnected_at: Option<i64>,
     pub(super) subscriptions: BTreeMap<String, u32>,
+    pub(super) snapshots: BTreeSet<String>,
     pub(super) held: BTreeSet<u16>,
     pub(super) inflight: Vec<(u16, Option<u64>)>,
     pub(super) queue: Vec<u64>,
@@ -111,6 +112,7 @@ impl Model {
                 .iter()
                 .map(|(filter, read)| option_number(filter, read))
                 .collect(),
+            snapshots: session.snapshots.iter().map(|f| f.to_string()).collect(),
             held: session.held.keys().copied().collect(),
             inflight: session.inflight.iter().map(inflight).collect(),
             queue: session.queue.iter().map(delivery_number).collect(),
@@ -139,6 +141,7 @@ impl Model {
                 .iter()
                 .map(|(filter, number)| (filter.as_str().into(), options(*number)))
                 .collect(),
+            snapshots: self.snapshots.iter().map(|f| f.as_str().into()).collect(),
             held: held.into_iter().collect(),
             held_through,
             inflight: self

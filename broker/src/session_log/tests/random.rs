@@ -315,7 +315,7 @@ impl Life {
         while model.inflight.iter().any(|(id, _)| *id == free_id) {
             free_id += 1;
         }
-        match self.rng.random_range(0..16) {
+        match self.rng.random_range(0..19) {
             0 => {
                 model.user = format!("user {number}");
                 model.disconnected_at = None;
@@ -334,6 +334,7 @@ impl Life {
             3 => {
                 let filter = format!("filter/{}", number % 5);
                 if model.subscriptions.remove(&filter).is_some() {
+                    model.snapshots.remove(&filter);
                     log.push(Change::Unsubscribed(filter));
                 }
             }
@@ -386,6 +387,22 @@ impl Life {
                     None => Some((number, number as u32)),
                 };
                 log.push(Change::Will(model.will));
+            }
+            16 => {
+                if let Some(filter) = model.subscriptions.keys().next() {
+                    model.snapshots.insert(filter.clone());
+                    log.push(Change::SnapshotBegun(filter.clone()));
+                }
+            }
+            17 => {
+                if let Some(filter) = model.snapshots.pop_first() {
+                    log.push(Change::SnapshotSent(filter));
+                }
+            }
+            18 => {
+                model.inflight.push((free_id, Some(number)));
+                model.last_packet_id = free_id;
+                log.push(Change::Taken(free_id, number));
             }
             _ => {}
         }
@@ -443,6 +460,9 @@ enum Change {
     Held(u16, Option<Position>),
     Released(u16),
     Will(Option<(u64, u32)>),
+    SnapshotBegun(String),
+    SnapshotSent(String),
+    Taken(u16, u64),
 }
 
 impl Change {
@@ -474,6 +494,12 @@ impl Change {
                 delay_seconds: *delay_seconds,
             }),
             Change::Will(None) => visit(&Event::WillCleared),
+            Change::SnapshotBegun(filter) => visit(&Event::SnapshotBegun { filter }),
+            Change::SnapshotSent(filter) => visit(&Event::SnapshotSent { filter }),
+            Change::Taken(id, number) => visit(&Event::Taken {
+                packet_id: *id,
+                delivery: &delivery(*number),
+            }),
         }
     }
 }
