@@ -78,6 +78,8 @@ pub struct Stats {
     pub dropped_too_large: Counter,
     /// Copies dropped because their message expired in the queue.
     pub dropped_expired: Counter,
+    /// Copies taken out of a queue because a rule has ended the subscription that brought them.
+    pub dropped_revoked: Counter,
     /// QoS 0 publishes not fanned out because the router was behind.
     pub dropped_router_busy: Counter,
     /// Messages not retained because the retained store is at its limit.

@@ -7,6 +7,9 @@
 /// Bytes of the longest topic or filter the wire can carry.
 const LENGTH_MAX: usize = 65_535;
 
+/// What shared subscriptions begin with.
+pub(crate) const SHARE_PREFIX: &str = "$share/";
+
 /// What a filter subscribes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filter<'a> {
@@ -88,7 +91,7 @@ impl<'a> Filter<'a> {
     /// Takes a filter apart: [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1] to [MQTT-4.7.3-3], and
     /// [MQTT-4.8.2-1], [MQTT-4.8.2-2] for shared subscriptions.
     pub fn parse(name: &'a str) -> Result<Filter<'a>, TopicError> {
-        let Some(shared) = name.strip_prefix("$share/") else {
+        let Some(shared) = name.strip_prefix(SHARE_PREFIX) else {
             // `$share` alone is an ordinary name: only `$share/` begins a shared subscription.
             check_filter(name)?;
             return Ok(Filter {

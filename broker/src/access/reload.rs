@@ -87,7 +87,8 @@ async fn take(gate: &Arc<Gate>, file: &Path, found: Content) {
     );
 }
 
-/// Ends the session's subscriptions that the rules in force deny; how many there were.
+/// Ends the session's subscriptions that the rules in force deny, and with them what waits for the client because of them alone; how
+/// many there were.
 pub(crate) fn revoke(gate: &Gate, session: &Session) -> usize {
     // Of one that was kept over a restart nothing can be said before its client is back; it is looked at then.
     let Some(identity) = session.known_identity() else {
@@ -100,7 +101,7 @@ pub(crate) fn revoke(gate: &Gate, session: &Session) -> usize {
     let denied = |filter: &str| {
         gate.access.authorize(&principal, Action::Subscribe, filter) == Decision::Deny
     };
-    let revoked = session.drop_subscriptions(gate, denied);
+    let revoked = session.revoke_subscriptions(gate, denied);
     gate.stats.revoked_subscriptions.add(revoked as u64);
     revoked
 }

@@ -101,23 +101,11 @@ impl Session {
         }
     }
 
-    /// Ends every subscription whose filter (as the client wrote it) is to go, from whatever task; the number of them. The client is not told: MQTT has
-    /// no word for it.
-    pub(crate) fn drop_subscriptions(
-        &self,
-        gate: &Gate,
-        mut goes: impl FnMut(&str) -> bool,
-    ) -> usize {
-        let mut filters = lock(&self.filters);
-        let before = filters.by_name.len();
-        filters.by_name.retain(|filter, held| {
-            let goes = goes(filter);
-            if goes {
-                self.leave_filter(gate, filter, held);
-            }
-            !goes
-        });
-        before - filters.by_name.len()
+    /// Ends every subscription: the session is over.
+    pub(super) fn drop_subscriptions(&self, gate: &Gate) {
+        for (name, held) in lock(&self.filters).by_name.drain() {
+            self.leave_filter(gate, &name, &held);
+        }
     }
 
     /// Queues the retained messages of a subscription, for the connection's task; not if the subscription has ended meanwhile.
@@ -130,7 +118,7 @@ impl Session {
     }
 
     /// Nothing new comes by the filter any more, and no retained message; other messages of it that wait already stay.
-    fn leave_filter(&self, gate: &Gate, name: &str, held: &Held) {
+    pub(super) fn leave_filter(&self, gate: &Gate, name: &str, held: &Held) {
         {
             // Told while the snapshot cannot come to its end, of which the log would be told too.
             let mut outbound = lock(&self.outbound);

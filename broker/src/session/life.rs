@@ -173,7 +173,7 @@ impl Session {
             presence::disconnected(gate, self, departure.cause);
         }
         if kept == Kept::No {
-            self.drop_subscriptions(gate, |_| true);
+            self.drop_subscriptions(gate);
         }
         self.hand_on_shared(gate, kept);
         let (will, waiting) = match kept {
@@ -296,7 +296,7 @@ impl Session {
         }
         drop((filters, outbound));
         self.due.store(u32::MAX, Ordering::Relaxed);
-        self.drop_subscriptions(gate, |_| true);
+        self.drop_subscriptions(gate);
         self.hand_on_shared(gate, Kept::No);
         if let Some(will) = self.clear_away(gate).stay.will {
             will.publish(gate, &self.client_id);

@@ -14,6 +14,7 @@ mod drops;
 mod filters;
 mod life;
 mod outbound;
+mod revoked;
 mod saved;
 mod scribe;
 mod snapshot;

@@ -270,6 +270,25 @@ impl Outbound {
         self.tidy();
     }
 
+    /// Takes the messages out of the queue that are meant, in order.
+    pub(super) fn take_out(
+        &mut self,
+        is_meant: impl Fn(&Delivery) -> bool,
+        scribe: Scribe<'_>,
+    ) -> Vec<Delivery> {
+        let (mut places, mut taken) = (Vec::new(), Vec::new());
+        for (index, waiting) in self.queue.iter().enumerate() {
+            if let Waiting::Message(delivery) = waiting
+                && is_meant(delivery)
+            {
+                places.push(Place::Queued(index));
+                taken.push(delivery.clone());
+            }
+        }
+        self.remove(&places, scribe);
+        taken
+    }
+
     /// The exchange under the packet id is over, if there is one.
     pub(super) fn acknowledge(&mut self, packet_id: u16, scribe: Scribe<'_>) {
         let entry = self.window.acknowledged(packet_id);

@@ -92,6 +92,13 @@ pub(crate) struct Targets {
     pub(crate) wildcard: bool,
 }
 
+impl Membership {
+    /// Of a shared subscription.
+    pub(crate) fn into_group(self) -> Option<Arc<Group>> {
+        self.group
+    }
+}
+
 impl Targets {
     pub(crate) fn is_empty(&self) -> bool {
         self.exact.is_none() && !self.wildcard

@@ -133,7 +133,7 @@ fn logins(stats: &Stats) -> [(&'static str, u64); 11] {
 }
 
 /// Copies and messages that somebody did not get, by reason.
-fn dropped(stats: &Stats) -> [(&'static str, u64); 9] {
+fn dropped(stats: &Stats) -> [(&'static str, u64); 10] {
     [
         (
             "publish/messages/dropped/journal-full",
@@ -162,6 +162,10 @@ fn dropped(stats: &Stats) -> [(&'static str, u64); 9] {
         (
             "publish/messages/dropped/expired",
             stats.dropped_expired.get(),
+        ),
+        (
+            "publish/messages/dropped/revoked",
+            stats.dropped_revoked.get(),
         ),
         (
             "publish/messages/dropped/router-busy",

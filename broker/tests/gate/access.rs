@@ -43,8 +43,15 @@ fn with_rules(rules: &str) -> (Running, PathBuf) {
 
 fn with_rules_and(rules: &str, devices: Option<Arc<dyn DeviceCredentials>>) -> (Running, PathBuf) {
     let data = tempfile::tempdir().expect("a folder");
+    fs::write(data.path().join("acl.toml"), rules).expect("written");
+    in_folder_with_rules(data, devices)
+}
+
+fn in_folder_with_rules(
+    data: tempfile::TempDir,
+    devices: Option<Arc<dyn DeviceCredentials>>,
+) -> (Running, PathBuf) {
     let file = data.path().join("acl.toml");
-    fs::write(&file, rules).expect("written");
     let config = Config {
         acl: access::Config {
             file: Some(file.clone()),
@@ -337,6 +344,108 @@ fn a_kept_session_comes_back_without_what_is_denied_by_then() {
     sleeper.send_connect(&kept);
     assert_eq!(sleeper.next(), "connack 0 present");
     assert_eq!(sleeper.next(), "plant/yard = x");
+}
+
+#[test]
+fn what_waits_because_of_a_revoked_subscription_alone_is_not_sent_any_more() {
+    const IN_FLIGHT: u16 = 100;
+    for version in BOTH {
+        let (broker, file) = with_rules(PLANT);
+        let kept = Connect {
+            clean_start: false,
+            session_expiry: (version == Version::V5).then_some(600),
+            ..Connect::new(version, "reader")
+        };
+        let mut reader = broker.open(version);
+        reader.send_connect(&kept);
+        assert_eq!(reader.next(), "connack 0");
+        for filter in [
+            "plant/yard",
+            "plant/hall/#",
+            "plant/hall/2",
+            "$share/g/plant/gate",
+        ] {
+            reader.subscribe(filter);
+        }
+        let mut source = broker.connect(Version::V5, "source");
+        let mut packet_id = 0;
+        let mut publish = |topic: &str, payload: &str| {
+            packet_id += 1;
+            source.publish(topic, payload.as_bytes(), packet_id, false);
+            assert_eq!(source.next(), format!("puback {packet_id}"));
+        };
+        // The window is full, and the rest waits.
+        for _ in 0..IN_FLIGHT {
+            publish("plant/yard", "early");
+        }
+        for topic in ["plant/hall/1", "plant/hall/1", "plant/hall/2", "plant/gate"] {
+            publish(topic, "x");
+        }
+        publish("plant/yard", "late");
+        let denying = format!(
+            "[[rule]]\nclient = 'reader'\ndeny = 'subscribe'\ntopics = ['plant/hall/1', 'plant/gate']\n{PLANT}"
+        );
+        change(&broker, &file, &denying);
+        let stats = broker.stats();
+        assert_eq!(stats.revoked_subscriptions.get(), 2);
+        assert_eq!(stats.dropped_revoked.get(), 2);
+        assert_eq!(stats.dropped_no_member.get(), 1, "the group has no other");
+        drop(reader);
+        broker.is_empty_but_for(1);
+
+        // It is not in the log either.
+        let mut broker = broker;
+        broker.stop();
+        let folder = std::mem::replace(&mut broker.data, tempfile::tempdir().expect("a folder"));
+        drop(broker);
+        let (broker, _) = in_folder_with_rules(folder, None);
+        let mut reader = broker.open(version);
+        reader.send_connect(&kept);
+        assert_eq!(reader.next(), "connack 0 present");
+        let mut acknowledgements = Vec::new();
+        for packet_id in 1..=IN_FLIGHT {
+            assert_eq!(reader.next(), "plant/yard = early again");
+            encode::puback(
+                &mut acknowledgements,
+                version,
+                packet_id,
+                ReasonCode::Success,
+            );
+        }
+        reader.send(&acknowledgements);
+        let mut rest = [reader.next(), reader.next(), reader.next()];
+        rest.sort();
+        // Both copies: what another subscription wants may be sent.
+        assert_eq!(
+            rest,
+            ["plant/hall/2 = x", "plant/hall/2 = x", "plant/yard = late"]
+        );
+        reader.is_served();
+    }
+}
+
+#[test]
+fn what_waits_for_a_revoked_member_of_a_group_goes_to_another() {
+    let (broker, file) = with_rules(PLANT);
+    let mut reader = broker.connect(Version::V5, "reader");
+    reader.subscribe("$share/g/plant/gate");
+    let mut source = broker.connect(Version::V5, "source");
+    for packet_id in 1..=110 {
+        source.publish("plant/gate", b"x", packet_id, false);
+        assert_eq!(source.next(), format!("puback {packet_id}"));
+    }
+    let mut other = broker.connect(Version::V311, "other");
+    other.subscribe("$share/g/plant/gate");
+    let denying =
+        format!("[[rule]]\nclient = 'reader'\ndeny = 'subscribe'\ntopics = 'plant/gate'\n{PLANT}");
+    change(&broker, &file, &denying);
+    // A hundred were in flight to the first.
+    for _ in 0..10 {
+        assert_eq!(other.next(), "plant/gate = x");
+    }
+    other.is_served();
+    assert_eq!(broker.stats().handed_on.get(), 10);
+    assert_eq!(broker.stats().dropped_no_member.get(), 0);
 }
 
 /// Messages in one batch of the load, and how far it may be ahead of its subscriber: less than what may queue.

@@ -207,7 +207,8 @@ async fn subscriptions_can_be_dropped_from_outside_also_of_a_kept_session() {
     console.loses_connection();
     let mut dropped = 0;
     bench.gate.registry.for_each(|session| {
-        dropped += session.drop_subscriptions(&bench.gate, |filter| filter.starts_with("secret/"));
+        dropped +=
+            session.revoke_subscriptions(&bench.gate, |filter| filter.starts_with("secret/"));
     });
     assert_eq!((dropped, bench.gate.stats.subscriptions.get()), (1, 2));
     let mut publisher = bench.client(Version::V5);
