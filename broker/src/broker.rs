@@ -9,16 +9,18 @@ use std::time::Duration;
 use journal::Journal;
 use tracing::{info, warn};
 
-use crate::access;
-use crate::auth::{self, DeviceCredentials, recheck};
+use crate::access::{self, Rules};
+use crate::auth::{self, DeviceCredentials, UsersFile, recheck};
 use crate::config::Settings;
 use crate::gate::{Gate, IsTelemetry};
 use crate::listener::{Bound, Kind, Listening};
 use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
+use crate::reload::{self, Reloaded, Reloader, Source};
 use crate::session::SlowSession;
 use crate::stats::Stats;
-use crate::{retained, router, session_log, system, tls};
+use crate::tls::Certificates;
+use crate::{retained, router, session_log, system};
 
 /// How often silent clients, delayed wills and expired sessions are looked for; all of them count whole seconds.
 const TICK: Duration = Duration::from_secs(1);
@@ -60,6 +62,7 @@ pub struct Broker {
     gate: Arc<Gate>,
     /// One at least.
     listeners: Vec<Listening>,
+    reloader: Reloader,
 }
 
 impl Broker {
@@ -74,29 +77,25 @@ impl Broker {
             listeners.push(listener.listening().map_err(listen)?);
             bound.push(listener);
         }
-        let encrypted: Vec<_> = parts
-            .settings
-            .listeners
-            .iter()
-            .filter_map(|listener| listener.tls.clone())
-            .collect();
 
         let gate = Gate::assemble(parts)?;
         for listener in bound {
             gate.tasks.spawn(listener.serve(Arc::clone(&gate)));
         }
-        if !encrypted.is_empty() {
-            gate.tasks.spawn(tls::watch(encrypted, gate.stop.clone()));
-        }
         gate.tasks.spawn(watch_time(Arc::clone(&gate)));
         gate.tasks.spawn(recheck::run(Arc::clone(&gate)));
-        gate.tasks.spawn(auth::watch(Arc::clone(&gate)));
         if let Some(interval) = gate.settings.sys_interval {
             gate.tasks
                 .spawn(system::publish(Arc::clone(&gate), interval));
         }
-        gate.tasks.spawn(access::watch(Arc::clone(&gate)));
-        Ok(Broker { gate, listeners })
+        let interval = gate.settings.reload_interval;
+        let (reloader, watching) = reload::watch(sources(&gate), interval, gate.stop.clone());
+        gate.tasks.spawn(watching);
+        Ok(Broker {
+            gate,
+            listeners,
+            reloader,
+        })
     }
 
     /// Every listener, in the order of the configuration; with the ports that were found where 0 was asked for.
@@ -127,6 +126,12 @@ impl Broker {
 
     pub fn stats(&self) -> &Arc<Stats> {
         &self.gate.stats
+    }
+
+    /// Reads the files that may change (access rules, users, certificates) without waiting for `reload_interval`. What was
+    /// found is in force when this returns.
+    pub async fn reload(&self) -> Vec<Reloaded> {
+        self.reloader.reload().await
     }
 
     /// Ends the connections of a user, or of a device under its own name; how many there were. It may come back only with
@@ -167,11 +172,29 @@ impl Broker {
     }
 }
 
+/// Everything whose files may change.
+fn sources(gate: &Arc<Gate>) -> Vec<Box<dyn Source>> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    if let Some(rules) = Rules::of(gate) {
+        sources.push(Box::new(rules));
+    }
+    sources.push(Box::new(UsersFile(Arc::clone(gate))));
+    for listener in &gate.settings.listeners {
+        if let Some(tls) = &listener.tls {
+            sources.push(Box::new(Certificates(Arc::clone(tls))));
+        }
+    }
+    sources
+}
+
 async fn watch_time(gate: Arc<Gate>) {
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            _ = tick.tick() => gate.registry.tick(&gate),
+            _ = tick.tick() => {
+                gate.registry.tick(&gate);
+                gate.authenticator.flush_report();
+            }
             () = gate.stop.cancelled() => return,
         }
     }

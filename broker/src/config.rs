@@ -73,6 +73,9 @@ pub struct Config {
     pub max_retained_bytes: ByteSize,
     /// The log of kept sessions; at this size changes are no longer saved (and counted). 0: sessions are kept in memory only.
     pub max_session_log_size: ByteSize,
+    /// How often the files that may change are looked at: access rules, users, certificates.
+    #[serde(with = "humantime_serde")]
+    pub reload_interval: Duration,
     /// Who may publish and subscribe to what.
     pub acl: access::Config,
     /// Further listeners, of any kind.
@@ -109,6 +112,7 @@ impl Default for Config {
             max_retained_messages: 1_000_000,
             max_retained_bytes: ByteSize::mb(256),
             max_session_log_size: ByteSize::gb(3),
+            reload_interval: Duration::from_secs(1),
             acl: access::Config::default(),
             listener: Vec::new(),
         }
@@ -158,6 +162,7 @@ pub struct Settings {
     pub max_keep_alive: Option<u16>,
     pub max_retained_messages: usize,
     pub max_retained_bytes: usize,
+    pub reload_interval: Duration,
     pub acl: access::Settings,
 }
 
@@ -171,6 +176,10 @@ const TOPIC_LEVELS_MAX: usize = 1_000;
 const SESSION_EXPIRY_SECONDS_MAX: u32 = u32::MAX - 1;
 /// The log of kept sessions is compacted in segments of a sixteenth of it, and a segment should hold many events.
 const MAX_SESSION_LOG_BYTES_MIN: u64 = 4 << 20;
+/// Looking at the files more often would cost more than anybody gains.
+const RELOAD_INTERVAL_MIN: Duration = Duration::from_millis(10);
+/// Beyond it a change would seem to be ignored.
+const RELOAD_INTERVAL_MAX: Duration = Duration::from_secs(3_600);
 /// MQTT cannot express a larger packet; "256MiB" and the four bytes before.
 const MAX_PACKET_BYTES_MAX: u64 = 268_435_460;
 
@@ -203,6 +212,9 @@ impl Config {
         }
         if self.connect_timeout.is_zero() {
             return Err(out_of_range("connect_timeout", "1ms", "any longer time"));
+        }
+        if !(RELOAD_INTERVAL_MIN..=RELOAD_INTERVAL_MAX).contains(&self.reload_interval) {
+            return Err(out_of_range("reload_interval", "10ms", "1h"));
         }
         let expiry = self.max_session_expiry.as_secs();
         let Ok(max_session_expiry_seconds @ 0..=SESSION_EXPIRY_SECONDS_MAX) = u32::try_from(expiry)
@@ -256,6 +268,7 @@ impl Config {
             max_keep_alive,
             max_retained_messages: self.max_retained_messages,
             max_retained_bytes: self.max_retained_bytes.as_u64() as usize,
+            reload_interval: self.reload_interval,
             acl: self.acl.validate()?,
         })
     }

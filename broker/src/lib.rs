@@ -26,6 +26,7 @@ mod presence;
 mod proxy_protocol;
 mod publisher;
 mod registry;
+mod reload;
 mod retained;
 mod router;
 mod session;
@@ -50,5 +51,6 @@ pub use listener::{
     Settings as ListenerSettings,
 };
 pub use publisher::Publisher;
+pub use reload::{Outcome as ReloadOutcome, Reloaded};
 pub use session::SlowSession;
 pub use stats::{Counter, Stats};

@@ -1,43 +1,24 @@
 //! `[broker.acl]`: where the access rules are.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
 
 /// `[broker.acl]` as written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The rules; without a file the built-in ones hold.
     pub file: Option<PathBuf>,
-    /// How often the file is looked at for changes.
-    #[serde(with = "humantime_serde")]
-    pub reload_interval: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            file: None,
-            reload_interval: Duration::from_secs(1),
-        }
-    }
 }
 
 /// The section, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub file: Option<PathBuf>,
-    pub reload_interval: Duration,
 }
-
-/// Reading the file more often would cost more than anybody gains.
-const RELOAD_INTERVAL_MIN: Duration = Duration::from_millis(10);
-/// Beyond it a change would seem to be ignored.
-const RELOAD_INTERVAL_MAX: Duration = Duration::from_secs(3_600);
 
 impl Config {
     pub(crate) fn validate(&self) -> Result<Settings, ConfigError> {
@@ -53,17 +34,6 @@ impl Config {
                 source: None,
             });
         }
-        if !(RELOAD_INTERVAL_MIN..=RELOAD_INTERVAL_MAX).contains(&self.reload_interval) {
-            return Err(ConfigError {
-                key: "acl.reload_interval".into(),
-                problem: "must lie between 10ms and 1h".into(),
-                hint: None,
-                source: None,
-            });
-        }
-        Ok(Settings {
-            file,
-            reload_interval: self.reload_interval,
-        })
+        Ok(Settings { file })
     }
 }

@@ -29,7 +29,7 @@ pub use error::{LoadError, RuleError};
 pub use explain::{Client, Explanation, Reason, Step, Subject};
 pub use policy::Policy;
 pub(crate) use principal::Principal;
-pub(crate) use reload::{revoke, watch};
+pub(crate) use reload::{Rules, revoke};
 
 /// What a client wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,7 +38,7 @@ impl Policy {
     }
 
     /// Checks what was read from the file.
-    pub(super) fn from_text(path: &Path, text: String) -> Result<Policy, LoadError> {
+    fn from_text(path: &Path, text: String) -> Result<Policy, LoadError> {
         match Policy::parse(&text) {
             Ok(policy) => Ok(Policy {
                 source: Some(path.to_owned()),
@@ -110,7 +110,7 @@ impl fmt::Debug for Policy {
 }
 
 /// The file's text, within its bound.
-pub(super) fn read(path: &Path) -> io::Result<String> {
+fn read(path: &Path) -> io::Result<String> {
     let length = std::fs::metadata(path)?.len();
     if length > FILE_BYTES_MAX {
         let message = format!("larger than {} MB", FILE_BYTES_MAX / (1024 * 1024));

@@ -1,90 +1,76 @@
 //! Rules that change while clients are connected.
 //!
-//! Owns: noticing that the file has changed, and the order of a change: new rules, then a look at what was allowed by the old
-//! ones. Never: leaves the broker without rules; a file that is broken or gone keeps the ones from before. Invariant: a file
-//! that is being written counts only when it has come to rest.
+//! Owns: the order of a change: new rules, then a look at what was allowed by the old ones. Never: leaves the broker without
+//! rules; a file that is broken or gone keeps the ones from before.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-use tracing::{error, info};
+use tracing::info;
 
 use super::error::LoadError;
-use super::policy::{self, Policy};
+use super::policy::Policy;
 use super::principal::Principal;
 use super::{Action, Decision};
 use crate::gate::Gate;
+use crate::reload::{Fault, Source, Taken};
 use crate::session::Session;
 
-/// A file that reads the same after this time is not being written. An editor's two writes are closer together.
-const REST: Duration = Duration::from_millis(50);
+/// The file of the rules.
+pub(crate) struct Rules {
+    gate: Arc<Gate>,
+    file: PathBuf,
+}
 
-/// What the file held; a file that cannot be read counts by its error, so that each is told once.
-type Content = Result<String, String>;
-
-/// Looks at the file until the broker stops.
-pub(crate) async fn watch(gate: Arc<Gate>) {
-    let settings = &gate.settings.acl;
-    let Some(file) = &settings.file else { return };
-    let mut known: Content = Ok(gate.access.policy.load().text().to_owned());
-    loop {
-        let found = tokio::select! {
-            found = change(file, &known, settings.reload_interval) => found,
-            () = gate.stop.cancelled() => return,
-        };
-        take(&gate, file, found.clone()).await;
-        known = found;
+impl Rules {
+    /// `None`: the rules that are built in never change.
+    pub(crate) fn of(gate: &Arc<Gate>) -> Option<Rules> {
+        let file = gate.settings.acl.file.clone()?;
+        let gate = Arc::clone(gate);
+        Some(Rules { gate, file })
     }
 }
 
-/// Waits until the file holds something else, and has come to rest.
-async fn change(file: &Path, known: &Content, interval: Duration) -> Content {
-    loop {
-        tokio::time::sleep(interval).await;
-        let found = read(file).await;
-        if found == *known {
-            continue;
-        }
-        tokio::time::sleep(REST).await;
-        if read(file).await == found {
-            return found;
-        }
+impl Source for Rules {
+    fn name(&self) -> String {
+        "access rules".to_owned()
     }
-}
 
-async fn take(gate: &Arc<Gate>, file: &Path, found: Content) {
-    let path = file.to_owned();
-    let loading = spawn_blocking(move || match found {
-        Ok(text) => Policy::from_text(&path, text),
-        Err(error) => Err(LoadError::Read {
-            path,
-            source: std::io::Error::other(error),
-        }),
-    });
-    let policy = match loading.await {
-        Ok(Ok(policy)) => policy,
-        Ok(Err(error)) => return keep(gate, &error),
-        // Only while the runtime ends.
-        Err(_) => return,
-    };
-    let rules = policy.rules();
-    gate.access.replace(policy);
-    let (mut subscriptions, mut sessions) = (0, 0);
-    gate.registry.for_each(|session| {
-        let revoked = revoke(gate, session);
-        subscriptions += revoked;
-        sessions += usize::from(revoked > 0);
-    });
-    gate.stats.access_reloads.add(1);
-    info!(
-        file = %file.display(),
-        rules,
-        subscriptions_ended = subscriptions,
-        of_sessions = sessions,
-        "the access rules have changed"
-    );
+    fn files(&self) -> Vec<&Path> {
+        vec![&self.file]
+    }
+
+    fn take(&self) -> Result<Taken, Fault> {
+        let gate = &self.gate;
+        let policy = Policy::load(&self.file).map_err(|error| match error {
+            LoadError::Read { .. } => Fault::unreadable(&error),
+            LoadError::Invalid { .. } => Fault::wrong(&error),
+        })?;
+        if policy.text() == gate.access.policy.load().text() {
+            return Ok(Taken::Same);
+        }
+        let rules = policy.rules();
+        gate.access.replace(policy);
+        let (mut subscriptions, mut sessions) = (0, 0);
+        gate.registry.for_each(|session| {
+            let revoked = revoke(gate, session);
+            subscriptions += revoked;
+            sessions += usize::from(revoked > 0);
+        });
+        gate.stats.access_reloads.add(1);
+        info!(
+            file = %self.file.display(),
+            rules,
+            subscriptions_ended = subscriptions,
+            of_sessions = sessions,
+            "the access rules have changed"
+        );
+        Ok(Taken::New)
+    }
+
+    fn refused(&self) {
+        self.gate.stats.access_reloads_failed.add(1);
+    }
 }
 
 /// Ends the session's subscriptions that the rules in force deny, and with them what waits for the client because of them alone; how
@@ -104,16 +90,4 @@ pub(crate) fn revoke(gate: &Gate, session: &Session) -> usize {
     let revoked = session.revoke_subscriptions(gate, denied);
     gate.stats.revoked_subscriptions.add(revoked as u64);
     revoked
-}
-
-fn keep(gate: &Gate, error: &LoadError) {
-    gate.stats.access_reloads_failed.add(1);
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    error!(%error, cause, "the access rules stay as they were");
-}
-
-async fn read(file: &Path) -> Content {
-    let path = file.to_owned();
-    let read = spawn_blocking(move || policy::read(&path).map_err(|error| error.to_string()));
-    read.await.unwrap_or_else(|error| Err(error.to_string()))
 }

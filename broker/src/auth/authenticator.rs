@@ -4,7 +4,6 @@
 //! hashes on the thread that asks. Invariant: a client that brings credentials is let in only by them; nobody is anonymous by
 //! mistake.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +16,7 @@ use super::digest::{Digester, secret_digest};
 use super::identity::Identity;
 use super::password::PasswordHash;
 use super::queue::{Busy, Queue};
-use super::reload::Watched;
+use super::reload::CurrentUsers;
 use super::report::{Refused, Report};
 use super::throttle::{Attempt, Throttle};
 use super::token::Tokens;
@@ -35,7 +34,7 @@ const DECOY_LOCKS: usize = 64;
 pub(crate) struct Authenticator {
     settings: Settings,
     anonymous: Anonymous,
-    users: Watched,
+    users: CurrentUsers,
     devices: Arc<dyn DeviceCredentials>,
     digester: Digester,
     queue: Queue,
@@ -99,7 +98,7 @@ impl Authenticator {
         };
         Ok(Authenticator {
             anonymous,
-            users: Watched::open(path)?,
+            users: CurrentUsers::open(path)?,
             devices: devices.unwrap_or_else(|| Arc::new(NoDevices)),
             digester: Digester::generate().ok_or(OpenError::Random)?,
             queue: Queue::new(settings.max_waiting_logins, settings.login_timeout),
@@ -137,9 +136,8 @@ impl Authenticator {
         }
     }
 
-    /// Takes over what changed in the users file; the users it is about.
-    pub(super) fn look(&self) -> HashSet<Box<str>> {
-        self.users.look()
+    pub(super) fn users(&self) -> &CurrentUsers {
+        &self.users
     }
 
     /// Changes when a device's secret has ceased to hold.
@@ -160,7 +158,8 @@ impl Authenticator {
         }
     }
 
-    pub(super) fn flush_report(&self) {
+    /// Tells of refusals what has not been told yet; to be called now and then.
+    pub(crate) fn flush_report(&self) {
         self.report.flush();
     }
 

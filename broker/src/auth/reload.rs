@@ -1,52 +1,34 @@
-//! The users file, looked at every few seconds.
+//! Users that change while they are logged in.
 //!
 //! Owns: which users are true now. Never: gives up users because their file is broken or gone. Invariant: a change is taken
 //! over whole, and whoever it is about must log in again.
 
 use std::collections::HashSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tracing::{error, info};
+use tracing::info;
 
 use super::users::{LoadError, Users};
 use crate::gate::Gate;
-use crate::lock::lock;
 use crate::packet::ReasonCode;
-
-/// How often the file is looked at.
-const INTERVAL: Duration = Duration::from_secs(2);
+use crate::reload::{Fault, Source, Taken};
 
 /// The users as they are, and the file they come from.
-pub(super) struct Watched {
+pub(super) struct CurrentUsers {
     path: PathBuf,
     users: ArcSwap<Users>,
-    /// The file's state when it was last read, good or not, so that each state is read and told once.
-    seen: Mutex<Option<Print>>,
 }
 
-/// Tells one state of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Print {
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Watched {
+impl CurrentUsers {
     /// Reads the file; one that is not there has no users.
-    pub(super) fn open(path: PathBuf) -> Result<Watched, LoadError> {
-        let seen = print(&path);
+    pub(super) fn open(path: PathBuf) -> Result<CurrentUsers, LoadError> {
         let users = Users::load_if_there(&path)?;
-        Ok(Watched {
+        Ok(CurrentUsers {
             path,
             users: ArcSwap::from_pointee(users),
-            seen: Mutex::new(seen),
         })
     }
 
@@ -54,47 +36,54 @@ impl Watched {
         self.users.load()
     }
 
-    /// Takes a change of the file over; the names of the users it is about.
-    pub(super) fn look(&self) -> HashSet<Box<str>> {
-        let mut seen = lock(&self.seen);
-        let print = print(&self.path);
-        if print == *seen {
-            return HashSet::new();
-        }
-        *seen = print;
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes over what the file says; the names of the users that changed.
+    pub(super) fn take(&self) -> Result<HashSet<Box<str>>, LoadError> {
+        let before = self.users.load();
         let loaded = match Users::load(&self.path) {
-            Ok(users) => users,
-            Err(failure) => {
-                let cause = std::error::Error::source(&failure).map(ToString::to_string);
-                error!(cause, "{failure}; the users before the change stay");
-                return HashSet::new();
+            // There never was a file.
+            Err(LoadError::Read { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && before.is_empty() =>
+            {
+                return Ok(HashSet::new());
             }
+            loaded => loaded?,
         };
-        let (users, changed) = loaded.replacing(&self.users.load());
-        info!(users = users.len(), changed = changed.len(), "users read");
-        self.users.store(Arc::new(users));
-        changed
+        let (users, changed) = loaded.replacing(&before);
+        if !changed.is_empty() {
+            info!(users = users.len(), changed = changed.len(), "users read");
+            self.users.store(Arc::new(users));
+        }
+        Ok(changed)
     }
 }
 
-/// Looks at the file until the gate stops, and ends the connections of users that changed: they come back, if they may, as
-/// what they are now.
-pub(crate) async fn watch(gate: Arc<Gate>) {
-    let mut tick = tokio::time::interval(INTERVAL);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = gate.stop.cancelled() => return,
-        }
-        gate.authenticator.flush_report();
-        let looking = Arc::clone(&gate);
-        // Off the threads that serve clients: a disk may be slow.
-        let looked = tokio::task::spawn_blocking(move || looking.authenticator.look());
-        let changed = looked.await.unwrap_or_default();
+/// The file of the users. Connections of users that changed end: they come back, if they may, as what they are now.
+pub(crate) struct UsersFile(pub(crate) Arc<Gate>);
+
+impl Source for UsersFile {
+    fn name(&self) -> String {
+        "users".to_owned()
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        vec![self.0.authenticator.users().path()]
+    }
+
+    fn take(&self) -> Result<Taken, Fault> {
+        let taken = self.0.authenticator.users().take();
+        let changed = taken.map_err(|error| match error {
+            LoadError::Read { .. } => Fault::unreadable(&error),
+            LoadError::Invalid { .. } => Fault::wrong(&error),
+        })?;
         if changed.is_empty() {
-            continue;
+            return Ok(Taken::Same);
         }
-        let closed = gate
+        let closed = self
+            .0
             .registry
             .close_where(ReasonCode::AdministrativeAction, |session| {
                 changed.contains(&session.identity().user)
@@ -102,15 +91,6 @@ pub(crate) async fn watch(gate: Arc<Gate>) {
         if closed > 0 {
             info!(closed, "connections of changed users ended");
         }
+        Ok(Taken::New)
     }
-}
-
-fn print(path: &Path) -> Option<Print> {
-    let found = fs::metadata(path).ok()?;
-    Some(Print {
-        inode: found.ino(),
-        bytes: found.size(),
-        modified: (found.mtime(), found.mtime_nsec()),
-        changed: (found.ctime(), found.ctime_nsec()),
-    })
 }

@@ -103,6 +103,12 @@ impl TlsError {
 }
 
 impl Files {
+    pub(super) fn paths(&self) -> Vec<&Path> {
+        let own = [&self.certificate, &self.key];
+        let all = own.into_iter().chain(&self.client_ca);
+        all.map(PathBuf::as_path).collect()
+    }
+
     pub(super) fn read(&self) -> Result<Contents, TlsError> {
         let client_ca = self.client_ca.as_deref();
         Ok(Contents {
@@ -186,14 +192,8 @@ impl Contents {
 
     pub(super) fn digest(&self) -> Digest {
         let client_ca = self.client_ca.as_deref().unwrap_or_default();
-        Digest::of(&[&self.certificate, &self.key, client_ca])
-    }
-}
-
-impl Digest {
-    pub(super) fn of(parts: &[&[u8]]) -> Digest {
         let mut context = Context::new(&SHA256);
-        for part in parts {
+        for part in [&self.certificate, &self.key, client_ca] {
             context.update(&part.len().to_le_bytes());
             context.update(part);
         }

@@ -22,11 +22,10 @@ use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier}
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 pub(crate) use files::{Files, TlsError};
-pub(crate) use refresh::watch;
+pub(crate) use refresh::Certificates;
 
 use crate::listener::IdentityFrom;
-use files::Contents;
-use refresh::Progress;
+use files::{Contents, Digest};
 
 /// An encrypted connection.
 pub(crate) type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
@@ -40,7 +39,8 @@ pub(crate) struct Tls {
     requires_certificate: bool,
     identity_from: IdentityFrom,
     current: ArcSwap<ServerConfig>,
-    progress: Mutex<Progress>,
+    /// Of the contents that the configuration was made from.
+    in_force: Mutex<Digest>,
 }
 
 impl Tls {
@@ -53,7 +53,7 @@ impl Tls {
         let contents = files.read()?;
         let config = configure(&files, &contents, requires_certificate)?;
         Ok(Tls {
-            progress: Mutex::new(Progress::loaded(contents.digest())),
+            in_force: Mutex::new(contents.digest()),
             files,
             requires_certificate,
             identity_from,

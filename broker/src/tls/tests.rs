@@ -12,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::{Files, Tls, TlsError, identity};
 use crate::listener::IdentityFrom;
+use crate::reload::Taken;
 
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).expect("written");
@@ -107,36 +108,34 @@ fn files_that_cannot_be_used_are_told_with_what_to_do() {
 }
 
 #[test]
-fn new_files_are_taken_up_when_they_rest_and_fit() {
+fn new_files_are_taken_up_when_they_fit() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = pair(folder.path());
     let tls = load(&files).expect("usable");
     let first = tls.current.load_full();
     let is_first = |tls: &Tls| Arc::ptr_eq(&tls.current.load_full(), &first);
 
-    tls.refresh();
-    assert!(is_first(&tls), "nothing changed");
-    // The certificate alone does not fit the old key: an error, told once, and the old pair stays.
+    let text = std::fs::read(&files.certificate).expect("a certificate");
+    std::fs::write(&files.certificate, text).expect("written");
+    assert_eq!(tls.refresh().expect("usable"), Taken::Same);
+    assert!(is_first(&tls), "tickets stay good");
+    // The certificate alone does not fit the old key.
     let old_key = std::fs::read(&files.key).expect("a key");
     pair(folder.path());
     let new_key = std::fs::read(&files.key).expect("a key");
     std::fs::write(&files.key, old_key).expect("written");
-    for _ in 0..3 {
-        tls.refresh();
-        assert!(is_first(&tls), "the pair does not fit");
-    }
+    let refused = tls.refresh().expect_err("the pair does not fit");
+    assert!(matches!(refused, TlsError::Mismatch { .. }));
+    assert!(is_first(&tls), "the old pair stays");
     std::fs::write(&files.key, new_key).expect("written");
-    tls.refresh();
-    assert!(is_first(&tls), "not at rest yet");
-    tls.refresh();
+    assert_eq!(tls.refresh().expect("usable"), Taken::New);
     assert!(!is_first(&tls), "taken up");
 
     let second = tls.current.load_full();
     std::fs::remove_file(&files.key).expect("removed");
-    for _ in 0..3 {
-        tls.refresh();
-        assert!(Arc::ptr_eq(&tls.current.load_full(), &second));
-    }
+    let refused = tls.refresh().expect_err("it is gone");
+    assert!(matches!(refused, TlsError::Read { .. }));
+    assert!(Arc::ptr_eq(&tls.current.load_full(), &second));
 }
 
 #[test]

@@ -53,9 +53,9 @@ fn in_folder_with_rules(
 ) -> (Running, PathBuf) {
     let file = data.path().join("acl.toml");
     let config = Config {
+        reload_interval: Duration::from_millis(10),
         acl: access::Config {
             file: Some(file.clone()),
-            reload_interval: Duration::from_millis(10),
         },
         ..Config::default()
     };
