@@ -23,6 +23,7 @@ missing_packages() {
     { have python3 && python3 -m pip --version >/dev/null 2>&1; } || echo python3-pip
     have node || echo nodejs
     have npm || echo npm
+    have script || echo bsdutils   # a terminal to close
 }
 
 install_packages() {

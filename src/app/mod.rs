@@ -6,6 +6,7 @@
 mod descriptors;
 mod devices;
 mod outlet;
+mod reload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -4,12 +4,14 @@
 //! builds a part itself. Invariant: nothing in the data folder is touched before its lock is held.
 
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use broker::{ListenerKind, Listening};
 use tokio::signal::unix::SignalKind;
 
+use super::hangup::{Hangup, Meaning};
 use super::options::{ConfigFile, Overrides};
 use super::{Outcome, output, user};
 use crate::app::App;
@@ -29,7 +31,8 @@ Then, from another terminal:
   sqlite3 millrace-data/millrace.db 'select * from telemetry'
 
 Values come from the defaults, the configuration file, the environment (MILLRACE_SECTION__KEY) and
-these flags; the later wins. Stop with Ctrl-C: what was accepted is written before it ends.";
+these flags; the later wins. Stop with Ctrl-C: what was accepted is written before it ends. SIGHUP
+has files that changed (rules, users, certificates) taken up at once.";
 
 /// Take telemetry over MQTT and write rows and alerts
 #[derive(Debug, clap::Args)]
@@ -47,14 +50,24 @@ pub(super) const DRAIN: Duration = Duration::from_secs(10);
 pub(crate) async fn run(args: Args) -> Outcome {
     let settings = config::load(&args.file.sources(&args.overrides))?;
     logging::init(settings.log.clone());
+    let mut hangup = Hangup::listen()?;
     let _lock = DataLock::acquire(&settings.data)?;
     let data = settings.data.clone();
     let admin = user::first_admin(&settings)?;
     let app = App::start(settings).await?;
     output::text(&(banner(&app, &data) + &admin.unwrap_or_default()))?;
-    let failure = tokio::select! {
-        stopped = signal() => stopped.err(),
-        failure = app.failure() => Some(failure),
+    // Listens from its first poll on: a signal that comes during a reload is not lost.
+    let mut stopped = pin!(signal());
+    let failure = loop {
+        tokio::select! {
+            biased;
+            stopped = &mut stopped => break stopped.err(),
+            failure = app.failure() => break Some(failure),
+            meaning = hangup.next() => match meaning {
+                Meaning::Reload => app.reload().await,
+                Meaning::Stop => break None,
+            },
+        }
     };
     output::text(&app.drain(DRAIN).await?.describe())?;
     match failure {

@@ -40,7 +40,7 @@ fn a_broken_file_is_logged_with_its_line_and_a_good_one_takes_effect() {
     fs::write(&file, RULES).expect("written");
     let setup = Setup::new(&folder.path().join("data"))
         .with("MILLRACE_BROKER__ACL__FILE", file.display())
-        .with("MILLRACE_BROKER__ACL__RELOAD_INTERVAL", "20ms");
+        .with("MILLRACE_BROKER__RELOAD_INTERVAL", "20ms");
     let mut server = setup.start();
     fs::write(
         &file,

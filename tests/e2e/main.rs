@@ -12,6 +12,7 @@ mod hazards;
 #[path = "../../broker/tests/gate/line.rs"]
 mod line;
 mod outage;
+mod reload;
 mod replay;
 mod server;
 mod sessions;

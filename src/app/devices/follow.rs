@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
+use broker::ReloadOutcome;
 use ingest::store::credentials::{self, Credentials, DEVICES_MAX, Version};
 use ingest::store::{Settings, StoreError};
 use tracing::{debug, error, info, warn};
 
 use super::cache::Cache;
 use super::table::{Change, Table};
-use super::{Known, now_micros};
+use super::{Asked, Known, now_micros};
 
 /// How often the database is asked for its version: one number, so that a change counts within
 /// seconds.
@@ -41,6 +42,8 @@ pub(super) struct Follower {
     next_end: Option<i64>,
     is_away: bool,
     is_overfull: bool,
+    /// Who waits to hear what the next look finds.
+    asked: Option<Asked>,
 }
 
 /// It is to end.
@@ -67,20 +70,22 @@ impl Follower {
             save_after: Instant::now(),
             is_away: false,
             is_overfull: false,
+            asked: None,
         }
     }
 
-    /// Returns when the sender of `stopped` is gone.
-    pub(super) fn run(mut self, stopped: &Receiver<()>) {
+    /// Returns when the sender of `orders` is gone.
+    pub(super) fn run(mut self, orders: &Receiver<Asked>) {
         let mut pause = RETRY_MIN;
         loop {
-            let failure = match self.follow(stopped, &mut pause) {
+            let failure = match self.follow(orders, &mut pause) {
                 Ok(Stopped) => break,
                 Err(failure) => failure,
             };
             self.tell_away(&failure);
+            self.answer(ReloadOutcome::Failed);
             let _ = self.answered.try_send(());
-            if self.wait(stopped, pause).is_err() {
+            if self.wait(orders, pause).is_err() {
                 break;
             }
             pause = (pause * 2).min(RETRY_MAX);
@@ -92,7 +97,7 @@ impl Follower {
     /// Over one connection: everything, then what changes.
     fn follow(
         &mut self,
-        stopped: &Receiver<()>,
+        orders: &Receiver<Asked>,
         pause: &mut Duration,
     ) -> Result<Stopped, StoreError> {
         let mut database = credentials::open(&self.store)?;
@@ -102,15 +107,15 @@ impl Follower {
         let _ = self.answered.try_send(());
         loop {
             self.save();
-            if self.wait(stopped, POLL_INTERVAL).is_err() {
+            if self.wait(orders, POLL_INTERVAL).is_err() {
                 return Ok(Stopped);
             }
             let found = database.version()?;
-            if found > version {
-                version = self.read_changes(&mut *database, version)?;
-            } else if found < version {
-                // Somebody put an older state back.
+            if found < version || self.asked.is_some() {
+                // Somebody put an older state back, or may have changed rows by hand.
                 version = self.read_all(&mut *database)?;
+            } else if found > version {
+                version = self.read_changes(&mut *database, version)?;
             }
         }
     }
@@ -127,8 +132,9 @@ impl Follower {
             }
         })?;
         let table = Table::of(entries);
-        let is_same = |known: &Table| known.entries().eq(table.entries());
-        if !self.table.as_ref().is_some_and(is_same) {
+        let is_known = |known: &Table| known.entries().eq(table.entries());
+        let is_same = self.table.as_ref().is_some_and(is_known);
+        if !is_same {
             info!(devices = table.len(), "device credentials are known");
             // Where there never were devices, there is no file either.
             self.is_unsaved |= self.table.is_some() || table.len() > 0;
@@ -136,6 +142,10 @@ impl Follower {
             self.known.secrets_ended();
         }
         self.tell_overfull(devices);
+        self.answer(match is_same {
+            true => ReloadOutcome::Same,
+            false => ReloadOutcome::New,
+        });
         Ok(version)
     }
 
@@ -201,19 +211,27 @@ impl Follower {
         self.save_after = Instant::now() + started.elapsed() * WRITING_REST;
     }
 
-    /// Lets time pass. Secrets that end meanwhile do so whether or not the database answers.
-    fn wait(&mut self, stopped: &Receiver<()>, time: Duration) -> Result<(), Stopped> {
-        match stopped.recv_timeout(time) {
+    /// Lets time pass, until somebody asks. Secrets that end meanwhile do so whether or not the database answers.
+    fn wait(&mut self, orders: &Receiver<Asked>, time: Duration) -> Result<(), Stopped> {
+        match orders.recv_timeout(time) {
+            Ok(asked) => self.asked = Some(asked),
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
+            Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
         }
         self.let_secrets_end();
         Ok(())
     }
 
-    /// Once for each absence.
+    fn answer(&mut self, outcome: ReloadOutcome) {
+        if let Some(asked) = self.asked.take() {
+            // Whoever asked may have given up.
+            let _ = asked.send(outcome);
+        }
+    }
+
+    /// Once for each absence, and to whoever asks.
     fn tell_away(&mut self, failure: &StoreError) {
-        if std::mem::replace(&mut self.is_away, true) {
+        if std::mem::replace(&mut self.is_away, true) && self.asked.is_none() {
             return;
         }
         let error = failure as &dyn std::error::Error;

@@ -15,8 +15,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
-use broker::{DeviceCredentials, Lookup};
+use broker::{DeviceCredentials, Lookup, ReloadOutcome};
 use ingest::store::Settings;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use cache::Cache;
@@ -27,11 +28,17 @@ use table::Table;
 /// waited for; whatever is left undone then, the next start finds out anew.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long who asked for a look waits for the database.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Somebody waits to hear what a look has found.
+type Asked = oneshot::Sender<ReloadOutcome>;
+
 /// Follows the database until it is dropped.
 pub(crate) struct Devices {
     known: Arc<Known>,
-    /// Dropped: the thread ends.
-    stop: Option<SyncSender<()>>,
+    /// Asks for a look now; dropped: the thread ends.
+    ask: Option<SyncSender<Asked>>,
     /// Says that the database was read once or did not answer; gone: the thread has ended.
     asked: Receiver<()>,
     started: Instant,
@@ -50,15 +57,15 @@ impl Devices {
             );
             known.set(table.clone());
         }
-        let (stop, stopped) = mpsc::sync_channel(0);
+        let (ask, orders) = mpsc::sync_channel(1);
         let (answered, asked) = mpsc::sync_channel(1);
         let follower = Follower::new(store.clone(), cache, table, Arc::clone(&known), answered);
         std::thread::Builder::new()
             .name("device-watch".into())
-            .spawn(move || follower.run(&stopped))?;
+            .spawn(move || follower.run(&orders))?;
         Ok(Devices {
             known,
-            stop: Some(stop),
+            ask: Some(ask),
             asked,
             started: Instant::now(),
         })
@@ -70,6 +77,23 @@ impl Devices {
         let _ = self.asked.recv_timeout(left);
     }
 
+    /// Has all of them read anew, rows that were changed by hand among them, and says what came of it.
+    pub(crate) async fn reload(&self) -> ReloadOutcome {
+        let (answer, answered) = oneshot::channel();
+        // A channel that is full holds an earlier question, which the database has not answered.
+        let is_asked = self
+            .ask
+            .as_ref()
+            .is_some_and(|ask| ask.try_send(answer).is_ok());
+        match tokio::time::timeout(ANSWER_PATIENCE, answered).await {
+            Ok(Ok(outcome)) if is_asked => outcome,
+            _ => {
+                warn!("the database has not answered; what is known of the devices still holds");
+                ReloadOutcome::Failed
+            }
+        }
+    }
+
     pub(crate) fn credentials(&self) -> Arc<dyn DeviceCredentials> {
         Arc::clone(&self.known) as Arc<dyn DeviceCredentials>
     }
@@ -77,7 +101,7 @@ impl Devices {
 
 impl Drop for Devices {
     fn drop(&mut self) {
-        self.stop.take();
+        self.ask.take();
         let started = Instant::now();
         // A word that nobody has waited for may still be there.
         while started.elapsed() < END_PATIENCE {

@@ -89,6 +89,34 @@ fn changes_are_seen_while_it_runs() {
     assert_eq!(credentials.find("b"), known("two", None));
 }
 
+#[tokio::test]
+async fn who_asks_has_everything_read_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path());
+    let mut table = credentials::open(&store).expect("the table");
+    add(&mut *table, "a", "one");
+    add(&mut *table, "b", "two");
+    let devices = Devices::start(folder.path(), &store).expect("a thread");
+    devices.wait_until_asked(PATIENCE);
+    assert_eq!(devices.reload().await, ReloadOutcome::Same);
+
+    // By hand, so that the version stays as it is and nobody notices.
+    let database = rusqlite::Connection::open(folder.path().join("test.db")).expect("the file");
+    database.busy_timeout(PATIENCE).expect("a timeout");
+    let delete = "DELETE FROM device_credentials WHERE device = 'b'";
+    assert_eq!(database.execute(delete, ()), Ok(1));
+    let credentials = devices.credentials();
+    let generation = credentials.generation();
+    assert_eq!(devices.reload().await, ReloadOutcome::New);
+    assert_eq!(credentials.find("b"), Lookup::Unknown);
+    assert!(credentials.generation() > generation, "a secret has ended");
+    drop(devices);
+
+    let devices = Devices::start(folder.path(), &away()).expect("a thread");
+    assert_eq!(devices.reload().await, ReloadOutcome::Failed);
+    assert_eq!(devices.credentials().find("a"), known("one", None));
+}
+
 #[test]
 fn an_older_state_that_was_put_back_is_what_holds() {
     let folder = tempfile::tempdir().expect("a folder");
