@@ -57,7 +57,8 @@ pub trait Journal: Send + Sync + 'static {
     fn wake_when_writable(&self, waker: &Waker);
 
     /// Wakes `waker` once when `position` is durable (at once when it is), or the journal is
-    /// poisoned or closed: for those who wait for what others have appended.
+    /// poisoned or closed: for those who wait for what others have appended. Asking again for the same
+    /// position before that changes nothing.
     fn wake_when_durable(&self, position: Position, waker: &Waker);
 
     /// Blocks the calling thread until `position` is durable; false when `timeout` passed first.

@@ -285,6 +285,14 @@ impl Router {
     fn inject(&self, fault: poison::Fault) {
         self.intake.command(Command::Break(fault));
     }
+
+    /// Lets rumqttd's thread stand still until what this returns is dropped.
+    #[cfg(test)]
+    pub(crate) fn stall(&self) -> mpsc::Sender<()> {
+        let (hold, until) = mpsc::channel();
+        self.inject(poison::Fault::Hang(until));
+        hold
+    }
 }
 
 impl Drop for Router {

@@ -104,7 +104,8 @@ impl SessionLog {
         SessionLog::open_on(parts, Arc::new(RealDisk))
     }
 
-    pub(super) fn open_on(
+    /// `open` on the files of `disk`.
+    pub(crate) fn open_on(
         parts: Parts<'_>,
         disk: Arc<dyn Disk>,
     ) -> Result<(SessionLog, Vec<SavedSession>), OpenError> {

@@ -80,4 +80,4 @@ pub(crate) use open::OpenError;
 pub(crate) use state::{SavedInflight, SavedSession, SavedWill};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

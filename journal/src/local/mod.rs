@@ -33,7 +33,7 @@ use crate::{
 use files::{Active, Files, WriteError, create_segment};
 use reader::LocalReader;
 use shared::Shared;
-use state::{Fullness, Pending, Stopped, held_memory};
+use state::{Fullness, Pending, Stopped, TaskKey, held_memory};
 use writer::Writer;
 
 /// A journal in a folder. Dropping it writes what has gathered and ends the writer thread.
@@ -197,11 +197,8 @@ impl Journal for LocalJournal {
             waker.wake_by_ref();
             return;
         }
-        let key = (
-            waker.data() as usize,
-            std::ptr::from_ref(waker.vtable()) as usize,
-        );
-        state.writable.entry(key).or_insert_with(|| waker.clone());
+        let task = TaskKey::of(waker);
+        state.writable.entry(task).or_insert_with(|| waker.clone());
     }
 
     fn wake_when_durable(&self, position: Position, waker: &Waker) {
@@ -211,7 +208,9 @@ impl Journal for LocalJournal {
             waker.wake_by_ref();
             return;
         }
-        state.durable_waiters.push((position, waker.clone()));
+        let key = (position, TaskKey::of(waker));
+        let waiters = &mut state.durable_waiters;
+        waiters.entry(key).or_insert_with(|| waker.clone());
     }
 
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<bool, Poisoned> {

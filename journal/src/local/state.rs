@@ -4,7 +4,7 @@
 //! anybody (it says whom to wake). Invariant: everything accepted has space reserved under the size
 //! limit, even if each chunk became a frame in a segment of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 
 use crate::catalog::Catalog;
@@ -66,6 +66,22 @@ pub(crate) enum Stopped {
     Failed,
 }
 
+/// Tells one task from another by its waker: two that are equal wake the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TaskKey {
+    data: usize,
+    vtable: usize,
+}
+
+impl TaskKey {
+    pub(crate) fn of(waker: &Waker) -> TaskKey {
+        TaskKey {
+            data: waker.data() as usize,
+            vtable: std::ptr::from_ref(waker.vtable()) as usize,
+        }
+    }
+}
+
 /// What the writer can do to get space back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reclaim {
@@ -94,9 +110,10 @@ pub(crate) struct State {
     /// Something was released since the writer looked last.
     pub(crate) nudged: bool,
     /// Who waits to append again, once each: a task that asks twice is the same task.
-    pub(crate) writable: HashMap<(usize, usize), Waker>,
-    /// Who waits for a position to be durable without an append of their own.
-    pub(crate) durable_waiters: Vec<(Position, Waker)>,
+    pub(crate) writable: HashMap<TaskKey, Waker>,
+    /// Who waits for a position to be durable without an append of their own; once for each position, however often a task that
+    /// is woken for other reasons asks.
+    pub(crate) durable_waiters: BTreeMap<(Position, TaskKey), Waker>,
     /// The writer waits on `work`; cleared by whoever signals it.
     pub(crate) writer_sleeps: bool,
     /// Some readers wait on `grown`; cleared by whoever signals them.
@@ -121,7 +138,7 @@ impl State {
             closing: false,
             nudged: false,
             writable: HashMap::new(),
-            durable_waiters: Vec::new(),
+            durable_waiters: BTreeMap::new(),
             writer_sleeps: false,
             readers_wait: false,
             settlers_wait: false,
@@ -212,11 +229,13 @@ impl State {
 
     /// Wakers of those whose position is durable by now; of all when there will be no more.
     pub(crate) fn take_durable_waiters(&mut self, out: &mut Vec<Waker>) {
-        let (durable, stopped) = (self.durable, self.stopped.is_some());
-        let reached = self
-            .durable_waiters
-            .extract_if(.., |(position, _)| stopped || *position <= durable);
-        out.extend(reached.map(|(_, waker)| waker));
+        while let Some(first) = self.durable_waiters.first_entry() {
+            let (position, _) = *first.key();
+            if position > self.durable && self.stopped.is_none() {
+                break;
+            }
+            out.push(first.remove());
+        }
     }
 }
 

@@ -100,14 +100,21 @@ fn who_waits_for_what_others_appended_is_woken_when_it_is_durable() {
     let end = append(&journal, 1);
     let (first, first_waker) = CountingWaker::new();
     let (second, second_waker) = CountingWaker::new();
-    journal.wake_when_durable(Position(1), &first_waker);
-    journal.wake_when_durable(end, &second_waker);
+    let (both, both_waker) = CountingWaker::new();
+    // A task asks at each of its turns, whatever has woken it.
+    for _ in 0..100 {
+        journal.wake_when_durable(Position(1), &first_waker);
+        journal.wake_when_durable(end, &second_waker);
+        journal.wake_when_durable(end, &both_waker.clone());
+        journal.wake_when_durable(Position(1), &both_waker);
+    }
     assert_eq!((first.count(), second.count()), (0, 0));
     disk.unblock_syncs();
     assert_eq!(journal.wait_durable(end, PATIENCE), Ok(true));
     // The writer wakes the waiters before it goes on, and ends when it is done.
     journal.close();
     assert_eq!((first.count(), second.count()), (1, 1));
+    assert_eq!(both.count(), 2, "once for each position");
     journal.wake_when_durable(end, &first_waker);
     journal.wake_when_durable(end.plus(1), &first_waker);
     assert_eq!(first.count(), 3, "at once: it is durable, or will never be");

@@ -1,9 +1,9 @@
 //! A gate and clients without sockets, on a journal that is durable when a test says so.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use journal::{
@@ -28,12 +28,23 @@ pub(super) struct HandJournal {
     end: AtomicU64,
     durable: AtomicU64,
     refuse: Mutex<Option<AppendError>>,
+    waiters: Mutex<Vec<(Position, Waker)>>,
 }
 
 impl HandJournal {
     pub(super) fn sync(&self) {
         self.durable
             .store(self.end.load(Ordering::Relaxed), Ordering::Relaxed);
+        // It has no appends of its own to wake anybody for: tests poll those who wait for them.
+        for (_, waker) in std::mem::take(&mut *lock(&self.waiters)) {
+            waker.wake();
+        }
+    }
+
+    /// The positions that somebody waits for who has not appended what lies before them.
+    pub(super) fn awaited(&self) -> Vec<Position> {
+        let waiters = lock(&self.waiters);
+        waiters.iter().map(|(position, _)| *position).collect()
     }
 
     pub(super) fn refuse(&self, error: Option<AppendError>) {
@@ -70,8 +81,9 @@ impl Journal for HandJournal {
 
     fn wake_when_writable(&self, _waker: &Waker) {}
 
-    /// Tests poll.
-    fn wake_when_durable(&self, _position: Position, _waker: &Waker) {}
+    fn wake_when_durable(&self, position: Position, waker: &Waker) {
+        lock(&self.waiters).push((position, waker.clone()));
+    }
 
     fn wait_durable(&self, _position: Position, _timeout: Duration) -> Result<bool, Poisoned> {
         unreachable!("the gate never blocks")
@@ -191,6 +203,27 @@ impl Bench {
             version,
             present: attached.present,
         }
+    }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+pub(super) struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub(super) fn new() -> (Arc<Wakes>, Waker) {
+        let wakes = Arc::new(Wakes::default());
+        (Arc::clone(&wakes), Waker::from(wakes))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -4,6 +4,7 @@ mod bench;
 mod qos2;
 mod resume;
 mod snapshot;
+mod wakes;
 mod wills;
 
 use std::pin::pin;

@@ -7,7 +7,7 @@ mod random;
 mod refusals;
 #[allow(dead_code, reason = "the journal's own tests use the rest")]
 #[path = "../../../../journal/tests/journal/support/sim.rs"]
-mod sim;
+pub(crate) mod sim;
 
 use std::time::Duration;
 

@@ -1,0 +1,151 @@
+//! Who wakes a connection's task whose acknowledgements wait, and how often.
+
+use std::path::Path;
+use std::time::Duration;
+
+use journal::Position;
+
+use super::*;
+use crate::session_log::tests::sim::{Call, SimDisk};
+use crate::session_log::{self, SessionLog};
+
+/// Far more than anything takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A bench whose log of kept sessions lies on this disk.
+fn bench_on(disk: &SimDisk) -> Bench {
+    let mut bench = Bench::new();
+    let parts = session_log::Parts {
+        data: Path::new("data"),
+        max_bytes: 1 << 20,
+        telemetry: Arc::clone(&bench.journal) as Arc<dyn Journal>,
+        stats: Arc::clone(&bench.gate.stats),
+        now: 1,
+    };
+    let (log, _) = SessionLog::open_on(parts, disk.shared()).expect("a log");
+    let gate = Arc::get_mut(&mut bench.gate).expect("nobody else has it yet");
+    gate.session_log = Some(Arc::new(log));
+    bench
+}
+
+/// The packets that leave in one turn of the task that `waker` belongs to.
+fn turn(line: &mut Line, waker: &Waker) -> Vec<String> {
+    let mut out = Vec::new();
+    line.client.resume(waker).expect("goes on");
+    line.client.send(&mut out, waker).expect("goes on");
+    describe(line.version, &out)
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_waits_for_the_log_of_sessions_asks_it_once() {
+    let disk = SimDisk::default();
+    let bench = bench_on(&disk);
+    let mut console = bench.kept(Version::V5, "console");
+    console.subscribes("room/a", Qos::AtLeastOnce);
+    let mut publisher = bench.client(Version::V5);
+    let log = bench.gate.session_log.as_ref().expect("a log");
+    let is_saved = || log.is_durable(log.end());
+    testkit::wait_until("the log to be idle", PATIENCE, is_saved, |saved| *saved);
+    let syncs = disk.count(Call::Sync);
+    disk.block_syncs();
+    assert_eq!(publisher.publishes("room/a", 1), nothing());
+    disk.wait_for_calls(Call::Sync, syncs + 1);
+    let (wakes, waker) = Wakes::new();
+    // Deliveries, for one, wake the task again and again.
+    for _ in 0..100 {
+        assert_eq!(turn(&mut publisher, &waker), nothing());
+    }
+    assert_eq!(wakes.count(), 0);
+    disk.unblock_syncs();
+    testkit::wait_until("the log", PATIENCE, || wakes.count(), |count| *count > 0);
+    assert_eq!(turn(&mut publisher, &waker), ["puback 1"]);
+    // Whatever else it has to wake anybody for, it does before it ends.
+    log.close();
+    assert_eq!(wakes.count(), 1);
+}
+
+#[tokio::test]
+async fn a_publish_that_comes_again_waits_for_the_record_of_the_first() {
+    let bench = Bench::new();
+    let mut device = bench.kept(Version::V5, "device");
+    assert_eq!(
+        device.publishes_once("devices/a/telemetry", 7, "1"),
+        nothing()
+    );
+    device.loses_connection();
+    // The waker that was given to the journal with the record is that of a connection which is gone.
+    let mut device = bench.kept(Version::V5, "device");
+    let (wakes, waker) = Wakes::new();
+    let mut bytes = Vec::new();
+    let again = encode::Publish {
+        qos: Qos::ExactlyOnce,
+        dup: true,
+        topic: "devices/a/telemetry",
+        packet_id: 7,
+        payload: b"1",
+        ..Default::default()
+    };
+    encode::publish(&mut bytes, Version::V5, &again);
+    let handled = device.client.receive(&bytes, &mut Vec::new(), &waker);
+    assert_eq!(handled.expect("accepted"), bytes.len());
+    assert_eq!(turn(&mut device, &waker), nothing());
+    assert_eq!(bench.journal.awaited(), [Position(1)]);
+    assert_eq!(bench.journal.end(), Position(1), "and it has no second one");
+    assert_eq!(wakes.count(), 0);
+    bench.journal.sync();
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(turn(&mut device, &waker), ["pubrec 7"]);
+    // One that is durable needs nobody to be woken.
+    device
+        .client
+        .receive(&bytes, &mut Vec::new(), &waker)
+        .expect("accepted");
+    assert_eq!(bench.journal.awaited(), []);
+    assert_eq!(turn(&mut device, &waker), ["pubrec 7"]);
+}
+
+#[tokio::test]
+async fn a_publish_that_the_router_has_no_room_for_holds_its_client_back_until_it_has() {
+    let bench = Bench::with(|config| {
+        config.max_queued_messages = 100_000;
+        config.max_queued_bytes = bytesize::ByteSize::mb(100);
+    });
+    let mut console = bench.client(Version::V5);
+    console.subscribes("room/+", Qos::AtMostOnce);
+    let router = &bench.gate.router;
+    let hold = router.stall();
+    let filling = Arc::new(message("room/filling"));
+    let mut filled = 0;
+    while router.publish(&filling).is_ok() {
+        filled += 1;
+    }
+    let mut publisher = bench.client(Version::V5);
+    let (wakes, waker) = Wakes::new();
+    let mut bytes = publish(Version::V5, "room/a", 1);
+    bytes.extend(publish(Version::V5, "room/b", 2));
+    let first = publish(Version::V5, "room/a", 1).len();
+    let handled = publisher.client.receive(&bytes, &mut Vec::new(), &waker);
+    assert_eq!(handled.expect("accepted"), first, "the rest is read later");
+    assert!(!publisher.client.may_receive());
+    // The router may have got room before anybody waited for it: the task looks again, once.
+    assert_eq!(wakes.count(), 1);
+    for _ in 0..100 {
+        turn(&mut publisher, &waker);
+        assert!(!publisher.client.may_receive());
+    }
+    assert_eq!(wakes.count(), 1);
+    drop(hold);
+    testkit::wait_until("room", PATIENCE, || wakes.count(), |count| *count > 1);
+    assert_eq!(wakes.count(), 2, "asked for once");
+    turn(&mut publisher, &waker);
+    assert!(publisher.client.may_receive());
+    let handled = publisher
+        .client
+        .receive(&bytes[first..], &mut Vec::new(), &waker);
+    assert_eq!(handled.expect("accepted"), bytes.len() - first);
+    let packets = console.gets(filled + 2).await;
+    let last = &packets[packets.len() - 2..];
+    assert_eq!(packets.len(), filled + 2);
+    assert_eq!(last, ["publish room/a x qos 0", "publish room/b x qos 0"]);
+    assert_eq!(console.waits(), nothing());
+}
