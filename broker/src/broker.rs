@@ -188,14 +188,19 @@ fn sources(gate: &Arc<Gate>) -> Vec<Box<dyn Source>> {
 }
 
 async fn watch_time(gate: Arc<Gate>) {
-    let mut tick = tokio::time::interval(TICK);
+    let mut interval = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            _ = tick.tick() => {
-                gate.registry.tick(&gate);
-                gate.authenticator.flush_report();
-            }
+            _ = interval.tick() => tick(&gate),
             () = gate.stop.cancelled() => return,
         }
     }
+}
+
+/// What is to be done now and then.
+pub(crate) fn tick(gate: &Arc<Gate>) {
+    gate.registry.tick(gate);
+    gate.authenticator.flush_report();
+    gate.authenticator
+        .warn_of_strangers(gate.settings.acl.file.is_none());
 }

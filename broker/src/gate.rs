@@ -12,7 +12,7 @@ use journal::{Journal, Position};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::access::Access;
 use crate::auth::Authenticator;
@@ -103,12 +103,7 @@ impl Gate {
             Arc::clone(&stats),
             stop.clone(),
         )?;
-        if authenticator.admits_strangers_beside_users() && settings.acl.file.is_none() {
-            warn!(
-                "`broker.allow_anonymous` is true although there are users, and the built-in rules let clients without a user do \
-                 everything; write rules with `broker.acl.file`, or set it to false"
-            );
-        }
+        authenticator.warn_of_strangers(settings.acl.file.is_none());
         let (session_log, saved) = match settings.max_session_log_bytes {
             0 => (None, Vec::new()),
             max_bytes => {

@@ -6,9 +6,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::config::Settings;
 use super::devices::{self, DeviceCredentials, Lookup, NoDevices};
@@ -46,6 +48,8 @@ pub(crate) struct Authenticator {
     nobody: Arc<Identity>,
     device_groups: Arc<[Box<str>]>,
     decoy_locks: Box<[tokio::sync::Mutex<()>]>,
+    /// Of strangers.
+    warned: AtomicBool,
 }
 
 /// When a client without credentials is let in.
@@ -113,6 +117,7 @@ impl Authenticator {
             nobody: Arc::default(),
             device_groups: Arc::new([DEVICES_GROUP.into()]),
             decoy_locks: (0..DECOY_LOCKS).map(|_| Default::default()).collect(),
+            warned: AtomicBool::new(false),
             settings,
         })
     }
@@ -176,9 +181,16 @@ impl Authenticator {
         }
     }
 
-    /// Whether clients get in without credentials although others log in.
-    pub(crate) fn admits_strangers_beside_users(&self) -> bool {
-        self.anonymous == Anonymous::Always && self.is_configured()
+    /// Warns, once, when clients get in without credentials although others log in, and may do everything; to be called now and
+    /// then, since the first user may come at any time.
+    pub(crate) fn warn_of_strangers(&self, by_built_in_rules: bool) {
+        let may_do_everything = by_built_in_rules && self.anonymous == Anonymous::Always;
+        if may_do_everything && self.is_configured() && !self.warned.swap(true, Ordering::Relaxed) {
+            warn!(
+                "`broker.allow_anonymous` is true although there are users, and the built-in rules let clients without a user do \
+                 everything; write rules with `broker.acl.file`, or set it to false"
+            );
+        }
     }
 
     /// Whether there is anything to log in with.

@@ -111,7 +111,7 @@ impl Journal for HandJournal {
 pub(super) struct Bench {
     pub(super) gate: Arc<Gate>,
     pub(super) journal: Arc<HandJournal>,
-    pub(super) _data: tempfile::TempDir,
+    pub(super) data: tempfile::TempDir,
 }
 
 impl Bench {
@@ -142,7 +142,7 @@ impl Bench {
         Bench {
             gate: gate.expect("a gate"),
             journal,
-            _data: data,
+            data,
         }
     }
 

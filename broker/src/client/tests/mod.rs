@@ -4,6 +4,7 @@ mod bench;
 mod qos2;
 mod resume;
 mod snapshot;
+mod strangers;
 mod wakes;
 mod wills;
 
