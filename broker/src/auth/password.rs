@@ -5,10 +5,8 @@
 
 use std::fmt;
 
-use argon2::password_hash::phc;
-use argon2::{
-    ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-};
+use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, RECOMMENDED_SALT_LEN, Version};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Memory for one hash, and passes over it: the argon2id parameters of OWASP's Password Storage Cheat Sheet (2025: "19 MiB of
@@ -18,6 +16,11 @@ const PASSES: u32 = 2;
 /// What a hash in a user file may ask for at most: beyond it one login could take the machine's memory or minutes.
 const MEMORY_KIB_MAX: u32 = 1024 * 1024;
 const PASSES_MAX: u32 = 100;
+
+/// glibc takes what is larger than 32 MiB from the system each time and gives it back when it is freed. What is smaller it keeps,
+/// once for every thread that ever hashed: a storm of logins left hundreds of megabytes behind. Room that is not touched costs
+/// nothing.
+const MEMORY_BLOCKS_MIN: usize = 33 * 1024;
 
 /// A generated password has so many letters and digits: 24 of 32 are 120 bits, and four groups of six can be typed.
 const GENERATED_LENGTH: usize = 24;
@@ -77,15 +80,41 @@ impl PasswordHash {
         }
         let params =
             Params::new(memory_kib, passes, 1, None).map_err(|_| PasswordError::TooExpensive)?;
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password(password)
-            .map(PasswordHash)
-            .map_err(|_| PasswordError::NoResources)
+        let mut salt = [0; RECOMMENDED_SALT_LEN];
+        SystemRandom::new()
+            .fill(&mut salt)
+            .map_err(|_| PasswordError::NoResources)?;
+        let described = ParamsString::try_from(&params)
+            .ok()
+            .zip(Salt::new(&salt).ok());
+        let (described, salt) = described.ok_or(PasswordError::TooExpensive)?;
+        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hash = output(&hasher, password, &salt, Params::DEFAULT_OUTPUT_LEN);
+        Ok(PasswordHash(phc::PasswordHash {
+            algorithm: ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: described,
+            salt: Some(salt),
+            hash: Some(hash.ok_or(PasswordError::NoResources)?),
+        }))
     }
 
     /// Whether the password is the one that was hashed. Takes as long as `create` did: not for a thread that serves others.
     pub fn verify(&self, password: &[u8]) -> bool {
-        Argon2::default().verify_password(password, &self.0).is_ok()
+        let hash = &self.0;
+        // `parse` took none without them.
+        let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
+            return false;
+        };
+        let version = hash
+            .version
+            .map_or(Ok(Version::default()), Version::try_from);
+        let (Ok(version), Ok(params)) = (version, Params::try_from(hash)) else {
+            return false;
+        };
+        let hasher = Argon2::new(Algorithm::Argon2id, version, params);
+        // Outputs are compared in constant time.
+        output(&hasher, password, salt, expected.len()).is_some_and(|output| output == *expected)
     }
 
     /// A hash of nothing anybody knows, at the same cost: to be verified in place of a user who does not exist.
@@ -93,9 +122,25 @@ impl PasswordHash {
         let mut decoy = self.0.clone();
         let mut output = [0; 32];
         SystemRandom::new().fill(&mut output).ok()?;
-        decoy.hash = Some(phc::Output::new(&output).ok()?);
+        decoy.hash = Some(Output::new(&output).ok()?);
         Some(PasswordHash(decoy))
     }
+}
+
+/// `None` when there is no memory.
+fn output(hasher: &Argon2<'_>, password: &[u8], salt: &Salt, length: usize) -> Option<Output> {
+    let count = hasher.params().block_count();
+    let mut memory = Vec::new();
+    memory
+        .try_reserve_exact(count.max(MEMORY_BLOCKS_MIN))
+        .ok()?;
+    memory.resize(count, Block::new());
+    let mut bytes = [0; Output::MAX_LENGTH];
+    let bytes = bytes.get_mut(..length)?;
+    hasher
+        .hash_password_into_with_memory(password, salt, bytes, &mut memory[..])
+        .ok()?;
+    Output::new(bytes).ok()
 }
 
 impl fmt::Display for PasswordHash {
@@ -142,6 +187,16 @@ mod tests {
         assert!(!read.verify(b""));
         assert!(!read.decoy().expect("random").verify(b"secret"));
         assert_eq!(format!("{read:?}"), "PasswordHash");
+    }
+
+    /// Made with the reference implementation (argon2-cffi), which chose another cost and other lengths.
+    #[test]
+    fn a_hash_of_another_tool_is_known() {
+        let text = "$argon2id$v=19$m=64,t=3,p=2$fph567WSUYcSn/+9$1eixo/Zfs4ToXnGUrpAZkX9Y431IXUH4";
+        let hash = PasswordHash::parse(text).expect("a good one");
+        assert!(hash.verify(b"secret"));
+        assert!(!hash.verify(b"secret "));
+        assert_eq!(hash.to_string(), text);
     }
 
     #[test]
