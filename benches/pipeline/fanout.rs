@@ -46,6 +46,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// First bytes of a PUBLISH, by their upper half.
 const PUBLISH: u8 = 3;
 
+/// What kind of subscribers.
+#[derive(Clone, Copy)]
+pub(crate) struct Subscribing {
+    pub(crate) filter: &'static str,
+    pub(crate) qos: Qos,
+    /// Their sessions outlive their connections, so what they are owed is on disk.
+    pub(crate) kept: bool,
+}
+
 /// The subscribers, connected; they receive until dropped.
 pub(crate) struct Subscribers {
     count: u64,
@@ -60,15 +69,14 @@ impl Subscribers {
     pub(crate) fn connect(
         address: SocketAddr,
         count: usize,
-        filter: &str,
-        qos: Qos,
+        subscribing: Subscribing,
     ) -> io::Result<Subscribers> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let received = Arc::new(AtomicU64::new(0));
         let streams = runtime.block_on(async {
             let mut streams = Vec::with_capacity(count);
             for index in 0..count {
-                streams.push(subscribe(address, index, filter, qos).await?);
+                streams.push(subscribe(address, index, subscribing).await?);
             }
             Ok::<_, io::Error>(streams)
         })?;
@@ -160,10 +168,14 @@ impl Drop for Subscribers {
 async fn subscribe(
     address: SocketAddr,
     index: usize,
-    filter: &str,
-    qos: Qos,
+    Subscribing { filter, qos, kept }: Subscribing,
 ) -> io::Result<TcpStream> {
-    let mut stream = load::connect(address, &format!("fanout-{index}")).await?;
+    let id = format!("fanout-{index}");
+    let connect = client::Connect {
+        clean_start: !kept,
+        ..client::Connect::new(Version::V311, &id)
+    };
+    let mut stream = load::connect_as(address, &connect).await?;
     let mut out = Vec::new();
     let subscription = Subscription {
         filter,

@@ -16,6 +16,8 @@ use tokio::time::timeout;
 
 /// A PUBACK of MQTT 3.1.1.
 const PUBACK_BYTES: usize = 4;
+/// A return code of CONNACK.
+const SERVER_UNAVAILABLE: u8 = 3;
 
 pub(crate) struct ClosedLoop {
     pub(crate) address: SocketAddr,
@@ -59,15 +61,24 @@ impl ClosedLoop {
 
 /// Connects as a 3.1.1 client with keep-alive off.
 pub(crate) async fn connect(address: SocketAddr, client_id: &str) -> io::Result<TcpStream> {
+    connect_as(address, &client::Connect::new(Version::V311, client_id)).await
+}
+
+/// Connects as the 3.1.1 client described. An error of the kind `ResourceBusy`: the server asks to try again.
+pub(crate) async fn connect_as(
+    address: SocketAddr,
+    connect: &client::Connect<'_>,
+) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut packet = Vec::new();
-    client::connect(&mut packet, &client::Connect::new(Version::V311, client_id));
+    client::connect(&mut packet, connect);
     stream.write_all(&packet).await?;
     let mut connack = [0; 4];
     stream.read_exact(&mut connack).await?;
     match connack {
         [0x20, 2, _, 0] => Ok(stream),
+        [0x20, 2, _, SERVER_UNAVAILABLE] => Err(io::ErrorKind::ResourceBusy.into()),
         refused => Err(io::Error::other(format!("refused: {refused:?}"))),
     }
 }

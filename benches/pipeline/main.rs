@@ -1,7 +1,7 @@
 //! The whole path, measured from outside: load generator, server process and PostgreSQL share this machine.
 //!
 //! ```text
-//! cargo bench --bench pipeline -- [throughput|sqlite|latency|alerts|idle|connects|fanout|overload]…
+//! cargo bench --bench pipeline -- [throughput|sqlite|latency|alerts|idle|connects|storm|fanout|overload]…
 //!     [--seconds N] [--against HOST:PORT]
 //! ```
 //!
@@ -11,6 +11,7 @@ mod database;
 mod fanout;
 mod load;
 mod server;
+mod storm;
 mod subscriber;
 
 use std::error::Error;
@@ -19,9 +20,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use broker::packet::Qos;
-use fanout::{Pace, Subscribers};
+use fanout::{Pace, Subscribers, Subscribing};
 use load::{ClosedLoop, OpenLoop};
 use server::Server;
+use storm::Newcomers;
 use subscriber::AlertSubscriber;
 
 type Done = Result<(), Box<dyn Error>>;
@@ -93,6 +95,9 @@ fn main() -> Done {
     if runs("connects") {
         connects()?;
     }
+    if runs("storm") {
+        login_storm(duration)?;
+    }
     if runs("fanout") {
         fanout(duration, against)?;
     }
@@ -159,7 +164,11 @@ fn overload(duration: Duration) -> Done {
     let cluster = testkit::Postgres::start();
     let url = cluster.create_database();
     let data = tempfile::tempdir()?;
-    let server = Server::start_with_journal(data.path(), Some(&url), None, OVERLOAD_JOURNAL)?;
+    let server = Server::start_with(
+        data.path(),
+        Some(&url),
+        &[("MILLRACE_JOURNAL__MAX_SIZE", OVERLOAD_JOURNAL.as_ref())],
+    )?;
     let sent = full_load(&server, duration)?;
     let resident = server.resident_bytes();
     while database::committed_messages(&url)? < sent.acknowledged {
@@ -336,11 +345,54 @@ fn connects() -> Done {
     Ok(())
 }
 
+/// Clients with passwords come back to a new process, while others publish and connect.
+fn login_storm(duration: Duration) -> Done {
+    println!(
+        "{} clients of {} users log in at once, others at {PACED_RATE} messages/s:",
+        storm::CLIENTS,
+        storm::USERS
+    );
+    let data = tempfile::tempdir()?;
+    storm::write_users(data.path())?;
+    let server = Server::start_with(
+        data.path(),
+        None,
+        &[("MILLRACE_BROKER__ALLOW_ANONYMOUS", "true".as_ref())],
+    )?;
+    let paced = OpenLoop {
+        address: server.address,
+        connections: CONNECTIONS,
+        rate: PACED_RATE,
+        duration,
+        alternating: false,
+    };
+    report_latency("PUBACK before", paced.run()?);
+    let others = std::thread::spawn(move || paced.run());
+    let newcomers = Newcomers::start(server.address)?;
+    let storm = storm::storm(server.address)?;
+    report_latency("newcomer, TCP to CONNACK", newcomers.stop()?);
+    let others = others.join().map_err(|_| "the load's thread panicked")?;
+    report_latency("PUBACK in the storm", others?);
+    println!(
+        "  all are in after              {:>12.1} s   {} were sent away and came again",
+        storm.elapsed.as_secs_f64(),
+        storm.sent_away
+    );
+    report_process(&server);
+    server.kill();
+    Ok(())
+}
+
 /// One topic to all subscribers: through the gate's own index for an exact filter, through the router for a wildcard one.
 fn fanout(duration: Duration, against: Option<SocketAddr>) -> Done {
     println!("one topic to {FANOUT_SUBSCRIBERS} subscribers, median of {FANOUT_ROUNDS} rounds:");
-    for (kind, filter) in [("exact", "fanout/all"), ("wildcard", "fanout/+")] {
+    for (filter, kept, kind) in [
+        ("fanout/all", false, "exact filter"),
+        ("fanout/+", false, "wildcard filter"),
+        ("fanout/all", true, "kept sessions"),
+    ] {
         for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+            let subscribing = Subscribing { filter, qos, kept };
             let data = tempfile::tempdir()?;
             let server = match against {
                 Some(_) => None,
@@ -348,7 +400,7 @@ fn fanout(duration: Duration, against: Option<SocketAddr>) -> Done {
             };
             let address = server.as_ref().map(|server| server.address).or(against);
             let address = address.ok_or("there is a server or an address")?;
-            let subscribers = Subscribers::connect(address, FANOUT_SUBSCRIBERS, filter, qos)?;
+            let subscribers = Subscribers::connect(address, FANOUT_SUBSCRIBERS, subscribing)?;
             for (how, pace) in [("", Pace::STREAM), (", one at a time", Pace::SINGLY)] {
                 let mut rates = Vec::new();
                 for _ in 0..FANOUT_ROUNDS {
@@ -360,7 +412,7 @@ fn fanout(duration: Duration, against: Option<SocketAddr>) -> Done {
                     [0, FANOUT_ROUNDS / 2, FANOUT_ROUNDS - 1].map(|at| rates[at]);
                 println!(
                     "  {:<36} {median:>12.0} deliveries/s   {least:.0} to {most:.0}",
-                    format!("{kind} filter, QoS {}{how}", qos as u8)
+                    format!("{kind}, QoS {}{how}", qos as u8)
                 );
             }
             drop(subscribers);

@@ -1,5 +1,6 @@
 //! The system under test: the built binary as a process of its own, and what the operating system says of it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -19,15 +20,16 @@ impl Server {
         store: Option<&str>,
         rules: Option<&Path>,
     ) -> io::Result<Server> {
-        Server::start_with_journal(data, store, rules, "20GB")
+        let rules = rules.map(|rules| ("MILLRACE_ALERTS__RULES", rules.as_os_str()));
+        let settings: Vec<_> = rules.into_iter().collect();
+        Server::start_with(data, store, &settings)
     }
 
-    /// The same with another limit of the journal.
-    pub(crate) fn start_with_journal(
+    /// The same with settings as environment variables.
+    pub(crate) fn start_with(
         data: &Path,
         store: Option<&str>,
-        rules: Option<&Path>,
-        journal_max: &str,
+        settings: &[(&str, &OsStr)],
     ) -> io::Result<Server> {
         let port = testkit::free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -41,11 +43,9 @@ impl Server {
         if let Some(store) = store {
             command.arg("--store").arg(store);
         }
-        if let Some(rules) = rules {
-            command.env("MILLRACE_ALERTS__RULES", rules);
-        }
         let mut child = command
-            .env("MILLRACE_JOURNAL__MAX_SIZE", journal_max)
+            .env("MILLRACE_JOURNAL__MAX_SIZE", "20GB")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
