@@ -181,7 +181,8 @@ fn sources(gate: &Arc<Gate>) -> Vec<Box<dyn Source>> {
     sources.push(Box::new(UsersFile(Arc::clone(gate))));
     for listener in &gate.settings.listeners {
         if let Some(tls) = &listener.tls {
-            sources.push(Box::new(Certificates(Arc::clone(tls))));
+            let (tls, gate) = (Arc::clone(tls), Arc::clone(gate));
+            sources.push(Box::new(Certificates { tls, gate }));
         }
     }
     sources

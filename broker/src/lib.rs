@@ -54,3 +54,4 @@ pub use publisher::Publisher;
 pub use reload::{Outcome as ReloadOutcome, Reloaded};
 pub use session::SlowSession;
 pub use stats::{Counter, Stats};
+pub use tls::RevocationLists;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::tls::Revocable;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
@@ -9,6 +12,8 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// The name in the client's certificate, which a trusted authority vouched for.
     pub(crate) certificate: Option<Box<str>>,
+    /// That certificate, where it can be taken back.
+    pub(crate) revocable: Option<Arc<Revocable>>,
 }
 
 impl Peer {
@@ -17,6 +22,7 @@ impl Peer {
         Peer {
             address,
             certificate: None,
+            revocable: None,
         }
     }
 }

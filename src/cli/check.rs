@@ -10,7 +10,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use broker::RevocationLists;
 use ingest::store;
+use jiff::Timestamp;
 
 use super::options::{ConfigFile, Overrides};
 use super::{Outcome, output};
@@ -55,6 +57,9 @@ fn found(settings: &Settings) -> Result<String, Failure> {
     ok("data folder", format!("`{}`", display(&settings.data)));
     for listener in &settings.broker.listeners {
         ok("listener", listener.listening().to_string());
+        if let Some(lists) = listener.revocation_lists() {
+            ok("revocations", revocations(&lists));
+        }
     }
     let access_rules = output::count(settings.access.rules() as u64, "rule");
     let file = file_or(settings.access.source(), "built in");
@@ -105,6 +110,19 @@ fn users(settings: &Settings) -> String {
     }
     let users = output::count(settings.users as u64, "user");
     format!("`{}`, {users}", display(&settings.users_file))
+}
+
+fn revocations(lists: &RevocationLists) -> String {
+    let certificates = output::count(lists.revoked as u64, "certificate");
+    let due = lists
+        .next_update
+        .and_then(|at| Timestamp::from_second(at).ok());
+    let due = match due {
+        Some(due) if due < Timestamp::now() => format!(", expired on {due}"),
+        Some(due) => format!(", good until {due}"),
+        None => String::new(),
+    };
+    format!("`{}`, {certificates}{due}", display(&lists.file))
 }
 
 fn file_or(file: Option<&Path>, otherwise: &str) -> String {

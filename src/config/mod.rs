@@ -59,7 +59,7 @@ impl Default for Config {
 
 /// Keys that hold paths: written in a file, they start from the file's folder. `*` stands for each element of an array.
 /// Secrets are written `file:PATH` or `env:NAME`.
-const PATH_KEYS: [&str; 9] = [
+const PATH_KEYS: [&str; 10] = [
     "data",
     "broker.acl.file",
     "broker.auth.users",
@@ -69,6 +69,7 @@ const PATH_KEYS: [&str; 9] = [
     "broker.listener.*.certificate",
     "broker.listener.*.key",
     "broker.listener.*.client_ca",
+    "broker.listener.*.crl",
 ];
 
 /// Where a configuration comes from.

@@ -150,8 +150,12 @@ impl Authenticator {
         self.devices.generation()
     }
 
-    /// Whether the secret that let a device in still holds; anybody else's credentials do.
+    /// Whether what let a client in still holds: its certificate, and a device's secret. Of the rest the client's identity knows
+    /// the end, or whoever changes it ends the connection.
     pub(crate) fn is_still_good(&self, identity: &Identity) -> bool {
+        if identity.is_revoked() {
+            return false;
+        }
         let Some(secret) = identity.device_secret else {
             return true;
         };
@@ -421,10 +425,11 @@ impl Authenticator {
 
 /// The name in a verified certificate belongs to the identity, whatever proved it.
 fn with_certificate(identity: Arc<Identity>, peer: &Peer) -> Arc<Identity> {
-    match &peer.certificate {
-        None => identity,
-        Some(_) => Arc::new(Identity {
+    match (&peer.certificate, &peer.revocable) {
+        (None, None) => identity,
+        _ => Arc::new(Identity {
             certificate: peer.certificate.clone(),
+            revocable: peer.revocable.clone(),
             ..Identity::clone(&identity)
         }),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::SecretDigest;
+use crate::tls::Revocable;
 
 /// A client's identity; decided at CONNECT, and the same for the life of the connection. Clients of one user share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) struct Identity {
     pub(crate) expires_at: Option<u64>,
     /// What let a device in; once it is no secret of the device any more, the connection ends.
     pub(crate) device_secret: Option<SecretDigest>,
+    /// The client's certificate, whatever else it brought; once it is revoked, the connection ends.
+    pub(crate) revocable: Option<Arc<Revocable>>,
 }
 
 impl Identity {
@@ -25,6 +28,13 @@ impl Identity {
     pub(crate) fn has_expired(&self, unix_seconds: u64) -> bool {
         self.expires_at
             .is_some_and(|expires_at| expires_at <= unix_seconds)
+    }
+
+    /// Whether the certificate that the client came with was taken back since.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revocable
+            .as_ref()
+            .is_some_and(|certificate| certificate.is_revoked())
     }
 
     /// The value of a variable that the credentials define.

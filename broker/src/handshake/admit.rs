@@ -108,6 +108,10 @@ pub(super) async fn admit(
         present,
         saved,
     } = attached;
+    // Whoever ends what is good no more looks through the sessions that are attached: this one is by now.
+    if !gate.authenticator.is_still_good(&terms.identity) {
+        session.close(ReasonCode::NotAuthorized);
+    }
     let client = Client::new(Arc::clone(gate), session, terms);
     if present {
         // The rules, or the client's groups, may be others than when it subscribed.

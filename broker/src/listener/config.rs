@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Listening;
 use crate::config::ConfigError;
-use crate::tls::{Files, Tls, TlsError};
+use crate::tls::{Files, RevocationLists, Tls, TlsError};
 use crate::websocket::Origins;
 
 /// The path that clients try when none is given, as other brokers have it.
@@ -57,6 +57,10 @@ pub struct Config {
     /// PEM file with the authorities that may vouch for clients; without it no certificate is asked for.
     #[serde(default)]
     pub client_ca: Option<PathBuf>,
+    /// PEM file with the revocation lists of all these authorities, and of those between them and the clients; whoever they name is
+    /// turned away.
+    #[serde(default)]
+    pub crl: Option<PathBuf>,
     /// Whether a client without a certificate is turned away.
     #[serde(default)]
     pub require_client_certificate: bool,
@@ -143,6 +147,11 @@ impl Settings {
         self.proxy_protocol || !self.address.ip().is_loopback()
     }
 
+    /// The revocation lists that its clients' certificates are looked for in.
+    pub fn revocation_lists(&self) -> Option<RevocationLists> {
+        self.tls.as_ref()?.revocation_lists()
+    }
+
     /// Whether nobody gets through without a certificate that an authority of the user's choice vouched for.
     pub(crate) fn requires_certificate(&self) -> bool {
         self.tls
@@ -188,6 +197,7 @@ impl Config {
             ("certificate", self.certificate.is_some()),
             ("key", self.key.is_some()),
             ("client_ca", self.client_ca.is_some()),
+            ("crl", self.crl.is_some()),
             (
                 "require_client_certificate",
                 self.require_client_certificate,
@@ -233,10 +243,16 @@ impl Config {
             let hint = "set `client_ca` to a PEM file with the authorities of your clients";
             return Err(place.problem("require_client_certificate", problem, hint));
         }
+        if self.crl.is_some() && self.client_ca.is_none() {
+            let problem = "needs `client_ca`: no client is asked for a certificate".to_owned();
+            let hint = "set `client_ca` to a PEM file with the authorities of your clients";
+            return Err(place.problem("crl", problem, hint));
+        }
         let files = Files {
             certificate: certificate.ok_or_else(|| missing("certificate"))?.clone(),
             key: key.ok_or_else(|| missing("key"))?.clone(),
             client_ca: self.client_ca.clone(),
+            crl: self.crl.clone(),
         };
         let loaded = Tls::load(files, self.require_client_certificate, self.identity_from);
         loaded

@@ -127,8 +127,9 @@ async fn open(
         }
         None => Opened::Tcp(stream),
         Some(tls) => {
-            let (stream, certificate) = tls.accept(stream).await.map_err(OpenError::Tls)?;
-            peer.certificate = certificate;
+            let (stream, shown) = tls.accept(stream).await.map_err(OpenError::Tls)?;
+            peer.certificate = shown.name;
+            peer.revocable = shown.revocable;
             match listener.kind.is_websocket() {
                 true => Opened::SecureWebSocket(websocket::accept(stream, listener).await?),
                 false => Opened::Tls(stream),

@@ -31,6 +31,9 @@ pub(crate) trait Source: Send + Sync {
     /// Reads the files and puts in force what they say, which the source tells the log. With a fault nothing has changed.
     fn take(&self) -> Result<Taken, Fault>;
 
+    /// At each look, whether or not the files have changed.
+    fn glance(&self) {}
+
     /// A fault was told that had not been told before.
     fn refused(&self) {}
 }
@@ -97,6 +100,7 @@ impl Watched {
 
     /// Reads the files if they have changed and rest; otherwise, when they will have rested.
     pub(super) fn look(&mut self, now: Instant) -> Option<Instant> {
+        self.source.glance();
         let prints = self.prints();
         let since = match self.since {
             Some(since) if prints == self.seen => since,

@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::VerifierBuilderError;
 use tokio_rustls::rustls::{self, InconsistentKeys};
 
+use super::revocation::{Malformed, Revocations};
+
 /// A chain has a few KB and a system's bundle of authorities 200 KB; anything larger is the wrong file.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// A list has some 50 bytes for each certificate that was taken back: room for half a million.
+const CRL_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// The files that an encrypted listener is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,7 @@ pub(crate) struct Files {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) client_ca: Option<PathBuf>,
+    pub(crate) crl: Option<PathBuf>,
 }
 
 /// Why files cannot be used for TLS.
@@ -60,6 +65,17 @@ pub(crate) enum TlsError {
         path: PathBuf,
         source: VerifierBuilderError,
     },
+    #[error("`{}` holds no revocation list", path.display())]
+    NoList { path: PathBuf },
+    #[error("`{}` holds a revocation list that is malformed", path.display())]
+    MalformedList { path: PathBuf },
+    #[error("`{}` holds a revocation list that cannot be used", path.display())]
+    List {
+        path: PathBuf,
+        source: VerifierBuilderError,
+    },
+    #[error("`{}` holds no revocation list of the authority `{authority}`", path.display())]
+    Unlisted { path: PathBuf, authority: String },
     #[error("the cryptography cannot be set up")]
     Provider(#[source] rustls::Error),
 }
@@ -74,6 +90,10 @@ impl TlsError {
             TlsError::NoKey { .. } | TlsError::Mismatch { .. } => "key",
             TlsError::Pair { .. } | TlsError::Provider(_) => "certificate",
             TlsError::Authority { .. } | TlsError::Authorities { .. } => "client_ca",
+            TlsError::NoList { .. }
+            | TlsError::MalformedList { .. }
+            | TlsError::List { .. }
+            | TlsError::Unlisted { .. } => "crl",
         }
     }
 
@@ -93,6 +113,14 @@ impl TlsError {
                 "a PEM file holds text between `-----BEGIN …-----` and `-----END …-----`; \
                  `openssl x509 -inform der` and `openssl pkey -inform der` convert from DER",
             ),
+            TlsError::NoList { .. } => Some(
+                "a PEM file of lists holds text between `-----BEGIN X509 CRL-----` and \
+                 `-----END X509 CRL-----`; `openssl crl -inform der` converts from DER",
+            ),
+            TlsError::Unlisted { .. } => Some(
+                "nobody with a certificate of that authority could be let in: add its list, which \
+                 may be empty, to the file, or take the authority out of `client_ca`",
+            ),
             TlsError::Mismatch { .. } => Some(
                 "name the key that the certificate was requested with; the server's own \
                  certificate comes first in its file, before those of the authorities",
@@ -105,16 +133,20 @@ impl TlsError {
 impl Files {
     pub(super) fn paths(&self) -> Vec<&Path> {
         let own = [&self.certificate, &self.key];
-        let all = own.into_iter().chain(&self.client_ca);
+        let all = own.into_iter().chain(&self.client_ca).chain(&self.crl);
         all.map(PathBuf::as_path).collect()
     }
 
     pub(super) fn read(&self) -> Result<Contents, TlsError> {
-        let client_ca = self.client_ca.as_deref();
+        let if_any = |key, path: &Option<PathBuf>, bytes_max| {
+            let read = path.as_deref().map(|path| read(key, path, bytes_max));
+            read.transpose()
+        };
         Ok(Contents {
-            certificate: read("certificate", &self.certificate)?,
-            key: read("key", &self.key)?,
-            client_ca: client_ca.map(|path| read("client_ca", path)).transpose()?,
+            certificate: read("certificate", &self.certificate, FILE_BYTES_MAX)?,
+            key: read("key", &self.key, FILE_BYTES_MAX)?,
+            client_ca: if_any("client_ca", &self.client_ca, FILE_BYTES_MAX)?,
+            crl: if_any("crl", &self.crl, CRL_BYTES_MAX)?,
         })
     }
 
@@ -139,10 +171,18 @@ impl Files {
         }
     }
 
-    pub(super) fn authorities_unusable(&self, source: VerifierBuilderError) -> TlsError {
-        TlsError::Authorities {
-            path: self.client_ca.clone().unwrap_or_default(),
-            source,
+    /// Neither authorities nor lists can be told apart before they are put together.
+    pub(super) fn verifier_unusable(&self, source: VerifierBuilderError) -> TlsError {
+        let path = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
+        match source {
+            VerifierBuilderError::InvalidCrl(_) => TlsError::List {
+                path: path(&self.crl),
+                source,
+            },
+            source => TlsError::Authorities {
+                path: path(&self.client_ca),
+                source,
+            },
         }
     }
 }
@@ -152,6 +192,7 @@ pub(super) struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
+    crl: Option<Vec<u8>>,
 }
 
 /// Tells contents apart without keeping them.
@@ -190,10 +231,42 @@ impl Contents {
         }
     }
 
+    /// The lists of certificates that were taken back, if they are asked for, and what they say.
+    pub(super) fn revocations(
+        &self,
+        files: &Files,
+        authorities: &[CertificateDer<'_>],
+    ) -> Result<Option<(Vec<CertificateRevocationListDer<'static>>, Revocations)>, TlsError> {
+        let (Some(path), Some(bytes)) = (&files.crl, &self.crl) else {
+            return Ok(None);
+        };
+        let path = || path.clone();
+        let found: Result<Vec<_>, _> =
+            CertificateRevocationListDer::pem_slice_iter(bytes).collect();
+        let mut lists = found.map_err(|source| TlsError::Pem {
+            key: "crl",
+            path: path(),
+            source,
+        })?;
+        if lists.is_empty() {
+            return Err(TlsError::NoList { path: path() });
+        }
+        let revocations = Revocations::of(&mut lists)
+            .map_err(|Malformed| TlsError::MalformedList { path: path() })?;
+        match revocations.uncovered(authorities) {
+            Some(authority) => Err(TlsError::Unlisted {
+                path: path(),
+                authority,
+            }),
+            None => Ok(Some((lists, revocations))),
+        }
+    }
+
     pub(super) fn digest(&self) -> Digest {
         let client_ca = self.client_ca.as_deref().unwrap_or_default();
+        let crl = self.crl.as_deref().unwrap_or_default();
         let mut context = Context::new(&SHA256);
-        for part in [&self.certificate, &self.key, client_ca] {
+        for part in [&self.certificate, &self.key, client_ca, crl] {
             context.update(&part.len().to_le_bytes());
             context.update(part);
         }
@@ -203,7 +276,7 @@ impl Contents {
     }
 }
 
-fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+fn read(key: &'static str, path: &Path, bytes_max: u64) -> Result<Vec<u8>, TlsError> {
     let unreadable = |source| TlsError::Read {
         key,
         path: path.to_owned(),
@@ -212,10 +285,10 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     // One byte more than allowed tells a file that is too large.
-    let mut bounded = file.take(FILE_BYTES_MAX + 1);
+    let mut bounded = file.take(bytes_max + 1);
     bounded.read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let text = format!("larger than {FILE_BYTES_MAX} bytes");
+    if bytes.len() as u64 > bytes_max {
+        let text = format!("larger than {bytes_max} bytes");
         return Err(unreadable(io::Error::new(
             io::ErrorKind::FileTooLarge,
             text,

@@ -1,12 +1,13 @@
 //! TLS 1.2 and 1.3 for listeners, with certificates that may change while connections live.
 //!
-//! Owns: the configuration that new connections get, and the name that a client's certificate proves. Never: touches a
-//! connection that was accepted: it goes on with what it began with. Invariant: there is always a usable configuration; a
-//! broken file on the disk never replaces it.
+//! Owns: the configuration that new connections get, the name that a client's certificate proves, and whether that certificate was
+//! taken back since. Never: ends a connection that was accepted; who owns it asks. Invariant: there is always a usable
+//! configuration; a broken file on the disk never replaces it.
 
 mod files;
 mod identity;
 mod refresh;
+mod revocation;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +24,12 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 pub(crate) use files::{Files, TlsError};
 pub(crate) use refresh::Certificates;
+pub(crate) use revocation::Revocable;
+pub use revocation::RevocationLists;
 
 use crate::listener::IdentityFrom;
 use files::{Contents, Digest};
+use revocation::Revocations;
 
 /// An encrypted connection.
 pub(crate) type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
@@ -39,8 +43,19 @@ pub(crate) struct Tls {
     requires_certificate: bool,
     identity_from: IdentityFrom,
     current: ArcSwap<ServerConfig>,
+    /// `None`: certificates are not looked for in lists.
+    revocations: Option<Arc<ArcSwap<Revocations>>>,
     /// Of the contents that the configuration was made from.
     in_force: Mutex<Digest>,
+}
+
+/// What a client has shown that an authority vouched for.
+#[derive(Default)]
+pub(crate) struct Shown {
+    /// The name in its certificate.
+    pub(crate) name: Option<Box<str>>,
+    /// Where certificates can be taken back.
+    pub(crate) revocable: Option<Arc<Revocable>>,
 }
 
 impl Tls {
@@ -51,9 +66,13 @@ impl Tls {
         identity_from: IdentityFrom,
     ) -> Result<Tls, TlsError> {
         let contents = files.read()?;
-        let config = configure(&files, &contents, requires_certificate)?;
+        let (config, revocations) = configure(&files, &contents, requires_certificate)?;
         Ok(Tls {
             in_force: Mutex::new(contents.digest()),
+            revocations: files
+                .crl
+                .is_some()
+                .then(|| Arc::new(ArcSwap::from_pointee(revocations))),
             files,
             requires_certificate,
             identity_from,
@@ -65,20 +84,32 @@ impl Tls {
         self.requires_certificate
     }
 
-    /// Shakes hands; the stream, and the name in the client's certificate if it showed one.
-    pub(crate) async fn accept(
-        &self,
-        stream: TcpStream,
-    ) -> io::Result<(TlsStream, Option<Box<str>>)> {
+    /// The revocation lists as they are now, if certificates are looked for in some.
+    pub(crate) fn revocation_lists(&self) -> Option<RevocationLists> {
+        let revocations = self.revocations.as_ref()?.load();
+        Some(RevocationLists {
+            file: self.files.crl.clone()?,
+            revoked: revocations.len(),
+            next_update: revocations.next_update(),
+        })
+    }
+
+    /// Shakes hands; the stream, and what the client has shown.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream, Shown)> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
         let stream = acceptor.accept(stream).await?;
         // What is here was verified: rustls ends a handshake whose certificate `client_ca` does not vouch for.
-        let shown = stream.get_ref().1.peer_certificates();
-        let name = match shown.and_then(|chain| chain.first()) {
-            Some(certificate) => identity::name(certificate, self.identity_from)?,
-            None => None,
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let Some(certificate) = chain.first() else {
+            return Ok((stream, Shown::default()));
         };
-        Ok((stream, name))
+        let revocations = self.revocations.as_ref();
+        let shown = Shown {
+            name: identity::name(certificate, self.identity_from)?,
+            revocable: revocations
+                .map(|revocations| Arc::new(Revocable::new(chain, Arc::clone(revocations)))),
+        };
+        Ok((stream, shown))
     }
 }
 
@@ -93,12 +124,13 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What connections get from these contents.
+/// What connections get from these contents, and which certificates are good no more.
 fn configure(
     files: &Files,
     contents: &Contents,
     requires_certificate: bool,
-) -> Result<ServerConfig, TlsError> {
+) -> Result<(ServerConfig, Revocations), TlsError> {
+    let mut revocations = Revocations::none();
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -106,6 +138,7 @@ fn configure(
     let builder = match contents.client_authorities(files)? {
         None => builder.with_no_client_auth(),
         Some(authorities) => {
+            let lists = contents.revocations(files, &authorities)?;
             let mut roots = RootCertStore::empty();
             for authority in authorities {
                 let added = roots.add(authority);
@@ -116,9 +149,19 @@ fn configure(
                 true => verifier,
                 false => verifier.allow_unauthenticated(),
             };
+            // Of every certificate up to the authority's own it must be known that it is still good, since each of them can
+            // stand for all below it. A list that has expired still counts: what it takes back stays so, and a list that
+            // came too late must not keep a whole fleet out; the log tells.
+            let verifier = match lists {
+                None => verifier,
+                Some((lists, said)) => {
+                    revocations = said;
+                    verifier.with_crls(lists)
+                }
+            };
             let verifier = verifier.build();
             builder.with_client_cert_verifier(
-                verifier.map_err(|source| files.authorities_unusable(source))?,
+                verifier.map_err(|source| files.verifier_unusable(source))?,
             )
         }
     };
@@ -130,5 +173,5 @@ fn configure(
     config.ticketer = ring::Ticketer::new().map_err(TlsError::Provider)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = TICKETS;
-    Ok(config)
+    Ok((config, revocations))
 }

@@ -7,25 +7,30 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{error, info};
 
 use super::{Tls, TlsError, configure};
+use crate::gate::{Gate, unix_seconds};
 use crate::lock::lock;
+use crate::packet::ReasonCode;
 use crate::reload::{Fault, Source, Taken};
 
 /// Certificate and key are two files, and whoever renews them writes one after the other.
 const REST: Duration = Duration::from_secs(2);
 
 /// The files of an encrypted listener.
-pub(crate) struct Certificates(pub(crate) Arc<Tls>);
+pub(crate) struct Certificates {
+    pub(crate) tls: Arc<Tls>,
+    pub(crate) gate: Arc<Gate>,
+}
 
 impl Source for Certificates {
     fn name(&self) -> String {
-        format!("certificates of `{}`", self.0.files.certificate.display())
+        format!("certificates of `{}`", self.tls.files.certificate.display())
     }
 
     fn files(&self) -> Vec<&Path> {
-        self.0.files.paths()
+        self.tls.files.paths()
     }
 
     fn rest(&self) -> Duration {
@@ -33,10 +38,36 @@ impl Source for Certificates {
     }
 
     fn take(&self) -> Result<Taken, Fault> {
-        self.0.refresh().map_err(|error| match error {
+        let taken = self.tls.refresh().map_err(|error| match error {
             TlsError::Read { .. } => Fault::unreadable(&error),
             _ => Fault::wrong(&error),
-        })
+        })?;
+        if taken == Taken::New {
+            self.end_revoked();
+        }
+        Ok(taken)
+    }
+
+    fn glance(&self) {
+        self.tls.tell_expired(unix_seconds());
+    }
+}
+
+impl Certificates {
+    /// After the new lists are in force: a client that comes in from now on is looked at by its own task.
+    fn end_revoked(&self) {
+        let ended = self
+            .gate
+            .registry
+            .close_where(ReasonCode::NotAuthorized, |session| {
+                session.identity().is_revoked()
+            });
+        if ended > 0 {
+            info!(
+                connections = ended,
+                "ended connections whose certificate was revoked"
+            );
+        }
     }
 }
 
@@ -49,10 +80,29 @@ impl Tls {
         if *in_force == digest {
             return Ok(Taken::Same);
         }
-        let config = configure(&self.files, &contents, self.requires_certificate)?;
+        let (config, revocations) = configure(&self.files, &contents, self.requires_certificate)?;
+        let revoked = revocations.len();
         self.current.store(Arc::new(config));
+        if let Some(current) = &self.revocations {
+            current.store(Arc::new(revocations));
+        }
         *in_force = digest;
-        info!(certificate = %self.files.certificate.display(), "took up a new certificate");
+        let certificate = self.files.certificate.display();
+        info!(%certificate, revoked, "took up new certificates");
         Ok(Taken::New)
+    }
+
+    /// Once for each time that lists are not replaced when they should be.
+    pub(super) fn tell_expired(&self, now: u64) {
+        let Some(revocations) = &self.revocations else {
+            return;
+        };
+        if revocations.load().is_expiry_news(now) {
+            let file = self.files.crl.as_deref().map(Path::display);
+            error!(
+                file = file.map(tracing::field::display),
+                "a revocation list has expired: what was revoked since is not known"
+            );
+        }
     }
 }

@@ -1,15 +1,18 @@
 //! Files that cannot be used, names in certificates, and what a new look at the files does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, KeyPair, SanType,
-    generate_simple_self_signed,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    CertifiedKey, DistinguishedName, DnType, IsCa, KeyIdMethod, KeyPair, RevokedCertParams,
+    SanType, SerialNumber, date_time_ymd, generate_simple_self_signed,
 };
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 
+use super::revocation::Revocations;
 use super::{Files, Tls, TlsError, identity};
 use crate::listener::IdentityFrom;
 use crate::reload::Taken;
@@ -26,6 +29,7 @@ fn pair(folder: &Path) -> Files {
         certificate: folder.join("server.pem"),
         key: folder.join("server.key"),
         client_ca: None,
+        crl: None,
     };
     write(&files.certificate, &cert.pem());
     write(&files.key, &signing_key.serialize_pem());
@@ -70,6 +74,7 @@ fn files_that_cannot_be_used_are_told_with_what_to_do() {
         certificate: good.key.clone(),
         key: good.certificate.clone(),
         client_ca: None,
+        crl: None,
     };
     let message = "`server.key` holds no certificate";
     check(&exchanged, "certificate", message, "-----BEGIN");
@@ -105,6 +110,99 @@ fn files_that_cannot_be_used_are_told_with_what_to_do() {
     };
     let message = "`nobody.pem` holds no certificate";
     check(&nobody, "client_ca", message, "-----BEGIN");
+}
+
+#[test]
+fn lists_that_cannot_be_used_are_told_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let named = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        write(&path, text);
+        path
+    };
+    let (authority, other) = (issuer("Plant"), issuer("Office"));
+    let with = |crl: PathBuf| Files {
+        client_ca: Some(folder.path().join("clients.pem")),
+        crl: Some(crl),
+        ..pair(folder.path())
+    };
+    write(&folder.path().join("clients.pem"), &authority.pem());
+    let list = list(&authority, &[1], 2020);
+    let torn = &list[..list.len() / 2];
+    assert!(load(&with(named("good.pem", &list))).is_ok());
+
+    let absent = with(folder.path().join("absent.pem"));
+    check(&absent, "crl", "cannot read `absent.pem`", "");
+    let message = "`empty.pem` holds no revocation list";
+    check(&with(named("empty.pem", "")), "crl", message, "X509 CRL");
+    let message = "`torn.pem` is not a well-formed PEM file";
+    check(&with(named("torn.pem", torn)), "crl", message, "-----BEGIN");
+    let noise = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+    let message = "`noise.pem` holds a revocation list that is malformed";
+    check(&with(named("noise.pem", noise)), "crl", message, "");
+    let both = authority.pem() + &other.pem();
+    write(&folder.path().join("clients.pem"), &both);
+    let message = "`good.pem` holds no revocation list of the authority `CN=Office`";
+    let unlisted = with(folder.path().join("good.pem"));
+    check(&unlisted, "crl", message, "may be empty");
+}
+
+#[test]
+fn of_lists_of_one_authority_the_newest_counts() {
+    let (authority, other) = (issuer("Plant"), issuer("Office"));
+    let der = |text: &String| CertificateRevocationListDer::from_pem_slice(text.as_bytes());
+    let texts = [
+        list(&authority, &[1], 2021),
+        list(&other, &[1, 2], 2020),
+        list(&authority, &[3, 4, 5], 2022),
+    ];
+    let mut lists = texts
+        .each_ref()
+        .map(|text| der(text).expect("PEM"))
+        .to_vec();
+    let kept = [lists[1].clone(), lists[2].clone()];
+    let Ok(revocations) = Revocations::of(&mut lists) else {
+        panic!("good lists");
+    };
+    assert_eq!(lists, kept);
+    assert_eq!(revocations.len(), 5);
+    let authorities = [&authority, &other].map(|issuer| issuer.der().clone());
+    assert_eq!(revocations.uncovered(&authorities), None);
+
+    // Due at the beginning of 2100, and told once.
+    let due = 4_102_444_800;
+    assert_eq!(revocations.next_update(), Some(due as i64));
+    assert!(!revocations.is_expiry_news(due));
+    assert!(revocations.is_expiry_news(due + 1));
+    assert!(!revocations.is_expiry_news(due + 2));
+}
+
+fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    CertifiedIssuer::self_signed(params, key).expect("an authority")
+}
+
+fn list(issuer: &CertifiedIssuer<'_, KeyPair>, revoked: &[u64], year: i32) -> String {
+    let revoked = revoked.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: date_time_ymd(2020, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(year, 1, 1),
+        next_update: date_time_ymd(2100, 1, 1),
+        crl_number: SerialNumber::from(year as u64),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = list.signed_by(issuer).expect("a list");
+    list.pem().expect("PEM")
 }
 
 #[test]

@@ -1,31 +1,87 @@
 //! An authority of the test's own, and the certificates it gives out.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+    date_time_ymd,
 };
 
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    /// Its number, if another authority gave it out, and the certificates below it.
+    serial: u64,
+    issued: AtomicU64,
 }
 
 /// A certificate and its key, as PEM.
 pub(crate) struct Issued {
     pub(crate) certificate: String,
     pub(crate) key: String,
+    pub(crate) serial: u64,
 }
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Authority {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(authority(name, 0), key);
+        Authority::of(issuer.expect("an authority"), 0)
+    }
+
+    /// Another one, which this one vouches for.
+    pub(crate) fn below(&self, name: &str) -> Authority {
+        let key = KeyPair::generate().expect("a key");
+        let serial = self.next_serial();
+        let issuer = CertifiedIssuer::signed_by(authority(name, serial), key, &self.issuer);
+        Authority::of(issuer.expect("an authority"), serial)
+    }
+
+    fn of(issuer: CertifiedIssuer<'static, KeyPair>, serial: u64) -> Authority {
+        let issued = AtomicU64::new(0);
         Authority {
-            issuer: CertifiedIssuer::self_signed(params, key).expect("an authority"),
+            issuer,
+            serial,
+            issued,
         }
+    }
+
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// The private key, as PEM.
+    pub(crate) fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// The list of the certificates that it takes back, by their serial numbers; made in `year` and good until 2100.
+    pub(crate) fn list(&self, revoked: &[u64], year: i32) -> String {
+        self.list_until(revoked, year, 2100)
+    }
+
+    pub(crate) fn expired_list(&self, revoked: &[u64]) -> String {
+        self.list_until(revoked, 2000, 2001)
+    }
+
+    fn list_until(&self, revoked: &[u64], year: i32, end: i32) -> String {
+        let revoked = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(year, 1, 1),
+            next_update: date_time_ymd(end, 1, 1),
+            crl_number: SerialNumber::from(year as u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a list");
+        list.pem().expect("PEM")
     }
 
     pub(crate) fn pem(&self) -> String {
@@ -37,7 +93,7 @@ impl Authority {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.issue(&params)
+        self.issue(params)
     }
 
     /// For a client of this common name.
@@ -45,17 +101,32 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(&params)
+        self.issue(params)
     }
 
-    fn issue(&self, params: &CertificateParams) -> Issued {
+    fn issue(&self, mut params: CertificateParams) -> Issued {
+        let serial = self.next_serial();
+        params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer);
         Issued {
             certificate: certificate.expect("a certificate").pem(),
             key: key.serialize_pem(),
+            serial,
         }
     }
+
+    fn next_serial(&self) -> u64 {
+        self.issued.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+fn authority(name: &str, serial: u64) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.serial_number = Some(SerialNumber::from(serial));
+    params
 }
 
 impl Issued {

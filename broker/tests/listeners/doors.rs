@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use broker::packet::Version;
 use broker::packet::client::Connect;
-use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts};
+use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts, Reloaded};
 use journal::local::LocalJournal;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -47,12 +47,15 @@ impl Doors {
         Doors::with(Config::default(), |_| {})
     }
 
-    /// `change` is asked for each listener; a `client_ca` that it sets becomes the authority's file.
+    /// `change` is asked for each listener; a `client_ca` that it sets becomes the authority's file, and a `crl` that of its
+    /// list, `revoked.pem`.
     pub(crate) fn with(config: Config, change: impl Fn(&mut ListenerConfig)) -> Doors {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Authority::new("Test Authority");
         let (certificate, key) = authority.server("first").write(folder.path());
         std::fs::write(folder.path().join("authority.pem"), authority.pem()).expect("written");
+        let nobody = authority.list(&[], 2020);
+        std::fs::write(folder.path().join("revoked.pem"), nobody).expect("written");
         let listener = KINDS.iter().map(|&kind| {
             let is_encrypted = kind.is_encrypted();
             let mut listener: ListenerConfig = toml::from_str(&format!(
@@ -65,6 +68,9 @@ impl Doors {
             change(&mut listener);
             if listener.client_ca.is_some() {
                 listener.client_ca = is_encrypted.then(|| folder.path().join("authority.pem"));
+            }
+            if listener.crl.is_some() {
+                listener.crl = is_encrypted.then(|| folder.path().join("revoked.pem"));
             }
             listener
         });
@@ -138,6 +144,12 @@ impl Doors {
         caller
     }
 
+    /// Has changed files looked at now; what became of each source.
+    pub(crate) fn reload(&self) -> Vec<Reloaded> {
+        let broker = self.broker.as_ref().expect("running");
+        self.runtime.block_on(broker.reload())
+    }
+
     /// Strangers connect to each listener, subscribe, publish and receive: the broker is well.
     pub(crate) fn serves_fresh_clients(&self) {
         for kind in KINDS {
@@ -181,10 +193,11 @@ pub(crate) fn trusting(authority: &str, shown: Option<&Issued>) -> Arc<ClientCon
     let config = match shown {
         None => builder.with_no_client_auth(),
         Some(shown) => {
-            let chain = CertificateDer::from_pem_slice(shown.certificate.as_bytes());
+            let chain = CertificateDer::pem_slice_iter(shown.certificate.as_bytes());
+            let chain: Result<Vec<_>, _> = chain.collect();
             let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).expect("PEM");
             builder
-                .with_client_auth_cert(vec![chain.expect("PEM")], key)
+                .with_client_auth_cert(chain.expect("PEM"), key)
                 .expect("a pair")
         }
     };

@@ -1,5 +1,6 @@
 //! Every kind of listener over real sockets: what clients reach through it, and what strangers cannot do to it.
 
+#[allow(dead_code)] // Shared with the tests of the whole, which use all of it.
 mod authority;
 mod certificates;
 mod doors;
@@ -7,6 +8,7 @@ mod doors;
 #[path = "../gate/line.rs"]
 mod line;
 mod proxy;
+mod revocation;
 mod strangers;
 mod websocket;
 

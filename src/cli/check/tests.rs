@@ -1,6 +1,11 @@
 use std::fs;
 
 use expect_test::{Expect, expect};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    DistinguishedName, DnType, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+    date_time_ymd,
+};
 
 use super::*;
 use crate::config::{Override, Sources};
@@ -144,6 +149,99 @@ fn a_listener_that_cannot_be_used_is_shown_with_its_cause() {
           hint: name two PEM files: `certificate` with the server's certificate and its chain, `key` with its private key
     "#]],
     );
+}
+
+#[test]
+fn revocation_lists_are_read_and_counted() {
+    let plant = authority("Plant");
+    let server = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");
+    let shown = |list: String, expected: Expect| {
+        check(
+            &[
+                (
+                    "millrace.toml",
+                    "[broker]\nlisten = ''\n[[broker.listener]]\nkind = 'tls'\n\
+                     address = '127.0.0.1:8883'\ncertificate = 'server.pem'\n\
+                     key = 'server.key'\nclient_ca = 'plant.pem'\ncrl = 'revoked.pem'\n",
+                ),
+                ("server.pem", &server.cert.pem()),
+                ("server.key", &server.signing_key.serialize_pem()),
+                ("plant.pem", &plant.pem()),
+                ("revoked.pem", &list),
+            ],
+            expected,
+        );
+    };
+    shown(
+        list(&plant, 2100),
+        expect![[r#"
+        ok  configuration   `millrace.toml`
+        ok  data folder     `millrace-data`
+        ok  listener        mqtts://127.0.0.1:8883
+        ok  revocations     `revoked.pem`, 1 certificate, good until 2100-01-01T00:00:00Z
+        ok  access rules    built in, 7 rules
+        ok  users           none
+        ok  store           millrace-data/millrace.db
+        ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
+        ok  device registry none
+        ok  alert rules     none
+    "#]],
+    );
+    shown(
+        list(&plant, 2021),
+        expect![[r#"
+        ok  configuration   `millrace.toml`
+        ok  data folder     `millrace-data`
+        ok  listener        mqtts://127.0.0.1:8883
+        ok  revocations     `revoked.pem`, 1 certificate, expired on 2021-01-01T00:00:00Z
+        ok  access rules    built in, 7 rules
+        ok  users           none
+        ok  store           millrace-data/millrace.db
+        ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
+        ok  device registry none
+        ok  alert rules     none
+    "#]],
+    );
+    shown(
+        list(&authority("Office"), 2100),
+        expect![[r#"
+        error: `broker.listener.0.crl` cannot be used
+         --> millrace.toml:9:7
+          |
+        9 | crl = 'revoked.pem'
+          |       ^^^^^^^^^^^^^
+          caused by: `revoked.pem` holds no revocation list of the authority `CN=Plant`
+          hint: nobody with a certificate of that authority could be let in: add its list, which may be empty, to the file, or take the authority out of `client_ca`
+    "#]],
+    );
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    CertifiedIssuer::self_signed(params, key).expect("an authority")
+}
+
+/// A list of one certificate that is good until the year begins.
+fn list(authority: &CertifiedIssuer<'_, KeyPair>, year: i32) -> String {
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2020, 1, 1),
+        next_update: date_time_ymd(year, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: vec![RevokedCertParams {
+            serial_number: SerialNumber::from(7),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        }],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = list.signed_by(authority).expect("a list");
+    list.pem().expect("PEM")
 }
 
 #[test]
