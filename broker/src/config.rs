@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access;
 use crate::auth::{self, Anonymous};
-use crate::limits::ClientRates;
+use crate::limits::{ClientRates, KeptLimits};
 use crate::listener;
 use crate::topic::TopicLimits;
 
@@ -59,8 +59,13 @@ pub struct Config {
     pub sys_interval: Duration,
     /// Subscriptions of one client.
     pub max_subscriptions: usize,
-    /// Sessions kept for clients that are not connected; a further one ends with its connection.
+    /// Sessions that outlive their connections, those of connected clients among them; a further one ends with its connection.
     pub max_sessions: usize,
+    /// Of them, those of one user, or of all clients without a user. `None`: half of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_sessions_per_user: Option<usize>,
+    /// Of them, those of clients that log in with one device's secret.
+    pub max_sessions_per_device: usize,
     /// The longest that a session is kept for a client that is not connected.
     #[serde(with = "humantime_serde")]
     pub max_session_expiry: Duration,
@@ -107,6 +112,8 @@ impl Default for Config {
             sys_interval: Duration::from_secs(10),
             max_subscriptions: 1_000,
             max_sessions: 100_000,
+            max_sessions_per_user: None,
+            max_sessions_per_device: 10,
             max_session_expiry: Duration::from_secs(7 * 24 * 60 * 60),
             max_keep_alive: None,
             max_retained_messages: 1_000_000,
@@ -153,7 +160,7 @@ pub struct Settings {
     /// `None`: never.
     pub sys_interval: Option<Duration>,
     pub max_subscriptions: usize,
-    pub max_sessions: usize,
+    pub(crate) kept_sessions: KeptLimits,
     /// Below `u32::MAX`, which means "never" on the wire.
     pub max_session_expiry_seconds: u32,
     /// 0: no log.
@@ -262,7 +269,13 @@ impl Config {
             max_queued_bytes: self.max_queued_bytes.as_u64() as usize,
             sys_interval: (!self.sys_interval.is_zero()).then_some(self.sys_interval),
             max_subscriptions: self.max_subscriptions,
-            max_sessions: self.max_sessions,
+            kept_sessions: KeptLimits {
+                all: self.max_sessions,
+                per_user: self
+                    .max_sessions_per_user
+                    .unwrap_or(self.max_sessions.div_ceil(2)),
+                per_device: self.max_sessions_per_device,
+            },
             max_session_expiry_seconds,
             max_session_log_bytes,
             max_keep_alive,

@@ -19,7 +19,7 @@ use crate::auth::Authenticator;
 use crate::broker::{Parts, StartError};
 use crate::config::Settings;
 use crate::fanout::{self, Fanout};
-use crate::limits::{Addresses, TokenBucket};
+use crate::limits::{Addresses, KeptSessions, TokenBucket};
 use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::Qos;
@@ -46,6 +46,7 @@ pub(crate) struct Gate {
     /// `None`: kept sessions are in memory only.
     pub(crate) session_log: Option<Arc<SessionLog>>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) kept_sessions: Arc<KeptSessions>,
     /// Of accepted connections; `None`: no limit.
     pub(crate) connect_rate: Option<Mutex<TokenBucket>>,
     pub(crate) subscriptions: Arc<Subscriptions>,
@@ -122,6 +123,7 @@ impl Gate {
             retained: Retained::open(&data, retained_limits)?,
             router: Router::start(router::Settings::of_the_process(), Arc::new(fanout))?,
             addresses: Addresses::new(settings.max_connections_per_address),
+            kept_sessions: KeptSessions::new(settings.kept_sessions),
             connect_rate: settings
                 .max_connect_rate
                 .map(|rate| Mutex::new(TokenBucket::new(rate, Instant::now()))),
@@ -191,15 +193,6 @@ impl Gate {
     pub(crate) fn assigned_id(&self) -> String {
         let number = self.ids_assigned.fetch_add(1, Ordering::Relaxed) + 1;
         format!("{ASSIGNED_PREFIX}{:x}-{number}", self.started_at)
-    }
-
-    /// Whether one more session may be kept without a connection; counted when not.
-    pub(crate) fn may_keep_session(&self) -> bool {
-        let may = self.stats.sessions_kept.get() < self.settings.max_sessions as u64;
-        if !may {
-            self.stats.sessions_refused.add(1);
-        }
-        may
     }
 
     /// Whole seconds since the gate started: the clock of keep-alive.

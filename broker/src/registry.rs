@@ -11,8 +11,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use journal::Position;
+use tracing::warn;
 
+use crate::auth::Identity;
 use crate::gate::Gate;
+use crate::limits::NoPlace;
 use crate::lock::lock;
 use crate::packet::ReasonCode;
 use crate::session::{Arrival, Attach, Session, SlowSession};
@@ -27,6 +30,8 @@ pub(crate) struct Attached {
     pub(crate) session: Arc<Session>,
     /// It was kept for the client.
     pub(crate) present: bool,
+    /// It is kept without a connection.
+    pub(crate) kept: bool,
     /// Where the log of kept sessions must be durable before the client is told; the task that attached is woken then.
     pub(crate) saved: Position,
 }
@@ -50,10 +55,18 @@ impl Registry {
         loop {
             let session = self.find_or_enter(gate, client_id);
             match session.try_attach(&mut arrival, gate, &waker) {
-                Attach::Attached { present, saved } => {
+                Attach::Attached {
+                    present,
+                    saved,
+                    no_place,
+                } => {
+                    if let Some(no_place) = no_place {
+                        tell_not_kept(gate, &arrival.identity, no_place);
+                    }
                     return Ok(Attached {
                         session,
                         present,
+                        kept: arrival.expiry_seconds > 0,
                         saved,
                     });
                 }
@@ -159,6 +172,18 @@ impl Registry {
             .filter(|session| picked(session))
             .cloned()
             .collect()
+    }
+}
+
+/// The session will end with its connection; counted, and told once for each limit that is reached.
+fn tell_not_kept(gate: &Gate, identity: &Identity, no_place: NoPlace) {
+    gate.stats.sessions_refused.add(1);
+    if no_place.first {
+        warn!(
+            user = &*identity.user,
+            limit = no_place.limit,
+            "no further sessions are kept: they end with their connections"
+        );
     }
 }
 

@@ -110,6 +110,6 @@ pub struct Stats {
     pub sessions_saved: Counter,
     /// Kept sessions that ended because their client did not come back in time.
     pub sessions_expired: Counter,
-    /// Sessions that ended with their connection, though they should have been kept, because of `max_sessions`.
+    /// Connections whose session ends with them, though it was to be kept, because of `max_sessions` and its kin.
     pub sessions_refused: Counter,
 }

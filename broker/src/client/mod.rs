@@ -357,6 +357,11 @@ impl Client {
             .filter(|ack| ack.position == UNPLACED)
     }
 
+    /// The client never learns that it was let in, so nobody else does: its will is not published.
+    pub(crate) fn withdraw(&mut self) {
+        self.departure.will_withdrawn = true;
+    }
+
     /// The last word to the client, and its will if it has not said goodbye.
     pub(crate) fn finish(&mut self, end: &End, out: &mut Vec<u8>) {
         let reason = match end {

@@ -106,13 +106,18 @@ pub(super) async fn admit(
     let Attached {
         session,
         present,
+        kept,
         saved,
     } = attached;
     // Whoever ends what is good no more looks through the sessions that are attached: this one is by now.
     if !gate.authenticator.is_still_good(&terms.identity) {
         session.close(ReasonCode::NotAuthorized);
     }
-    let client = Client::new(Arc::clone(gate), session, terms);
+    let mut client = Client::new(Arc::clone(gate), session, terms);
+    if !kept && granted.session_expiry > 0 {
+        connack.session_expiry = Some(0);
+        check_size(version, &connack, size_max).inspect_err(|_| client.withdraw())?;
+    }
     if present {
         // The rules, or the client's groups, may be others than when it subscribed.
         access::revoke(gate, &client.session);

@@ -15,6 +15,7 @@ use super::{Session, Will};
 use crate::auth::Identity;
 use crate::fanout;
 use crate::gate::{Gate, now_micros, unix_seconds};
+use crate::limits::{KeptSessions, NoPlace};
 use crate::lock::lock;
 use crate::packet::ReasonCode;
 use crate::presence::{self, Cause, Visit};
@@ -26,7 +27,7 @@ pub(crate) struct Arrival {
     pub(crate) identity: Arc<Identity>,
     /// What was kept is to be forgotten.
     pub(crate) clean_start: bool,
-    /// Seconds to keep the session without a connection, as granted.
+    /// Seconds to keep the session without a connection; it is 0 after attaching when there was no place for one more.
     pub(crate) expiry_seconds: u32,
     /// See `Session::is_overdue`.
     pub(crate) silence_seconds_max: u32,
@@ -38,8 +39,13 @@ pub(crate) struct Arrival {
 /// What came of an attempt to attach.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Attach {
-    /// `present`: the session existed before. `saved`: where the log must be durable before the client is told.
-    Attached { present: bool, saved: Position },
+    /// `present`: the session existed before. `saved`: where the log must be durable before the client is told. `no_place`: why it
+    /// ends with its connection, though it was to be kept.
+    Attached {
+        present: bool,
+        saved: Position,
+        no_place: Option<NoPlace>,
+    },
     /// Another connection has it.
     Occupied,
     /// It is not what the client wants, or not the client's; it must end first.
@@ -73,6 +79,7 @@ impl Session {
         if present && (arrival.clean_start || stay.identity.user != arrival.identity.user) {
             return Attach::Unwanted;
         }
+        let no_place = take_place(stay, arrival, &gate.kept_sessions);
         let expiry_changed = stay.expiry_seconds != arrival.expiry_seconds;
         stay.presence = Presence::Here;
         stay.fresh = false;
@@ -105,7 +112,11 @@ impl Session {
             gate.stats.sessions_kept.subtract(1);
         }
         let saved = self.tell_arrival(gate, &filters, &mut outbound, expiry_changed, waker);
-        Attach::Attached { present, saved }
+        Attach::Attached {
+            present,
+            saved,
+            no_place,
+        }
     }
 
     /// Tells the log who has come, or that it has nothing to do with the session any more.
@@ -163,7 +174,10 @@ impl Session {
 
     /// DISCONNECT may change it.
     pub(crate) fn set_expiry_seconds(&self, seconds: u32) {
-        lock(&self.outbound).stay.expiry_seconds = seconds;
+        let stay = &mut lock(&self.outbound).stay;
+        if stay.place.is_some() {
+            stay.expiry_seconds = seconds;
+        }
     }
 
     /// The connection is gone: the session waits for its client, or ends.
@@ -199,7 +213,7 @@ impl Session {
         outbound.stay.presence = Presence::Leaving;
         self.silence_seconds_max.store(0, Ordering::Relaxed);
         self.due.store(u32::MAX, Ordering::Relaxed);
-        if outbound.stay.expiry_seconds > 0 && gate.may_keep_session() {
+        if outbound.stay.expiry_seconds > 0 {
             Kept::Yes
         } else {
             outbound.stay.ended = true;
@@ -315,6 +329,26 @@ impl Session {
         }
         left
     }
+}
+
+/// Sees to it that the session has a place if it is to be kept, and only then.
+fn take_place(
+    stay: &mut Stay,
+    arrival: &mut Arrival,
+    sessions: &Arc<KeptSessions>,
+) -> Option<NoPlace> {
+    if arrival.expiry_seconds == 0 {
+        stay.place = None;
+    } else if stay.place.is_none() {
+        match sessions.enter(&arrival.identity) {
+            Ok(place) => stay.place = Some(place),
+            Err(no_place) => {
+                arrival.expiry_seconds = 0;
+                return Some(no_place);
+            }
+        }
+    }
+    None
 }
 
 fn will_event(stay: &Stay) -> Event<'_> {

@@ -18,6 +18,7 @@ use super::will::Will;
 use super::window::{InFlight, Stage, Window};
 use super::{Delivery, Held, Mismatch, QueueLimits};
 use crate::auth::Identity;
+use crate::limits::KeptPlace;
 use crate::packet::{Qos, ReasonCode};
 use crate::session_log::Event;
 use crate::stats::Stats;
@@ -108,6 +109,8 @@ pub(super) struct Stay {
     pub(super) ended: bool,
     /// Seconds it is kept without a connection; `u32::MAX`: for ever.
     pub(super) expiry_seconds: u32,
+    /// Its right to outlive its connection, which it has if and only if its client was told so.
+    pub(super) place: Option<KeptPlace>,
     /// Microseconds since 1970 when its latest connection ended.
     pub(super) left_at: i64,
     /// Gate seconds when it ends, and when its will is published; `u32::MAX`: not.

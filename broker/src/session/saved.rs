@@ -71,6 +71,7 @@ impl Session {
             stay.expiry_seconds = expiry_seconds;
             stay.left_at = left_at;
             stay.ends_at = in_seconds(expiry_seconds);
+            stay.place = Some(gate.kept_sessions.enter_again(&saved.user));
             stay.identity = Arc::new(Identity {
                 user: saved.user,
                 ..Identity::default()

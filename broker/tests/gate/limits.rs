@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use broker::Config;
-use broker::packet::Version;
+use broker::packet::client::{self, Connect, ServerPacket};
+use broker::packet::{ReasonCode, Version};
 use bytesize::ByteSize;
 
+use super::line::Line;
 use super::{BOTH, Running, acknowledge};
 
 /// Far more than it takes.
@@ -106,4 +108,129 @@ fn a_payload_or_topic_beyond_the_limits_is_refused_with_its_reason() {
         assert_eq!(client.next(), format!("suback [{refusal}]"));
     }
     server.serves_a_fresh_client();
+}
+
+/// A client that asks for its session to be kept.
+fn kept(version: Version, client_id: &str) -> Connect<'_> {
+    Connect {
+        clean_start: false,
+        session_expiry: (version == Version::V5).then_some(60),
+        ..Connect::new(version, client_id)
+    }
+}
+
+/// Connects; whether its session was there, and for how long it is told that it is kept, if that is not what it asked for.
+fn connect(server: &Running, connect: &Connect<'_>) -> (Line, bool, Option<u32>) {
+    let mut line = server.open(connect.version);
+    line.send_connect(connect);
+    let told = line.receive(|packet| match packet {
+        ServerPacket::ConnAck(ack) => (ack.code, ack.session_present, ack.session_expiry),
+        other => panic!("{other:?}"),
+    });
+    let (code, present, expiry) = told.expect("an answer");
+    assert_eq!(code, 0);
+    (line, present, expiry)
+}
+
+fn leave(server: &Running, mut line: Line) {
+    let left = server.stats().connections.get() - 1;
+    line.disconnect();
+    assert_eq!(line.next(), "closed");
+    server.is_empty_but_for(left);
+}
+
+#[test]
+fn a_client_whose_session_cannot_be_kept_is_told_when_it_connects() {
+    for version in BOTH {
+        let server = Running::with(Config {
+            max_sessions: 2,
+            max_sessions_per_user: Some(2),
+            ..Config::default()
+        });
+        let refused = (version == Version::V5).then_some(0);
+        let (first, ..) = connect(&server, &kept(version, "first"));
+        let (second, _, told) = connect(&server, &kept(version, "second"));
+        assert_eq!(told, None);
+        leave(&server, second);
+        let (third, present, told) = connect(&server, &kept(version, "third"));
+        assert_eq!(
+            (present, told),
+            (false, refused),
+            "a kept one has its place"
+        );
+        leave(&server, third);
+        assert_eq!(server.stats().sessions_refused.get(), 1);
+        let (third, present, told) = connect(&server, &kept(version, "third"));
+        assert_eq!((present, told), (false, refused), "it was not kept");
+
+        // Whoever was told that it is kept finds its session, also when it was not connected in between.
+        let (second, present, told) = connect(&server, &kept(version, "second"));
+        assert_eq!((present, told), (true, None));
+        let (second_again, present, told) = connect(&server, &kept(version, "second"));
+        assert_eq!((present, told), (true, None), "a take-over keeps the place");
+        drop(second);
+
+        // A session that ends makes room for another.
+        leave(&server, first);
+        let (first, present, _) = connect(&server, &Connect::new(version, "first"));
+        assert!(!present);
+        leave(&server, third);
+        let (third, _, told) = connect(&server, &kept(version, "third"));
+        assert_eq!(told, None);
+        drop((first, second_again, third));
+        server.is_empty_but_for(0);
+        assert_eq!(server.stats().sessions_kept.get(), 2);
+        assert_eq!(server.stats().sessions_refused.get(), 2);
+    }
+}
+
+#[test]
+fn a_disconnect_does_not_keep_a_session_that_has_no_place() {
+    let server = Running::with(Config {
+        max_sessions: 0,
+        ..Config::default()
+    });
+    let (mut line, _, told) = connect(&server, &kept(Version::V5, "hopeful"));
+    assert_eq!(told, Some(0));
+    let mut bytes = Vec::new();
+    client::disconnect(&mut bytes, Version::V5, ReasonCode::Success, Some(100));
+    line.send(&bytes);
+    assert_eq!(line.next(), "closed");
+    server.is_empty_but_for(0);
+    assert_eq!(server.stats().sessions.get(), 0);
+}
+
+#[test]
+fn a_restart_gives_places_back_to_whom_they_belonged() {
+    let config = || Config {
+        max_sessions: 2,
+        max_sessions_per_user: Some(2),
+        ..Config::default()
+    };
+    let mut server = Running::with(config());
+    for id in ["first", "second"] {
+        let (line, ..) = connect(&server, &kept(Version::V5, id));
+        leave(&server, line);
+    }
+    server.stop();
+    let folder = std::mem::replace(&mut server.data, tempfile::tempdir().expect("a folder"));
+    drop(server);
+    let server = Running::in_folder(
+        Config {
+            max_sessions: 1,
+            max_sessions_per_user: Some(1),
+            ..config()
+        },
+        folder,
+    );
+    let (_third, _, told) = connect(&server, &kept(Version::V5, "third"));
+    assert_eq!(told, Some(0));
+    for id in ["first", "second"] {
+        let (_line, present, told) = connect(&server, &kept(Version::V5, id));
+        assert_eq!(
+            (present, told),
+            (true, None),
+            "the limit refuses what is new"
+        );
+    }
 }

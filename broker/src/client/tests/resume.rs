@@ -187,7 +187,10 @@ async fn a_kept_queue_is_bounded_and_what_expires_in_it_is_not_sent() {
 
 #[tokio::test]
 async fn no_more_sessions_are_kept_than_configured() {
-    let bench = Bench::with(|config| config.max_sessions = 2);
+    let bench = Bench::with(|config| {
+        config.max_sessions = 2;
+        config.max_sessions_per_user = Some(2);
+    });
     for id in ["a", "b", "c"] {
         bench.kept(Version::V5, id).loses_connection();
     }
