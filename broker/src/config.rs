@@ -54,6 +54,8 @@ pub struct Config {
     pub max_queued_messages: usize,
     /// Bytes that may queue for one client before further messages are dropped (and counted).
     pub max_queued_bytes: ByteSize,
+    /// Bytes that may queue for all clients together, each message counted once; what is beyond its share is dropped (and counted).
+    pub max_queued_bytes_total: ByteSize,
     /// How often the `$SYS/broker/` topics are published; "0s": never.
     #[serde(with = "humantime_serde")]
     pub sys_interval: Duration,
@@ -109,6 +111,7 @@ impl Default for Config {
             max_inflight: 100,
             max_queued_messages: 10_000,
             max_queued_bytes: ByteSize::mb(16),
+            max_queued_bytes_total: ByteSize::mb(256),
             sys_interval: Duration::from_secs(10),
             max_subscriptions: 1_000,
             max_sessions: 100_000,
@@ -157,6 +160,7 @@ pub struct Settings {
     pub max_inflight: u16,
     pub max_queued_messages: usize,
     pub max_queued_bytes: usize,
+    pub max_queued_bytes_total: usize,
     /// `None`: never.
     pub sys_interval: Option<Duration>,
     pub max_subscriptions: usize,
@@ -175,6 +179,8 @@ pub struct Settings {
 
 /// The smallest useful packet limit, "1KB"; below it not even a CONNECT with a will fits.
 const MAX_PACKET_BYTES_MIN: u64 = 1_000;
+/// "1MB": a few clients that keep up have as much on the way.
+const MAX_QUEUED_BYTES_TOTAL_MIN: u64 = 1_000_000;
 /// More often would cost the broker more than it tells.
 const SYS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// Filters are walked level by level by recursion, and a stack that runs out takes the process with it.
@@ -209,6 +215,14 @@ impl Config {
         }
         if self.max_inflight == 0 {
             return Err(out_of_range("max_inflight", "1", "65535"));
+        }
+        let max_queued_bytes_total = self.max_queued_bytes_total.as_u64();
+        if max_queued_bytes_total < MAX_QUEUED_BYTES_TOTAL_MIN {
+            return Err(out_of_range(
+                "max_queued_bytes_total",
+                "1MB",
+                "any larger size",
+            ));
         }
         if !self.sys_interval.is_zero() && self.sys_interval < SYS_INTERVAL_MIN {
             return Err(out_of_range(
@@ -267,6 +281,7 @@ impl Config {
             max_inflight: self.max_inflight,
             max_queued_messages: self.max_queued_messages,
             max_queued_bytes: self.max_queued_bytes.as_u64() as usize,
+            max_queued_bytes_total: max_queued_bytes_total as usize,
             sys_interval: (!self.sys_interval.is_zero()).then_some(self.sys_interval),
             max_subscriptions: self.max_subscriptions,
             kept_sessions: KeptLimits {

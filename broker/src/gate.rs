@@ -12,11 +12,12 @@ use journal::{Journal, Position};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::auth::Authenticator;
 use crate::broker::{Parts, StartError};
+use crate::budget::Budget;
 use crate::config::Settings;
 use crate::fanout::{self, Fanout};
 use crate::limits::{Addresses, KeptSessions, TokenBucket};
@@ -26,7 +27,7 @@ use crate::packet::Qos;
 use crate::registry::Registry;
 use crate::retained::{self, Retained};
 use crate::router::{self, Busy, Router};
-use crate::session::{QueueLimits, Session};
+use crate::session::{QueueLimits, Session, cut_to_budget};
 use crate::session_log::{self, SavedSession, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
@@ -38,6 +39,8 @@ pub type IsTelemetry = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 pub(crate) struct Gate {
     pub(crate) settings: Settings,
     pub(crate) stats: Arc<Stats>,
+    /// Of all queues.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) is_telemetry: IsTelemetry,
     pub(crate) authenticator: Authenticator,
@@ -91,6 +94,8 @@ impl Gate {
             subscriptions: Arc::clone(&subscriptions),
             stats: Arc::clone(&stats),
         };
+        let budget = Budget::new(settings.max_queued_bytes_total, Arc::clone(&stats));
+        let budget = Arc::new(budget);
         let retained_limits = retained::Limits {
             messages: settings.max_retained_messages,
             bytes: settings.max_retained_bytes,
@@ -130,6 +135,7 @@ impl Gate {
             access: Access::open(&settings.acl)?,
             settings,
             stats,
+            budget,
             journal,
             is_telemetry,
             authenticator,
@@ -159,8 +165,21 @@ impl Gate {
         if !saved.is_empty() {
             info!(sessions = saved.len(), "kept sessions are back");
         }
-        for session in saved {
-            self.registry.restore(Session::restore(self, session));
+        let sessions: Vec<_> = saved
+            .into_iter()
+            .map(|session| Session::restore(self, session))
+            .collect();
+        let dropped = cut_to_budget(&sessions, &self.budget);
+        if dropped > 0 {
+            self.stats.dropped_queues_full.add(dropped as u64);
+            warn!(
+                dropped,
+                max_queued_bytes_total = self.settings.max_queued_bytes_total,
+                "the kept sessions hold more than all queues together may: the newest messages of the largest queues were dropped"
+            );
+        }
+        for session in sessions {
+            self.registry.restore(session);
         }
         let source = Arc::clone(&self.registry) as Arc<dyn session_log::Source>;
         log.serve(Arc::downgrade(&source))
@@ -186,7 +205,8 @@ impl Gate {
             messages: self.settings.max_queued_messages,
             bytes: self.settings.max_queued_bytes,
         };
-        Session::new(number, client_id, limits, self.session_log.clone())
+        let budget = Arc::clone(&self.budget);
+        Session::new(number, client_id, limits, budget, self.session_log.clone())
     }
 
     /// A client id for a client that brought none; never given twice, also not after a restart.

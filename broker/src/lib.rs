@@ -6,6 +6,7 @@
 pub mod access;
 mod auth;
 mod broker;
+mod budget;
 mod client;
 mod config;
 mod connection;

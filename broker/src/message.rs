@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use crate::budget::Holders;
 use crate::gate::{OWN_PUBLISHER, now_micros};
 use crate::packet::Qos;
 
@@ -31,6 +32,8 @@ pub(crate) struct Message {
     pub(crate) publisher: u64,
     /// Microseconds since 1970, UTC.
     pub(crate) received_at: i64,
+    /// Where it waits.
+    pub(crate) holders: Holders,
 }
 
 /// The message outlived its expiry interval and must not be sent any more.
@@ -50,6 +53,7 @@ impl Message {
             expiry_seconds: None,
             publisher: OWN_PUBLISHER,
             received_at: now_micros(),
+            holders: Holders::default(),
         }
     }
 
@@ -86,6 +90,7 @@ mod tests {
             expiry_seconds,
             publisher: 1,
             received_at: 1_000_000_000,
+            holders: Holders::default(),
         }
     }
 

@@ -11,9 +11,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use journal::Position;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::auth::Identity;
+use crate::budget::Turn;
 use crate::gate::Gate;
 use crate::limits::NoPlace;
 use crate::lock::lock;
@@ -128,6 +129,32 @@ impl Registry {
         });
         for session in self.collect(|session| session.is_due(seconds)) {
             session.act_on_time(gate);
+        }
+        if let Some(turn) = gate.budget.look() {
+            self.tell(turn);
+        }
+    }
+
+    /// Tells the operator that messages are dropped because of what all sessions hold, and who holds most of it.
+    fn tell(&self, turn: Turn) {
+        match turn {
+            Turn::Begun { used_bytes } => {
+                let all = self.collect(|_| true);
+                let sizes = all.iter().map(|session| session.queued_bytes());
+                let largest = sizes.zip(&all).max_by_key(|(bytes, _)| *bytes);
+                warn!(
+                    used_bytes,
+                    largest_bytes = largest.map(|(bytes, _)| bytes),
+                    largest_client_id = largest.map(|(_, session)| &*session.client_id),
+                    "the queues of all sessions together are full; messages for those that are away or behind are dropped"
+                );
+            }
+            Turn::Ended { dropped } => {
+                info!(
+                    dropped,
+                    "the queues of all sessions together have room again"
+                );
+            }
         }
     }
 

@@ -17,6 +17,11 @@ impl Counter {
         self.0.fetch_sub(n, Ordering::Relaxed);
     }
 
+    /// Moves a gauge up or down.
+    pub(crate) fn shift(&self, by: i64) {
+        self.0.fetch_add(by as u64, Ordering::Relaxed);
+    }
+
     /// Moves it up to `value` if it is lower.
     pub(crate) fn raise(&self, value: u64) {
         self.0.fetch_max(value, Ordering::Relaxed);
@@ -94,6 +99,14 @@ pub struct Stats {
     pub dropped_offline: Counter,
     /// Copies dropped because the queue of a subscriber that was not connected was full.
     pub dropped_offline_full: Counter,
+    /// Copies dropped because the queues of all sessions together are full; see `max_queued_bytes_total`.
+    pub dropped_queues_full: Counter,
+    /// Messages now that wait in queues or for an acknowledgement, each counted once.
+    pub queued_messages: Counter,
+    /// Their copies now, one for each subscription that has it.
+    pub queued_copies: Counter,
+    /// What they count against `max_queued_bytes_total`: bytes, with a fixed cost for each message and each copy.
+    pub queued_bytes: Counter,
     /// PUBLISH and PUBREL packets sent again to clients that came back.
     pub redelivered: Counter,
     /// How logins ended.

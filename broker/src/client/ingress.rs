@@ -259,6 +259,7 @@ impl Client {
             expiry_seconds: publish.properties.message_expiry,
             publisher: self.session.number,
             received_at: intake.received_at,
+            holders: Default::default(),
         });
         if message.retain {
             self.gate.retain(&message);

@@ -183,6 +183,11 @@ impl Retained {
         Page { messages, next }
     }
 
+    /// What they count against `Limits::bytes`.
+    pub(crate) fn bytes(&self) -> usize {
+        read(&self.shared.store).bytes()
+    }
+
     /// Shows `visit` the messages of all topics that match, in the order of their topics. A shared
     /// subscription gets none of them (section 4.8.2); the caller knows.
     ///

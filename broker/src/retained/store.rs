@@ -76,6 +76,10 @@ impl Store {
         self.messages.len()
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn record_bytes(&self) -> u64 {
         self.record_bytes
     }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use crate::budget::{Budget, PLACE_BYTES};
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::subscriptions::{Group, Options};
@@ -13,6 +14,13 @@ pub(crate) struct QueueLimits {
     pub(crate) messages: usize,
     /// Of what is queued and what is in flight.
     pub(crate) bytes: usize,
+}
+
+/// What a session is measured by: its own limits, and the budget it shares with all others.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'a> {
+    pub(crate) limits: QueueLimits,
+    pub(crate) budget: &'a Budget,
 }
 
 #[derive(Clone)]
@@ -28,9 +36,6 @@ pub(crate) struct Delivery {
     pub(crate) share: Option<Arc<Group>>,
 }
 
-/// A fixed cost beside topic and payload, so that a queue of empty messages is bounded too.
-const DELIVERY_OVERHEAD_BYTES: usize = 64;
-
 impl Delivery {
     /// A message that has just been published, as the subscription asks for it.
     pub(crate) fn live(message: &Arc<Message>, options: &Options) -> Delivery {
@@ -44,7 +49,7 @@ impl Delivery {
         }
     }
 
-    /// What it counts against the queue's limit.
+    /// What it counts against the queue's limit; with a fixed part, so that a queue of empty messages is bounded too.
     pub(super) fn bytes(&self) -> usize {
         if self.snapshot {
             return 0;
@@ -55,6 +60,6 @@ impl Delivery {
             properties,
             ..
         } = &*self.message;
-        topic.len() + payload.len() + properties.len() + DELIVERY_OVERHEAD_BYTES
+        topic.len() + payload.len() + properties.len() + PLACE_BYTES
     }
 }

@@ -4,7 +4,6 @@
 //! lock. Invariant: a spell of dropping begins once and ends once, however many messages it takes.
 
 use super::Session;
-use crate::lock::lock;
 use crate::stats::Stats;
 
 /// A session that loses messages because its client does not take them fast enough, or stays away for too long.
@@ -80,7 +79,7 @@ impl Session {
 
     /// An account of the session if messages for it are being dropped.
     pub(crate) fn slow(&self) -> Option<SlowSession> {
-        let outbound = lock(&self.outbound);
+        let outbound = self.lock_outbound();
         outbound.drops.is_dropping().then(|| SlowSession {
             client_id: self.client_id.clone(),
             connected: outbound.is_connected(),

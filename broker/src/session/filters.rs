@@ -112,7 +112,7 @@ impl Session {
     pub(crate) fn enqueue_snapshot(&self, snapshot: Snapshot) {
         let filters = lock(&self.filters);
         if filters.by_name.contains_key(&**snapshot.filter()) {
-            let mut outbound = lock(&self.outbound);
+            let mut outbound = self.lock_outbound();
             outbound.begin_snapshot(Box::new(snapshot), self.scribe(Waker::noop()));
         }
     }
@@ -121,7 +121,7 @@ impl Session {
     pub(super) fn leave_filter(&self, gate: &Gate, name: &str, held: &Held) {
         {
             // Told while the snapshot cannot come to its end, of which the log would be told too.
-            let mut outbound = lock(&self.outbound);
+            let mut outbound = self.lock_outbound();
             outbound.end_snapshot(name);
             self.scribe(Waker::noop())
                 .tell(&Event::Unsubscribed { filter: name });

@@ -66,7 +66,7 @@ impl Session {
     /// `waker` is woken when what the log is told is durable.
     pub(crate) fn try_attach(&self, arrival: &mut Arrival, gate: &Gate, waker: &Waker) -> Attach {
         let filters = lock(&self.filters);
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         let stay = &mut outbound.stay;
         if stay.ended {
             return Attach::Ended;
@@ -172,9 +172,9 @@ impl Session {
         }
     }
 
-    /// DISCONNECT may change it.
+    /// DISCONNECT may change it, but gets no place for a session that had none.
     pub(crate) fn set_expiry_seconds(&self, seconds: u32) {
-        let stay = &mut lock(&self.outbound).stay;
+        let stay = &mut self.lock_outbound().stay;
         if stay.place.is_some() {
             stay.expiry_seconds = seconds;
         }
@@ -207,7 +207,7 @@ impl Session {
     /// From here on the session counts as offline; whether it will be kept.
     fn begin_to_leave(&self, gate: &Gate) -> Kept {
         let _filters = lock(&self.filters);
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         outbound.waker = None;
         outbound.close = None;
         outbound.stay.presence = Presence::Leaving;
@@ -224,7 +224,7 @@ impl Session {
 
     /// Gives to others what this session was chosen for among them.
     fn hand_on_shared(&self, gate: &Gate, kept: Kept) {
-        let shared = lock(&self.outbound).shared();
+        let shared = self.lock_outbound().shared();
         let mut gone = Vec::new();
         for (place, delivery) in shared {
             if fanout::hand_on([delivery], self, kept, &gate.stats).is_empty() {
@@ -232,14 +232,15 @@ impl Session {
             }
         }
         if kept == Kept::Yes && !gone.is_empty() {
-            lock(&self.outbound).remove(&gone, self.scribe(Waker::noop()));
+            self.lock_outbound()
+                .remove(&gone, self.scribe(Waker::noop()));
         }
     }
 
     /// Leaves a session that is kept: its will if that is due now, and who waits for it.
     fn go_away(&self, gate: &Gate, departure: Departure) -> (Option<Box<Will>>, Vec<Waker>) {
         let now = gate.seconds();
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         let dropped = outbound.client_left();
         gate.stats.dropped_offline.add(dropped as u64);
         let stay = &mut outbound.stay;
@@ -282,7 +283,7 @@ impl Session {
             gate.stats.sessions_expired.add(1);
             return;
         }
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         if outbound.stay.presence != Presence::Away || outbound.stay.ended {
             return;
         }
@@ -299,7 +300,7 @@ impl Session {
 
     fn end_detached(&self, gate: &Arc<Gate>, when: impl FnOnce(&Outbound) -> bool) -> bool {
         let filters = lock(&self.filters);
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         if outbound.stay.presence != Presence::Away || outbound.stay.ended || !when(&outbound) {
             return false;
         }
@@ -323,7 +324,7 @@ impl Session {
     fn clear_away(&self, gate: &Gate) -> Outbound {
         gate.registry.leave(self);
         gate.stats.sessions.subtract(1);
-        let left = std::mem::replace(&mut *lock(&self.outbound), Outbound::ended());
+        let left = self.lock_outbound().take_all();
         if left.drops.is_dropping() {
             gate.stats.sessions_slow.subtract(1);
         }

@@ -13,6 +13,7 @@ mod delivery;
 mod drops;
 mod filters;
 mod life;
+mod load;
 mod outbound;
 mod revoked;
 mod saved;
@@ -28,16 +29,18 @@ use std::task::{Poll, Waker};
 
 use journal::Position;
 
-pub(crate) use self::delivery::{Delivery, QueueLimits};
+pub(crate) use self::delivery::{Bounds, Delivery, QueueLimits};
 pub use self::drops::SlowSession;
 pub(crate) use self::life::{Arrival, Attach, Departure};
 pub(crate) use self::outbound::{Next, Outbound, Refused};
 use self::outbound::{Presence, To};
+pub(crate) use self::saved::cut_to_budget;
 pub(crate) use self::scribe::Scribe;
 pub(crate) use self::snapshot::{Found, Search, Snapshot};
 pub(crate) use self::will::Will;
 pub(crate) use self::window::{InFlight, Mismatch, Stage};
 use crate::auth::Identity;
+use crate::budget::Budget;
 use crate::lock::lock;
 use crate::packet::ReasonCode;
 use crate::presence::Visit;
@@ -55,6 +58,7 @@ pub(crate) struct Session {
     /// Gate seconds when something is to be done though no packet comes; `u32::MAX`: nothing is.
     due: AtomicU32,
     limits: QueueLimits,
+    budget: Arc<Budget>,
     log: Option<Arc<SessionLog>>,
     /// The log knows it. Changed under both locks.
     logged: AtomicBool,
@@ -92,6 +96,7 @@ impl Session {
         number: u64,
         client_id: &str,
         limits: QueueLimits,
+        budget: Arc<Budget>,
         log: Option<Arc<SessionLog>>,
     ) -> Session {
         Session {
@@ -101,6 +106,7 @@ impl Session {
             last_heard: AtomicU32::new(0),
             due: AtomicU32::new(u32::MAX),
             limits,
+            budget,
             log,
             logged: AtomicBool::new(false),
             filters: Mutex::default(),
@@ -111,7 +117,7 @@ impl Session {
 
     /// Of the latest connection.
     pub(crate) fn identity(&self) -> Arc<Identity> {
-        Arc::clone(&lock(&self.outbound).stay.identity)
+        Arc::clone(&self.lock_outbound().stay.identity)
     }
 
     /// The connection that is attached, if one is.
@@ -122,7 +128,7 @@ impl Session {
     /// Who is asked for when a rule about this session changes. `None`: after a restart all but the user is forgotten, and what
     /// the session may do is looked at when its client is back.
     pub(crate) fn known_identity(&self) -> Option<Arc<Identity>> {
-        let outbound = lock(&self.outbound);
+        let outbound = self.lock_outbound();
         let stay = &outbound.stay;
         stay.identity_known.then(|| Arc::clone(&stay.identity))
     }
@@ -130,6 +136,13 @@ impl Session {
     /// Whether the log knows the session: its client's QoS 2 publishes must be found again after a restart.
     pub(crate) fn is_logged(&self) -> bool {
         self.logged.load(Ordering::Relaxed)
+    }
+
+    fn bounds(&self) -> Bounds<'_> {
+        Bounds {
+            limits: self.limits,
+            budget: &self.budget,
+        }
     }
 
     fn scribe<'a>(&'a self, waker: &'a Waker) -> Scribe<'a> {
@@ -142,8 +155,8 @@ impl Session {
 
     /// Queues a message for the client, or counts it as dropped.
     pub(crate) fn enqueue(&self, delivery: Delivery, stats: &Stats) {
-        let mut outbound = lock(&self.outbound);
-        outbound.push(delivery, self.limits, stats, self.scribe(Waker::noop()));
+        let mut outbound = self.lock_outbound();
+        outbound.push(delivery, self.bounds(), stats, self.scribe(Waker::noop()));
         let begun = outbound.drops.take_begun();
         let waker = outbound.waker.take();
         drop(outbound);
@@ -157,9 +170,9 @@ impl Session {
 
     /// Queues a message that another session could take as well; `Err` when this one has no room, or is not connected.
     pub(crate) fn offer(&self, delivery: Delivery) -> Result<(), Refused> {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         let scribe = self.scribe(Waker::noop());
-        outbound.offer(delivery, To::Connected, self.limits, scribe)?;
+        outbound.offer(delivery, To::Connected, self.bounds(), scribe)?;
         let waker = outbound.waker.take();
         drop(outbound);
         if let Some(waker) = waker {
@@ -171,23 +184,35 @@ impl Session {
     /// As `offer`, for a session whose client is away: at QoS 1 and 2, since nothing else is kept for it.
     pub(crate) fn offer_offline(&self, delivery: Delivery) -> Result<(), Refused> {
         let scribe = self.scribe(Waker::noop());
-        lock(&self.outbound).offer(delivery, To::Offline, self.limits, scribe)
+        self.lock_outbound()
+            .offer(delivery, To::Offline, self.bounds(), scribe)
+    }
+
+    /// Of the queue and of what is in flight, each message as if the session had it alone.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.lock_outbound().load.bytes
+    }
+
+    /// Whatever the session holds, in flight or queued.
+    #[cfg(test)]
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        self.lock_outbound().all_deliveries().cloned().collect()
     }
 
     /// How many messages the client is behind; `None` while it is not connected.
     pub(crate) fn backlog(&self) -> Option<usize> {
-        let outbound = lock(&self.outbound);
+        let outbound = self.lock_outbound();
         (outbound.stay.presence == Presence::Here).then(|| outbound.queued())
     }
 
     /// The page that `Outbound::pop` has asked for.
     pub(crate) fn add_page(&self, search: &Search, found: Found) {
-        lock(&self.outbound).add_page(search, found);
+        self.lock_outbound().add_page(search, found);
     }
 
     /// Tells the connection to end, if there is one; the first reason counts.
     pub(crate) fn close(&self, reason: ReasonCode) -> bool {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         if outbound.stay.presence != Presence::Here {
             return false;
         }
@@ -206,7 +231,7 @@ impl Session {
         waker: &Waker,
         take: impl FnOnce(&mut Outbound, Scribe<'_>) -> T,
     ) -> T {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         match &mut outbound.waker {
             Some(registered) => registered.clone_from(waker),
             none => *none = Some(waker.clone()),
@@ -217,7 +242,7 @@ impl Session {
     /// Waits until no connection is attached.
     pub(crate) async fn detached(&self) {
         poll_fn(|context| {
-            let mut outbound = lock(&self.outbound);
+            let mut outbound = self.lock_outbound();
             if outbound.stay.presence == Presence::Away {
                 return Poll::Ready(());
             }
@@ -229,12 +254,13 @@ impl Session {
 
     /// PUBACK, or a PUBREC that refuses: the delivery is done. One the client never got is ignored: MQTT names no answer to it.
     pub(crate) fn acknowledged(&self, packet_id: u16) {
-        lock(&self.outbound).acknowledge(packet_id, self.scribe(Waker::noop()));
+        self.lock_outbound()
+            .acknowledge(packet_id, self.scribe(Waker::noop()));
     }
 
     /// PUBACK for a delivery that must be one of QoS 1.
     pub(crate) fn puback(&self, packet_id: u16) -> Result<(), Mismatch> {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         let found = outbound.window.get_mut(packet_id);
         if found.is_some_and(|entry| entry.is_exactly_once()) {
             return Err(Mismatch);
@@ -250,12 +276,13 @@ impl Session {
         packet_id: u16,
         waker: &Waker,
     ) -> Result<Option<Position>, Mismatch> {
-        lock(&self.outbound).release_sent(packet_id, self.scribe(waker))
+        self.lock_outbound()
+            .release_sent(packet_id, self.scribe(waker))
     }
 
     /// PUBCOMP: the exchange is over. One that nothing waits for is ignored.
     pub(crate) fn completed(&self, packet_id: u16) {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         let found = outbound.window.get_mut(packet_id);
         if found.is_some_and(|entry| matches!(entry.stage, Stage::Released)) {
             outbound.acknowledge(packet_id, self.scribe(Waker::noop()));
@@ -265,7 +292,7 @@ impl Session {
     /// A QoS 2 publish has come; nothing changes when one with this packet id was received before and not released. The log is
     /// told by `journalled` or `distributed`.
     pub(crate) fn hold(&self, packet_id: u16) -> Hold {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         if let Some(known) = outbound.held.get_mut(&packet_id) {
             let before = *known;
             known.counted = true;
@@ -284,7 +311,7 @@ impl Session {
 
     /// Whether a QoS 2 publish under this packet id counts already among those that this connection has not finished.
     pub(crate) fn counts(&self, packet_id: u16) -> bool {
-        let outbound = lock(&self.outbound);
+        let outbound = self.lock_outbound();
         let held = outbound.held.get(&packet_id);
         held.is_some_and(|held| held.counted)
     }
@@ -292,7 +319,7 @@ impl Session {
     /// The publish, which is not to be journalled, has gone to its subscribers: only now may the log know of it, since after a
     /// crash in between it must be taken again. Where the log must be durable before it is answered.
     pub(crate) fn distributed(&self, packet_id: u16, waker: &Waker) -> Position {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         let saved = self.scribe(waker).tell(&Event::Held {
             packet_id,
             telemetry: None,
@@ -306,7 +333,7 @@ impl Session {
 
     /// The publishes' records lie before this position of the journal.
     pub(crate) fn journalled(&self, packet_ids: &[u16], before: Position) {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         let outbound = &mut *outbound;
         // They became durable together, so for all of them the last record's position will do.
         let telemetry = before.0.checked_sub(1).map(Position);
@@ -341,7 +368,7 @@ impl Session {
     /// PUBREL, or a publish that was refused after all: its packet id may be used for another one; where the log must be durable
     /// before PUBCOMP. `None`: it was not held.
     pub(crate) fn release(&self, packet_id: u16, waker: &Waker) -> Option<Position> {
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         let held = outbound.held.remove(&packet_id)?;
         Some(match held.told {
             true => self.scribe(waker).tell(&Event::Released { packet_id }),

@@ -1,8 +1,9 @@
 //! What of a session is under its lock: the queue, the in-flight window, QoS 2 ids, and whether somebody is connected.
 //!
-//! Owns: the queue's bounds. Never: wakes anybody while the lock is held. Invariant: what is queued is within the limits, and
+//! Owns: the queue's order. Never: wakes anybody while the lock is held. Invariant: what is queued is within the limits, and
 //! every message that did not fit was counted.
 
+mod admission;
 mod snapshots;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,27 +12,26 @@ use std::task::Waker;
 
 use journal::Position;
 
+pub(crate) use self::admission::Refused;
+pub(super) use self::admission::To;
 use super::drops::Drops;
+use super::load::Load;
 use super::scribe::Scribe;
 use super::snapshot::{Search, Snapshot};
 use super::will::Will;
 use super::window::{InFlight, Stage, Window};
-use super::{Delivery, Held, Mismatch, QueueLimits};
+use super::{Delivery, Held, Mismatch};
 use crate::auth::Identity;
 use crate::limits::KeptPlace;
 use crate::packet::{Qos, ReasonCode};
 use crate::session_log::Event;
-use crate::stats::Stats;
 
 #[derive(Default)]
 pub(crate) struct Outbound {
     queue: VecDeque<Waiting>,
-    /// Entries of the queue that count against its limit.
-    messages: usize,
     /// Entries of the queue that are snapshots.
     snapshots: usize,
-    /// Of the queue and of what is in flight.
-    bytes: usize,
+    pub(super) load: Load,
     pub(super) drops: Drops,
     pub(super) window: Window,
     pub(super) waker: Option<Waker>,
@@ -88,17 +88,6 @@ pub(super) enum Place {
     Queued(usize),
 }
 
-/// For which state of the session a message is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum To {
-    Connected,
-    Offline,
-}
-
-/// The session cannot take the message; another may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused;
-
 /// Who is connected, and what happens when nobody is.
 #[derive(Default)]
 pub(super) struct Stay {
@@ -148,71 +137,6 @@ impl Outbound {
         outbound
     }
 
-    /// Puts the delivery at the end of the queue, or counts why not.
-    pub(super) fn push(
-        &mut self,
-        delivery: Delivery,
-        limits: QueueLimits,
-        stats: &Stats,
-        scribe: Scribe<'_>,
-    ) {
-        let present = self.stay.presence == Presence::Here;
-        if self.stay.ended {
-            return;
-        }
-        if !present && delivery.qos == Qos::AtMostOnce {
-            stats.dropped_offline.add(1);
-        } else if self.has_room(&delivery, limits) {
-            self.take_in(delivery, scribe);
-        } else {
-            if self.drops.add() {
-                stats.sessions_slow.add(1);
-            }
-            match present {
-                true => stats.dropped_slow_consumer.add(1),
-                false => stats.dropped_offline_full.add(1),
-            }
-        }
-    }
-
-    /// Puts the delivery at the end of the queue if the client is present or not, as asked, and there is room.
-    pub(super) fn offer(
-        &mut self,
-        delivery: Delivery,
-        to: To,
-        limits: QueueLimits,
-        scribe: Scribe<'_>,
-    ) -> Result<(), Refused> {
-        let present = self.stay.presence == Presence::Here;
-        let takes = match to {
-            To::Connected => present,
-            // One that is leaving too: it keeps what it is given now as what it had.
-            To::Offline => !present && delivery.qos != Qos::AtMostOnce,
-        };
-        if self.stay.ended || !takes || !self.has_room(&delivery, limits) {
-            return Err(Refused);
-        }
-        self.take_in(delivery, scribe);
-        Ok(())
-    }
-
-    fn has_room(&self, delivery: &Delivery, limits: QueueLimits) -> bool {
-        self.messages < limits.messages && self.bytes + delivery.bytes() <= limits.bytes
-    }
-
-    fn take_in(&mut self, delivery: Delivery, scribe: Scribe<'_>) {
-        if delivery.qos != Qos::AtMostOnce {
-            scribe.tell(&Event::Queued(&delivery));
-        }
-        self.append(delivery);
-    }
-
-    pub(super) fn append(&mut self, delivery: Delivery) {
-        self.messages += usize::from(!delivery.snapshot);
-        self.bytes += delivery.bytes();
-        self.queue.push_back(Waiting::Message(delivery));
-    }
-
     /// The deliveries of shared subscriptions that go to other members when this client leaves [MQTT-4.8.2-5]: all that are not
     /// sent, and those at QoS 1 that are not acknowledged. In order, and with the places they have here.
     pub(super) fn shared(&self) -> Vec<(Place, Delivery)> {
@@ -260,8 +184,7 @@ impl Outbound {
             let is_saved = delivery.qos != Qos::AtMostOnce;
             match goes {
                 true => {
-                    self.messages -= usize::from(!delivery.snapshot);
-                    self.bytes -= delivery.bytes();
+                    self.load.leave_queue(delivery);
                     if is_saved {
                         scribe.tell(&Event::Dropped { index: saved_index });
                     }
@@ -292,6 +215,24 @@ impl Outbound {
         taken
     }
 
+    /// Drops the newest of what is queued until the session has no more than `bytes`; how many messages went. What is in flight stays.
+    pub(super) fn cut(&mut self, bytes: usize, scribe: Scribe<'_>) -> usize {
+        let mut excess = self.load.bytes.saturating_sub(bytes);
+        let mut places = Vec::new();
+        for (index, waiting) in self.queue.iter().enumerate().rev() {
+            if excess == 0 {
+                break;
+            }
+            if let Waiting::Message(delivery) = waiting {
+                excess = excess.saturating_sub(delivery.bytes());
+                places.push(Place::Queued(index));
+            }
+        }
+        places.reverse();
+        self.remove(&places, scribe);
+        places.len()
+    }
+
     /// The exchange under the packet id is over, if there is one.
     pub(super) fn acknowledge(&mut self, packet_id: u16, scribe: Scribe<'_>) {
         let entry = self.window.acknowledged(packet_id);
@@ -311,7 +252,7 @@ impl Outbound {
 
     pub(super) fn take_back(&mut self, entry: InFlight) {
         if let Stage::Published(delivery) = &entry.stage {
-            self.bytes += delivery.bytes();
+            self.load.enter(delivery);
         }
         self.window.take_back(entry);
     }
@@ -322,8 +263,7 @@ impl Outbound {
         while let Some(waiting) = self.queue.pop_front() {
             match waiting {
                 Waiting::Message(delivery) if may_leave(delivery.qos) => {
-                    self.messages -= usize::from(!delivery.snapshot);
-                    self.bytes -= delivery.bytes();
+                    self.load.leave_queue(&delivery);
                     self.tidy();
                     return Next::Delivery(delivery, Source::Queue);
                 }
@@ -355,7 +295,7 @@ impl Outbound {
 
     /// Of the queue and of what is in flight.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.load.bytes
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -377,7 +317,7 @@ impl Outbound {
 
     /// Takes a QoS 1 or 2 delivery, which `pop` has just given, into the window, from where it is sent.
     pub(crate) fn assign(&mut self, delivery: Delivery, source: Source, scribe: Scribe<'_>) {
-        self.bytes += delivery.bytes();
+        self.load.enter(&delivery);
         let packet_id = self.window.next_packet_id();
         let told = scribe.tell(&match source {
             Source::Queue => Event::Sent { packet_id },
@@ -423,7 +363,7 @@ impl Outbound {
             ..
         }) = entry
         {
-            self.bytes -= delivery.bytes();
+            self.load.leave(&delivery);
         }
     }
 
@@ -440,7 +380,7 @@ impl Outbound {
             if delivery.qos != Qos::ExactlyOnce {
                 return Err(Mismatch);
             }
-            self.bytes -= delivery.bytes();
+            self.load.leave(delivery);
             entry.stage = Stage::Released;
             entry.saved = scribe.tell(&Event::Received { packet_id });
         }
@@ -461,13 +401,27 @@ impl Outbound {
             };
             let kept = delivery.qos != Qos::AtMostOnce;
             if !kept {
-                self.messages -= usize::from(!delivery.snapshot);
-                self.bytes -= delivery.bytes();
+                self.load.leave_queue(delivery);
             }
             kept
         });
         self.tidy();
         before - self.queue.len()
+    }
+
+    /// Takes everything out of a session that is over, and counts it out.
+    pub(super) fn take_all(&mut self) -> Outbound {
+        let mut left = std::mem::replace(self, Outbound::ended());
+        self.load.ledger = std::mem::take(&mut left.load.ledger);
+        let deliveries = left.deliveries().chain(left.window.deliveries());
+        deliveries.for_each(|delivery| self.load.ledger.give_back(&delivery.message));
+        left
+    }
+
+    /// Whatever it holds, in the queue and in flight.
+    #[cfg(test)]
+    pub(super) fn all_deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.deliveries().chain(self.window.deliveries())
     }
 
     pub(crate) fn close_requested(&self) -> Option<ReasonCode> {

@@ -52,7 +52,7 @@ impl Session {
         // Nothing comes behind these by the revoked filters. Which of them goes is found without the lock that a fan-out waits
         // for: it takes long when the client has many filters.
         let mut topics: HashSet<Arc<str>> = {
-            let outbound = lock(&self.outbound);
+            let outbound = self.lock_outbound();
             let own = outbound
                 .deliveries()
                 .filter(|delivery| delivery.share.is_none());
@@ -64,7 +64,7 @@ impl Session {
         let is_meant = |delivery: &Delivery| {
             delivery.share.is_none() && topics.contains(&delivery.message.topic)
         };
-        let mut outbound = lock(&self.outbound);
+        let mut outbound = self.lock_outbound();
         outbound
             .take_out(is_meant, self.scribe(Waker::noop()))
             .len()
@@ -81,7 +81,7 @@ impl Session {
         };
         // Out of this queue first: its connection may be sending.
         let given_up = {
-            let mut outbound = lock(&self.outbound);
+            let mut outbound = self.lock_outbound();
             outbound.take_out(is_meant, self.scribe(Waker::noop()))
         };
         fanout::hand_on(given_up, self, Kept::No, &gate.stats);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
 use journal::Position;
 
@@ -15,6 +16,7 @@ use super::will::Will;
 use super::window::{InFlight, Stage};
 use super::{Held, Session, Snapshot};
 use crate::auth::Identity;
+use crate::budget::Budget;
 use crate::gate::{Gate, now_micros};
 use crate::lock::lock;
 use crate::packet::Qos;
@@ -24,7 +26,7 @@ impl Session {
     /// Shows the session's state while nothing can change it; not at all when the log does not know it.
     pub(crate) fn show_state(&self, show: &mut dyn FnMut(&SavedSession)) {
         let filters = lock(&self.filters);
-        let outbound = lock(&self.outbound);
+        let outbound = self.lock_outbound();
         if self.is_logged() {
             show(&self.state(&filters, &outbound));
         }
@@ -64,7 +66,7 @@ impl Session {
             .expiry_seconds
             .min(gate.settings.max_session_expiry_seconds);
         {
-            let mut outbound = lock(&session.outbound);
+            let mut outbound = session.lock_outbound();
             let outbound = &mut *outbound;
             let stay = &mut outbound.stay;
             stay.fresh = false;
@@ -98,7 +100,7 @@ impl Session {
                     session.enter_filter(gate, name, &filter, *options);
                     if saved.snapshots.contains(name) {
                         let snapshot = Snapshot::new(gate, name, options);
-                        lock(&session.outbound).restore_snapshot(snapshot);
+                        session.lock_outbound().restore_snapshot(snapshot);
                     }
                 }
                 Err(_) => {
@@ -109,6 +111,29 @@ impl Session {
         session
     }
 }
+
+/// Drops the newest messages of the largest queues until what all sessions hold is within the budget again; how many went.
+///
+/// To be called when sessions were restored: the budget may be smaller than before, and memory that is not there would keep the
+/// broker from ever starting.
+pub(crate) fn cut_to_budget(sessions: &[Arc<Session>], budget: &Budget) -> usize {
+    let largest = sessions.iter().map(|session| session.queued_bytes()).max();
+    let mut bytes_max = largest.unwrap_or_default();
+    let mut dropped = 0;
+    while budget.is_exceeded() && bytes_max > 0 {
+        bytes_max = bytes_max / CUT_DENOMINATOR * CUT_NUMERATOR;
+        for session in sessions {
+            let scribe = session.scribe(Waker::noop());
+            dropped += session.lock_outbound().cut(bytes_max, scribe);
+        }
+    }
+    dropped
+}
+
+/// What is left of the largest queues in each round: small enough to be done in a few dozen, large enough to drop little more
+/// than must be.
+const CUT_NUMERATOR: usize = 7;
+const CUT_DENOMINATOR: usize = 8;
 
 /// One whose record has no place yet was not received.
 fn held_ids(outbound: &Outbound) -> BTreeMap<u16, Option<Position>> {

@@ -40,6 +40,7 @@ impl Will {
                 expiry_seconds: will.properties.message_expiry,
                 publisher: 0,
                 received_at: 0,
+                holders: Default::default(),
             },
             delay_seconds: will.delay,
             content_type: will.properties.content_type.unwrap_or_default().into(),

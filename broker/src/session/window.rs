@@ -68,6 +68,14 @@ impl Window {
         self.entries.iter()
     }
 
+    /// The messages that are in flight; not those that were released.
+    pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.entries.iter().filter_map(|entry| match &entry.stage {
+            Stage::Published(delivery) => Some(delivery),
+            Stage::Released => None,
+        })
+    }
+
     /// How many have been sent on this connection.
     pub(crate) fn sent(&self) -> usize {
         self.sent
@@ -217,6 +225,7 @@ mod tests {
                 expiry_seconds: None,
                 publisher: 0,
                 received_at: 0,
+                holders: Default::default(),
             }),
             qos: Qos::AtLeastOnce,
             retain: false,

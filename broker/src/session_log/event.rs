@@ -571,6 +571,7 @@ impl Input<'_> {
             properties: self.bytes()?,
             payload: self.bytes()?,
             received_at: record.received_at,
+            holders: Default::default(),
         })
     }
 }

@@ -71,6 +71,7 @@ mod event;
 pub(crate) mod fuzzing;
 mod log;
 mod open;
+mod share;
 mod state;
 mod tender;
 

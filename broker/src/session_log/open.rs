@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::event::{self, DecodeError, Event};
 use super::log::Parts;
+use super::share::Messages;
 use super::state::SavedSession;
 
 /// The log's folder in the broker's.
@@ -210,6 +211,7 @@ struct Replay {
     /// Checkpoints so far.
     checkpoints: u64,
     misfits: u64,
+    messages: Messages,
 }
 
 #[derive(Clone, Copy)]
@@ -260,7 +262,10 @@ impl Replay {
             }
             replayed.checkpoints = self.checkpoints;
         }
-        if replayed.session.apply(event).is_err() {
+        let applied = self
+            .messages
+            .shared(event, |event| replayed.session.apply(event));
+        if applied.is_err() {
             self.misfits += 1;
         }
     }

@@ -11,6 +11,7 @@ use crate::stats::Stats;
 pub(super) struct Facts {
     pub(super) uptime_seconds: u32,
     pub(super) retained: u64,
+    pub(super) retained_bytes: u64,
     pub(super) journal_bytes: u64,
     /// Since the router failed, and because of what it cannot forget.
     pub(super) router_failures: u64,
@@ -30,6 +31,7 @@ impl Facts {
         Facts {
             uptime_seconds: gate.seconds(),
             retained: gate.retained.len() as u64,
+            retained_bytes: gate.retained.bytes() as u64,
             journal_bytes: gate.journal.status().size_bytes,
             router_failures: router.failures,
             router_renewals: router.renewals,
@@ -53,6 +55,17 @@ impl Values {
             ("subscriptions/denied", stats.denied_subscriptions.get()),
             ("subscriptions/revoked", stats.revoked_subscriptions.get()),
             ("retained messages/count", facts.retained),
+            (
+                "store/messages/count",
+                facts.retained + stats.queued_messages.get(),
+            ),
+            (
+                "store/messages/bytes",
+                facts.retained_bytes + stats.queued_bytes.get(),
+            ),
+            ("queues/messages", stats.queued_messages.get()),
+            ("queues/copies", stats.queued_copies.get()),
+            ("queues/bytes", stats.queued_bytes.get()),
             ("publish/messages/received", stats.received.get()),
             ("publish/messages/sent", stats.delivered.get()),
             ("publish/messages/denied", stats.denied.get()),
@@ -133,7 +146,7 @@ fn logins(stats: &Stats) -> [(&'static str, u64); 11] {
 }
 
 /// Copies and messages that somebody did not get, by reason.
-fn dropped(stats: &Stats) -> [(&'static str, u64); 10] {
+fn dropped(stats: &Stats) -> [(&'static str, u64); 11] {
     [
         (
             "publish/messages/dropped/journal-full",
@@ -150,6 +163,10 @@ fn dropped(stats: &Stats) -> [(&'static str, u64); 10] {
         (
             "publish/messages/dropped/offline-full",
             stats.dropped_offline_full.get(),
+        ),
+        (
+            "publish/messages/dropped/queues-full",
+            stats.dropped_queues_full.get(),
         ),
         (
             "publish/messages/dropped/no-member",

@@ -112,6 +112,7 @@ pub(super) struct Bench {
     pub(super) gate: Arc<Gate>,
     pub(super) journal: Arc<HandJournal>,
     pub(super) data: tempfile::TempDir,
+    config: crate::Config,
 }
 
 impl Bench {
@@ -121,7 +122,6 @@ impl Bench {
 
     pub(super) fn with(change: impl FnOnce(&mut crate::Config)) -> Bench {
         let data = tempfile::tempdir().expect("a folder");
-        let journal = Arc::new(HandJournal::default());
         let mut config = crate::Config {
             receive_maximum: 8,
             max_queued_messages: 100,
@@ -131,6 +131,30 @@ impl Bench {
             ..crate::Config::default()
         };
         change(&mut config);
+        Bench::assembled(config, data)
+    }
+
+    /// Another one in the same folder, after this one has stopped in order; nobody may be connected.
+    pub(super) async fn restart(self, change: impl FnOnce(&mut crate::Config)) -> Bench {
+        let Bench {
+            gate,
+            data,
+            mut config,
+            ..
+        } = self;
+        gate.ended.cancel();
+        gate.router.shutdown().await;
+        gate.retained.close();
+        if let Some(log) = &gate.session_log {
+            log.close();
+        }
+        drop(gate);
+        change(&mut config);
+        Bench::assembled(config, data)
+    }
+
+    fn assembled(config: crate::Config, data: tempfile::TempDir) -> Bench {
+        let journal = Arc::new(HandJournal::default());
         let settings = config.validate().expect("good settings");
         let gate = Gate::assemble(Parts {
             settings,
@@ -143,6 +167,7 @@ impl Bench {
             gate: gate.expect("a gate"),
             journal,
             data,
+            config,
         }
     }
 
@@ -379,6 +404,7 @@ pub(super) fn message(topic: &str) -> Message {
         expiry_seconds: None,
         publisher: 0,
         received_at: 0,
+        holders: Default::default(),
     }
 }
 

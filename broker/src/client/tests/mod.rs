@@ -1,6 +1,7 @@
 //! A client driven with bytes, against a journal whose disk is in the test's hand.
 
 mod bench;
+mod budget;
 mod qos2;
 mod resume;
 mod snapshot;

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::lock::lock;
+use crate::budget::Budget;
 use crate::message::Message;
-use crate::session::Session;
+use crate::session::{Bounds, QueueLimits, Session};
+use crate::stats::Stats;
 use crate::subscriptions::{Group, Options};
 
 /// Of a session that the log does not know.
@@ -28,6 +29,7 @@ fn delivery(name: &str, qos: Qos, share: Option<&Arc<Group>>) -> Delivery {
         expiry_seconds: None,
         publisher: 0,
         received_at: 0,
+        holders: Default::default(),
     });
     let options = Options {
         qos,
@@ -38,6 +40,18 @@ fn delivery(name: &str, qos: Qos, share: Option<&Arc<Group>>) -> Delivery {
     Delivery {
         share: share.cloned(),
         ..Delivery::live(&message, &options)
+    }
+}
+
+/// Room for everything here.
+fn budget() -> Budget {
+    Budget::new(1_000_000, Arc::default())
+}
+
+fn bounds(budget: &Budget) -> Bounds<'_> {
+    Bounds {
+        limits: LIMITS,
+        budget,
     }
 }
 
@@ -55,10 +69,11 @@ fn a_session_takes_messages_for_a_client_that_is_away_from_the_moment_it_leaves(
         (Presence::Leaving, false, true),
         (Presence::Away, false, true),
     ] {
+        let budget = budget();
         let mut outbound = outbound(presence);
         let mut takes = |qos, to| {
             outbound
-                .offer(delivery("a", qos, None), to, LIMITS, UNLOGGED)
+                .offer(delivery("a", qos, None), to, bounds(&budget), UNLOGGED)
                 .is_ok()
         };
         assert_eq!(takes(Qos::AtLeastOnce, To::Connected), connected);
@@ -67,8 +82,12 @@ fn a_session_takes_messages_for_a_client_that_is_away_from_the_moment_it_leaves(
         assert!(!takes(Qos::AtMostOnce, To::Offline));
         outbound.stay.ended = true;
         for to in [To::Connected, To::Offline] {
-            let refused =
-                outbound.offer(delivery("a", Qos::AtLeastOnce, None), to, LIMITS, UNLOGGED);
+            let refused = outbound.offer(
+                delivery("a", Qos::AtLeastOnce, None),
+                to,
+                bounds(&budget),
+                UNLOGGED,
+            );
             assert_eq!(refused, Err(Refused));
         }
     }
@@ -77,6 +96,7 @@ fn a_session_takes_messages_for_a_client_that_is_away_from_the_moment_it_leaves(
 #[test]
 fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
     let group = Arc::new(Group::new("g"));
+    let budget = budget();
     let mut outbound = outbound(Presence::Here);
     let stats = Stats::default();
     let sent = |outbound: &mut Outbound, name, qos, share| {
@@ -98,7 +118,12 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
         ("queued 1", Qos::AtLeastOnce, Some(&group)),
         ("own 2", Qos::ExactlyOnce, None),
     ] {
-        outbound.push(delivery(name, qos, share), LIMITS, &stats, UNLOGGED);
+        outbound.push(
+            delivery(name, qos, share),
+            bounds(&budget),
+            &stats,
+            UNLOGGED,
+        );
     }
     let shared = outbound.shared();
     let names: Vec<_> = shared.iter().map(|(_, d)| &*d.message.topic).collect();
@@ -122,19 +147,19 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
         queue.push(delivery.message.topic.to_string());
     }
     assert_eq!(queue, ["queued 0", "own 0", "own 2"]);
-    assert_eq!(outbound.messages, 0);
+    assert_eq!(outbound.load.messages, 0);
     let left = ["sent 2", "own 1", "assigned 2"].map(|name| {
         let qos = Qos::AtLeastOnce;
         delivery(name, qos, None).bytes()
     });
-    assert_eq!(outbound.bytes, left.iter().sum::<usize>());
+    assert_eq!(outbound.load.bytes, left.iter().sum::<usize>());
 }
 
 #[test]
 fn a_spell_of_dropping_is_counted_as_one_slow_session_until_the_queue_is_empty() {
-    let session = Session::new(1, "slow", LIMITS, None);
+    let session = Session::new(1, "slow", LIMITS, Arc::new(budget()), None);
     let stats = Stats::default();
-    lock(&session.outbound).stay.presence = Presence::Here;
+    session.lock_outbound().stay.presence = Presence::Here;
     for _ in 0..LIMITS.messages + 3 {
         session.enqueue(delivery("a", Qos::AtMostOnce, None), &stats);
     }
@@ -142,7 +167,7 @@ fn a_spell_of_dropping_is_counted_as_one_slow_session_until_the_queue_is_empty()
     assert_eq!(stats.sessions_slow.get(), 1);
     let slow = session.slow().expect("it is slow");
     assert_eq!((slow.dropped, slow.queued_messages), (3, LIMITS.messages));
-    let outbound = &mut *lock(&session.outbound);
+    let outbound = &mut *session.lock_outbound();
     for left in (0..LIMITS.messages).rev() {
         assert!(matches!(outbound.pop(true, UNLOGGED), Next::Delivery(..)));
         assert_eq!(outbound.caught_up(), (left == 0).then_some(3));

@@ -22,6 +22,7 @@ fn message(expiry_seconds: Option<u32>) -> Message {
         expiry_seconds,
         publisher: 77,
         received_at: 1_767_225_600_123_456,
+        holders: Default::default(),
     }
 }
 
@@ -175,6 +176,7 @@ fn a_delivery_keeps_all_it_has() {
         expiry_seconds,
         publisher,
         received_at,
+        holders: _,
     } = Message::clone(&message);
     let expected = Message::clone(&written.message);
     assert_eq!(

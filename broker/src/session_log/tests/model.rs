@@ -44,6 +44,7 @@ pub(super) fn message(number: u64) -> Message {
         expiry_seconds: number.is_multiple_of(2).then_some(number as u32),
         publisher: number,
         received_at: number as i64,
+        holders: Default::default(),
     }
 }
 

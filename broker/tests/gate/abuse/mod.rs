@@ -2,6 +2,7 @@
 
 mod crowds;
 mod floods;
+mod hoards;
 mod mutations;
 mod names;
 mod panics;

@@ -1,0 +1,80 @@
+//! What a session holds of messages.
+//!
+//! Owns: its account against its own limits, and what it owes to the budget of all sessions. Never: decides whether there is
+//! room. Invariant: whatever lies in the queue or the window was counted in once, and what has left was counted out.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::MutexGuard;
+
+use super::{Delivery, Outbound, Session};
+use crate::budget::{Budget, Ledger};
+use crate::lock::lock;
+
+#[derive(Default)]
+pub(super) struct Load {
+    /// Entries of the queue that count against its limit.
+    pub(super) messages: usize,
+    /// Of the queue and of what is in flight, each message as if the session had it alone.
+    pub(super) bytes: usize,
+    /// Not told to the budget yet.
+    pub(super) ledger: Ledger,
+}
+
+impl Load {
+    pub(super) fn enter_queue(&mut self, delivery: &Delivery) {
+        self.messages += usize::from(!delivery.snapshot);
+        self.enter(delivery);
+    }
+
+    pub(super) fn leave_queue(&mut self, delivery: &Delivery) {
+        self.messages -= usize::from(!delivery.snapshot);
+        self.leave(delivery);
+    }
+
+    /// It goes into flight.
+    pub(super) fn enter(&mut self, delivery: &Delivery) {
+        self.bytes += delivery.bytes();
+        self.ledger.take(&delivery.message);
+    }
+
+    /// It is done with.
+    pub(super) fn leave(&mut self, delivery: &Delivery) {
+        self.bytes -= delivery.bytes();
+        self.ledger.give_back(&delivery.message);
+    }
+}
+
+/// What is under a session's lock, while it is locked; the budget is told before it is unlocked.
+pub(super) struct Locked<'a> {
+    outbound: MutexGuard<'a, Outbound>,
+    budget: &'a Budget,
+}
+
+impl Session {
+    pub(super) fn lock_outbound(&self) -> Locked<'_> {
+        Locked {
+            outbound: lock(&self.outbound),
+            budget: &self.budget,
+        }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Outbound;
+
+    fn deref(&self) -> &Outbound {
+        &self.outbound
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Outbound {
+        &mut self.outbound
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.budget.settle(&mut self.outbound.load.ledger);
+    }
+}
