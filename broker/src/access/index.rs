@@ -1,8 +1,8 @@
 //! The compiled form of the rules: for each client only the trees it can have a rule in.
 //!
 //! Owns: which tree a rule lies in. A rule that names users, clients, certificates or groups lies in a tree for each name, or
-//! for what each glob begins with, so that a thousand users cost a look-up; any other lies in the tree for everybody and is
-//! asked when its filter is met.
+//! for what each glob begins or ends with, so that a thousand users cost a look-up; any other lies in the tree for everybody
+//! and is asked when its filter is met.
 //! Never: decides by itself what a rule means. Invariant: for a client the trees found hold every rule that is about it.
 
 use foldhash::{HashMap, HashSet};
@@ -16,8 +16,9 @@ use super::{Action, Decision};
 /// beyond this many copies memory counts for more than the look-up.
 const COPIES_MAX: usize = 1_024;
 
-/// Different lengths of what globs begin with; the globs of further ones are asked one by one.
-const START_LENGTHS_MAX: usize = 8;
+/// Different lengths of what globs begin with, and of what those that begin with `*` end with; the globs of further ones are
+/// asked one by one.
+const LENGTHS_MAX: usize = 8;
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -33,10 +34,17 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Named {
     by_name: HashMap<Box<str>, Trees>,
-    /// By what a glob begins with; their rules are asked whether the rest fits too.
-    by_start: HashMap<Box<str>, Trees>,
-    /// Bytes of these beginnings, each once, so that a name is looked up as often as there are different ones.
-    start_lengths: Vec<usize>,
+    /// By what a glob begins with, or ends with if it begins with `*`; their rules are asked whether the rest fits too.
+    by_start: Parts,
+    by_end: Parts,
+}
+
+/// The trees of names that have a part in common.
+#[derive(Debug, Default)]
+struct Parts {
+    trees: HashMap<Box<str>, Trees>,
+    /// Bytes of these parts, each once, so that a name is looked up as often as there are different ones.
+    lengths: Vec<usize>,
 }
 
 /// One set of rules by what is asked of it.
@@ -136,9 +144,9 @@ impl Index {
             else {
                 continue;
             };
-            let glob = keys.iter().any(|key| matches!(key, Key::Start(_)));
+            let glob = keys.iter().any(|key| !matches!(key, Key::Name(_)));
             for key in keys {
-                // A name may lie in more than one of the rule's trees, and a beginning is not all of a glob.
+                // A name may lie in more than one of the rule's trees, and a part is not all of a glob.
                 named.tree(key).insert(rule, entry(glob || keys_given > 1));
             }
             return;
@@ -158,13 +166,11 @@ impl Named {
         {
             found(trees);
         }
-        for &length in &self.start_lengths {
-            if let Some(start) = name.get(..length)
-                && let Some(trees) = self.by_start.get(start)
-            {
-                found(trees);
-            }
-        }
+        self.by_start.trees_of(found, |length| name.get(..length));
+        self.by_end.trees_of(found, |length| {
+            let from = name.len().checked_sub(length)?;
+            name.get(from..)
+        });
     }
 
     /// Where rules about these names are to lie; `None`: they cannot be looked up.
@@ -172,23 +178,50 @@ impl Named {
         let keys = names.keys().filter(|keys| keys.len() <= copies_max)?;
         let starts = keys.iter().filter_map(|key| match key {
             Key::Start(start) => Some(start.len()),
-            Key::Name(_) => None,
+            _ => None,
         });
-        let mut lengths: HashSet<usize> = self.start_lengths.iter().copied().collect();
-        lengths.extend(starts);
-        (lengths.len() <= START_LENGTHS_MAX).then_some(keys)
+        let ends = keys.iter().filter_map(|key| match key {
+            Key::End(end) => Some(end.len()),
+            _ => None,
+        });
+        let fit = self.by_start.has_room_for(starts) && self.by_end.has_room_for(ends);
+        fit.then_some(keys)
     }
 
     fn tree(&mut self, key: Key) -> &mut Trees {
         match key {
             Key::Name(name) => self.by_name.entry(name).or_default(),
-            Key::Start(start) => {
-                if !self.start_lengths.contains(&start.len()) {
-                    self.start_lengths.push(start.len());
-                }
-                self.by_start.entry(start).or_default()
+            Key::Start(start) => self.by_start.tree(start),
+            Key::End(end) => self.by_end.tree(end),
+        }
+    }
+}
+
+impl Parts {
+    /// Shows `found` the trees of the parts of a name, which `part` cuts out; `None`: it has none of this length.
+    fn trees_of<'a>(
+        &self,
+        found: &mut impl FnMut(&Trees),
+        part: impl Fn(usize) -> Option<&'a str>,
+    ) {
+        for &length in &self.lengths {
+            if let Some(trees) = part(length).and_then(|part| self.trees.get(part)) {
+                found(trees);
             }
         }
+    }
+
+    fn has_room_for(&self, lengths: impl Iterator<Item = usize>) -> bool {
+        let mut all: HashSet<usize> = self.lengths.iter().copied().collect();
+        all.extend(lengths);
+        all.len() <= LENGTHS_MAX
+    }
+
+    fn tree(&mut self, part: Box<str>) -> &mut Trees {
+        if !self.lengths.contains(&part.len()) {
+            self.lengths.push(part.len());
+        }
+        self.trees.entry(part).or_default()
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) enum Key {
     Name(Box<str>),
     /// What a glob begins with.
     Start(Box<str>),
+    /// What a glob that begins with `*` ends with.
+    End(Box<str>),
 }
 
 /// A filter of a rule, with placeholders.
@@ -195,9 +197,13 @@ impl Names {
             return None;
         }
         let exact = self.exact.iter().map(|name| Some(Key::Name(name.clone())));
-        let globs = self.globs.iter().map(|glob| match glob.split('*').next() {
-            None | Some("") => None,
-            Some(start) => Some(Key::Start(start.into())),
+        let globs = self.globs.iter().map(|glob| {
+            let (start, rest) = glob.split_once('*')?;
+            if !start.is_empty() {
+                return Some(Key::Start(start.into()));
+            }
+            let end = rest.rsplit('*').next().unwrap_or(rest);
+            (!end.is_empty()).then(|| Key::End(end.into()))
         });
         exact.chain(globs).collect()
     }

@@ -69,7 +69,7 @@ impl Random {
     fn names(&mut self, key: &str) -> String {
         let one = |random: &mut Random| match random.0.random_range(0..8) {
             0 => random.pick(&["a*", "ab*", "a/*", "a*b", "$*"]),
-            1 => random.pick(&["*", "*b"]),
+            1 => random.pick(&["*", "*b", "*/b", "*a*b", "*a*"]),
             2 if key == "client" => "%u",
             _ => random.pick(&NAMES),
         };
