@@ -10,7 +10,7 @@ use journal::Journal;
 use tracing::{info, warn};
 
 use crate::access::{self, Rules};
-use crate::auth::{self, DeviceCredentials, UsersFile, recheck};
+use crate::auth::{self, DeviceCredentials, TokenKeys, UsersFile, recheck};
 use crate::config::Settings;
 use crate::gate::{Gate, IsTelemetry};
 use crate::listener::{Bound, Kind, Listening};
@@ -128,7 +128,7 @@ impl Broker {
         &self.gate.stats
     }
 
-    /// Reads the files that may change (access rules, users, certificates) without waiting for `reload_interval`. What was
+    /// Reads the files that may change (access rules, users, keys of tokens, certificates) without waiting for `reload_interval`. What was
     /// found is in force when this returns.
     pub async fn reload(&self) -> Vec<Reloaded> {
         self.reloader.reload().await
@@ -179,6 +179,9 @@ fn sources(gate: &Arc<Gate>) -> Vec<Box<dyn Source>> {
         sources.push(Box::new(rules));
     }
     sources.push(Box::new(UsersFile(Arc::clone(gate))));
+    if let Some(keys) = TokenKeys::of(gate) {
+        sources.push(Box::new(keys));
+    }
     for listener in &gate.settings.listeners {
         if let Some(tls) = &listener.tls {
             let (tls, gate) = (Arc::clone(tls), Arc::clone(gate));

@@ -80,7 +80,7 @@ pub struct Config {
     pub max_retained_bytes: ByteSize,
     /// The log of kept sessions; at this size changes are no longer saved (and counted). 0: sessions are kept in memory only.
     pub max_session_log_size: ByteSize,
-    /// How often the files that may change are looked at: access rules, users, certificates.
+    /// How often the files that may change are looked at: access rules, users, keys of tokens, certificates.
     #[serde(with = "humantime_serde")]
     pub reload_interval: Duration,
     /// Who may publish and subscribe to what.

@@ -65,6 +65,9 @@ fn found(settings: &Settings) -> Result<String, Failure> {
     let file = file_or(settings.access.source(), "built in");
     ok("access rules", format!("{file}, {access_rules}"));
     ok("users", users(settings));
+    if let Some(tokens) = &settings.broker.auth.tokens {
+        ok("tokens", tokens.describe());
+    }
     ok("store", store::open(&settings.store)?.describe());
     let topics: Vec<_> = settings
         .meaning

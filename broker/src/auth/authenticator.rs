@@ -141,6 +141,10 @@ impl Authenticator {
         }
     }
 
+    pub(super) fn tokens(&self) -> Option<&Arc<Tokens>> {
+        self.settings.tokens.as_ref()
+    }
+
     pub(super) fn users(&self) -> &CurrentUsers {
         &self.users
     }
@@ -150,10 +154,14 @@ impl Authenticator {
         self.devices.generation()
     }
 
-    /// Whether what let a client in still holds: its certificate, and a device's secret. Of the rest the client's identity knows
-    /// the end, or whoever changes it ends the connection.
+    /// Whether what let a client in still holds: its certificate, the key of its token, a device's secret. Of the rest the client's
+    /// identity knows the end, or whoever changes it ends the connection.
     pub(crate) fn is_still_good(&self, identity: &Identity) -> bool {
-        if identity.is_revoked() {
+        let knows = |key: &str| {
+            let tokens = self.settings.tokens.as_ref();
+            tokens.is_some_and(|tokens| tokens.knows(key))
+        };
+        if identity.is_revoked() || identity.token_key.as_deref().is_some_and(|key| !knows(key)) {
             return false;
         }
         let Some(secret) = identity.device_secret else {

@@ -19,6 +19,8 @@ pub(crate) struct Identity {
     pub(crate) expires_at: Option<u64>,
     /// What let a device in; once it is no secret of the device any more, the connection ends.
     pub(crate) device_secret: Option<SecretDigest>,
+    /// The key of the token that let the client in; once it is known no more, the connection ends.
+    pub(crate) token_key: Option<Arc<str>>,
     /// The client's certificate, whatever else it brought; once it is revoked, the connection ends.
     pub(crate) revocable: Option<Arc<Revocable>>,
 }

@@ -28,5 +28,5 @@ pub use devices::{DeviceCredentials, Lookup};
 pub use digest::{SecretDigest, secret_digest};
 pub(crate) use identity::Identity;
 pub use password::{PasswordError, PasswordHash, generate_password};
-pub(crate) use reload::UsersFile;
+pub(crate) use reload::{TokenKeys, UsersFile};
 pub use token::{Algorithm as TokenAlgorithm, Config as TokenConfig};

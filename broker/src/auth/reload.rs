@@ -1,6 +1,6 @@
-//! Users that change while they are logged in.
+//! Users, and keys of tokens, that change while clients are logged in by them.
 //!
-//! Owns: which users are true now. Never: gives up users because their file is broken or gone. Invariant: a change is taken
+//! Owns: which users are true now. Never: gives up users or keys because their file is broken or gone. Invariant: a change is taken
 //! over whole, and whoever it is about must log in again.
 
 use std::collections::HashSet;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tracing::info;
 
+use super::token::{KeyError, Tokens};
 use super::users::{LoadError, Users};
 use crate::gate::Gate;
 use crate::packet::ReasonCode;
@@ -92,5 +93,54 @@ impl Source for UsersFile {
             info!(closed, "connections of changed users ended");
         }
         Ok(Taken::New)
+    }
+}
+
+/// The file of the keys. Connections whose token is signed with a key that is gone end.
+pub(crate) struct TokenKeys {
+    gate: Arc<Gate>,
+    tokens: Arc<Tokens>,
+    file: PathBuf,
+}
+
+impl TokenKeys {
+    /// `None`: there are no tokens, or their key cannot change.
+    pub(crate) fn of(gate: &Arc<Gate>) -> Option<TokenKeys> {
+        let tokens = Arc::clone(gate.authenticator.tokens()?);
+        Some(TokenKeys {
+            file: tokens.file()?.to_owned(),
+            gate: Arc::clone(gate),
+            tokens,
+        })
+    }
+}
+
+impl Source for TokenKeys {
+    fn name(&self) -> String {
+        format!("keys of tokens in `{}`", self.file.display())
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        vec![&self.file]
+    }
+
+    fn take(&self) -> Result<Taken, Fault> {
+        let taken = self.tokens.take().map_err(|error| match error {
+            KeyError::Read { .. } => Fault::unreadable(&error),
+            _ => Fault::wrong(&error),
+        })?;
+        if taken == Taken::New {
+            let closed = self
+                .gate
+                .registry
+                .close_where(ReasonCode::NotAuthorized, |session| {
+                    let key = &session.identity().token_key;
+                    key.as_ref().is_some_and(|key| !self.tokens.knows(key))
+                });
+            if closed > 0 {
+                info!(closed, "connections whose token's key is gone ended");
+            }
+        }
+        Ok(taken)
     }
 }

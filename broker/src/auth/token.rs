@@ -1,20 +1,29 @@
 //! JSON web tokens (RFC 7519): what a client may bring instead of a password.
 //!
 //! Owns: which tokens are believed, and what their claims mean here. Never: issues one, or writes one to a log. Invariant: one
-//! algorithm and one key, named by the configuration; what a token says about its own algorithm can only make it fail.
+//! algorithm, named by the configuration; what a token says about its own algorithm can only make it fail, and what it says about
+//! its key only chooses among those that are configured.
+
+mod keys;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use jsonwebtoken::Validation;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tracing::info;
 
 use super::identity::Identity;
 use crate::config::ConfigError;
+use crate::reload::Taken;
+pub(super) use keys::{KeyError, KeyId};
+use keys::{Keys, Origin};
 
 /// `[broker.auth.jwt]` as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,7 +31,7 @@ use crate::config::ConfigError;
 pub struct Config {
     /// How tokens are signed.
     pub algorithm: Algorithm,
-    /// `file:PATH` or `env:NAME`: the secret of HS256 (at least 32 bytes), or the public key in PEM.
+    /// `file:PATH` or `env:NAME`: the secret of HS256 (at least 32 bytes), public keys in PEM, or a JWK set.
     pub key: String,
     /// What `iss` must say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,19 +74,15 @@ fn default_leeway() -> Duration {
     Duration::from_secs(30)
 }
 
-/// RFC 7518, section 3.2: a key of HS256 is at least as long as its hash.
-const SECRET_BYTES_MIN: usize = 32;
-/// A key file is a few KB; more is another file.
-const KEY_BYTES_MAX: u64 = 64 * 1024;
 /// Groups of one token: each is compared with every rule's.
 const GROUPS_MAX: usize = 100;
 /// A clock that is further off is not off, it is wrong.
 const LEEWAY_MAX: Duration = Duration::from_secs(3600);
 
 /// Believes tokens of one issuer.
-#[derive(Debug)]
 pub struct Tokens {
-    key: DecodingKey,
+    keys: ArcSwap<Keys>,
+    origin: Origin,
     validation: Validation,
     config: Config,
 }
@@ -90,6 +95,8 @@ pub(super) struct Believed {
     pub(super) variables: Box<[(Box<str>, Box<str>)]>,
     /// Seconds since 1970, leeway included.
     pub(super) expires_at: u64,
+    /// What it is signed with.
+    pub(super) key: KeyId,
 }
 
 /// Why a token is not believed; a bounded set, for logs.
@@ -122,7 +129,7 @@ impl Config {
         }
     }
 
-    /// Checks the values and reads the key.
+    /// Checks the values and reads the keys.
     pub(super) fn validate(&self) -> Result<Tokens, ConfigError> {
         for (name, claim) in &self.variables {
             let is_word = |name: &str| {
@@ -153,20 +160,31 @@ impl Config {
                 "set the clocks instead",
             ));
         }
-        let key = self.decoding_key(&self.key_bytes()?)?;
+        let origin = Origin::parse(&self.key).ok_or_else(|| {
+            wrong(
+                "auth.jwt.key",
+                "is neither a file nor a variable".into(),
+                "write \"file:PATH\" or \"env:NAME\"; the key itself does not belong here",
+            )
+        })?;
+        let read = origin.read();
+        let keys = read.and_then(|bytes| Keys::parse(self.algorithm, &bytes));
+        let keys = keys.map_err(|error| ConfigError {
+            key: "auth.jwt.key".into(),
+            problem: "cannot be used".into(),
+            hint: Some(error.hint().into()),
+            source: Some(Box::new(error)),
+        })?;
         Ok(Tokens {
-            key,
+            keys: ArcSwap::from_pointee(keys),
+            origin,
             validation: self.validation(),
             config: self.clone(),
         })
     }
 
     fn validation(&self) -> Validation {
-        let mut validation = Validation::new(match self.algorithm {
-            Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
-            Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
-            Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
-        });
+        let mut validation = Validation::new(self.algorithm.into());
         validation.leeway = self.leeway.as_secs();
         validation.validate_nbf = true;
         let mut required = vec!["exp"];
@@ -181,54 +199,50 @@ impl Config {
         validation.set_required_spec_claims(&required);
         validation
     }
+}
 
-    fn key_bytes(&self) -> Result<Vec<u8>, ConfigError> {
-        let hint = "write \"file:PATH\" or \"env:NAME\"; the key itself does not belong here";
-        if let Some(path) = self.key.strip_prefix("file:") {
-            read_key(Path::new(path))
-                .map_err(|error| wrong("auth.jwt.key", format!("names `{path}`: {error}"), hint))
-        } else if let Some(name) = self.key.strip_prefix("env:") {
-            std::env::var(name).map(String::into_bytes).map_err(|_| {
-                let problem = format!("names the variable `{name}`, which is not set");
-                wrong("auth.jwt.key", problem, hint)
-            })
-        } else {
-            Err(wrong(
-                "auth.jwt.key",
-                "is neither a file nor a variable".into(),
-                hint,
-            ))
-        }
-    }
-
-    fn decoding_key(&self, bytes: &[u8]) -> Result<DecodingKey, ConfigError> {
-        let not_pem = |_| {
-            wrong(
-                "auth.jwt.key",
-                format!("holds no public key for {:?}", self.algorithm),
-                "a PEM file that begins with `-----BEGIN PUBLIC KEY-----` is needed",
-            )
-        };
-        match self.algorithm {
-            Algorithm::HS256 => {
-                // A line end that an editor or `echo` left.
-                let secret = bytes.trim_ascii_end();
-                if secret.len() < SECRET_BYTES_MIN {
-                    return Err(wrong(
-                        "auth.jwt.key",
-                        format!("holds fewer than {SECRET_BYTES_MIN} bytes"),
-                        "make one with `openssl rand -hex 32`",
-                    ));
-                }
-                Ok(DecodingKey::from_secret(secret))
-            }
-            Algorithm::RS256 => DecodingKey::from_rsa_pem(bytes).map_err(not_pem),
-            Algorithm::ES256 => DecodingKey::from_ec_pem(bytes).map_err(not_pem),
+impl From<Algorithm> for jsonwebtoken::Algorithm {
+    fn from(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+        match algorithm {
+            Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
+            Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
+            Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
         }
     }
 }
 
 impl Tokens {
+    /// Where the keys are, if that can change.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::File(path) => Some(path),
+            Origin::Variable(_) => None,
+        }
+    }
+
+    /// Takes over the keys that are there now.
+    pub(super) fn take(&self) -> Result<Taken, KeyError> {
+        let keys = Keys::parse(self.config.algorithm, &self.origin.read()?)?;
+        if keys.is_as(&self.keys.load()) {
+            return Ok(Taken::Same);
+        }
+        info!(keys = keys.len(), "took up new keys of tokens");
+        self.keys.store(Arc::new(keys));
+        Ok(Taken::New)
+    }
+
+    /// Whether tokens that are signed with the key are still believed.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.keys.load().contains(key)
+    }
+
+    /// Algorithm and number of keys, for people.
+    pub fn describe(&self) -> String {
+        let keys = self.keys.load().len();
+        let plural = if keys == 1 { "" } else { "s" };
+        format!("{:?}, {keys} key{plural}", self.config.algorithm)
+    }
+
     /// Whether checking takes long enough to matter to the thread it runs on: public keys take some hundred microseconds.
     pub(super) fn is_slow(&self) -> bool {
         self.config.algorithm != Algorithm::HS256
@@ -251,10 +265,7 @@ impl Tokens {
         token: &[u8],
         user_name: Option<&str>,
     ) -> Result<Believed, Disbelief> {
-        let decoded =
-            jsonwebtoken::decode::<BTreeMap<String, Value>>(token, &self.key, &self.validation)
-                .map_err(|error| disbelief(error.kind()))?;
-        let claims = decoded.claims;
+        let (claims, key) = self.claims(token)?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if let Some(claim) = &self.config.user_name_claim
             && text(claim).is_none_or(|expected| user_name != Some(expected))
@@ -286,7 +297,32 @@ impl Tokens {
                 })
                 .collect(),
             expires_at: expires_at.saturating_add(self.validation.leeway),
+            key,
         })
+    }
+
+    /// The claims of a token that one of the keys has signed and that is valid now, and that key.
+    fn claims(&self, token: &[u8]) -> Result<(BTreeMap<String, Value>, KeyId), Disbelief> {
+        let header = jsonwebtoken::decode_header(token);
+        let header = header.map_err(|error| disbelief(error.kind()))?;
+        let keys = self.keys.load();
+        for key in keys.of_name(header.kid.as_deref()) {
+            match jsonwebtoken::decode(token, &key.decoding, &self.validation) {
+                Ok(decoded) => return Ok((decoded.claims, Arc::clone(&key.id))),
+                Err(error) if *error.kind() == ErrorKind::InvalidSignature => {}
+                Err(error) => return Err(disbelief(error.kind())),
+            }
+        }
+        Err(Disbelief::Signature)
+    }
+}
+
+/// Without the keys.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -318,6 +354,7 @@ impl Believed {
             groups: Arc::from(groups),
             variables: self.variables,
             expires_at: Some(self.expires_at),
+            token_key: Some(self.key),
             ..Identity::default()
         }
     }
@@ -330,15 +367,6 @@ fn wrong(key: &'static str, problem: String, hint: &str) -> ConfigError {
         hint: Some(hint.into()),
         source: None,
     }
-}
-
-fn read_key(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(KEY_BYTES_MAX)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn disbelief(kind: &ErrorKind) -> Disbelief {

@@ -1,4 +1,4 @@
-//! Files that may change while the broker runs: access rules, users, certificates.
+//! Files that may change while the broker runs: access rules, users, keys, certificates.
 //!
 //! Owns: noticing a change, leaving a file alone that is still being written, telling a fault once. Never: reads a file or knows
 //! what is in it; each source does. Invariant: what is in force is replaced as a whole by something usable, or stays.

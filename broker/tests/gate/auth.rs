@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use broker::packet::Version;
 use broker::packet::client::Connect;
 use broker::users::UserFile;
@@ -227,6 +229,55 @@ fn the_connection_ends_with_its_token() {
         assert_eq!(wrong.next(), code(version, "86", "4"));
     }
     lasting.is_served();
+}
+
+#[test]
+fn the_connection_ends_with_the_key_of_its_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("keys.json");
+    let secret = |name: &str| format!("{name}-456789abcdef0123456789abcdef");
+    let write = |names: &[&str]| {
+        let text = |name: &&str| URL_SAFE_NO_PAD.encode(secret(name));
+        let keys = names
+            .iter()
+            .map(|name| serde_json::json!({ "kty": "oct", "kid": name, "k": text(name) }));
+        let set = serde_json::json!({ "keys": keys.collect::<Vec<_>>() });
+        fs::write(&file, set.to_string()).expect("written");
+    };
+    write(&["2026"]);
+    let jwt = TokenConfig::new(TokenAlgorithm::HS256, format!("file:{}", file.display()));
+    let auth = AuthConfig {
+        jwt: Some(jwt),
+        ..AuthConfig::default()
+    };
+    let broker = start(auth, &[("alice", "secret", Cost::Cheap)]);
+    let knock = |name: &str| {
+        let claims = serde_json::json!({ "sub": "meter", "exp": u32::MAX });
+        let key = jsonwebtoken::EncodingKey::from_secret(secret(name).as_bytes());
+        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key);
+        broker.knock(Version::V5, name, "", &token.expect("signed"))
+    };
+    let mut old = knock("2026");
+    assert_eq!(old.next(), "connack 0");
+    let mut alice = broker.knock(Version::V5, "alice", "alice", "secret");
+    assert_eq!(alice.next(), "connack 0");
+
+    write(&["2026", "2027"]);
+    broker.reload();
+    let mut new = knock("2027");
+    assert_eq!(new.next(), "connack 0");
+    old.is_served();
+    fs::write(&file, "{").expect("written");
+    broker.reload();
+    new.is_served();
+    old.is_served();
+    write(&["2027"]);
+    broker.reload();
+    assert_eq!(old.next(), "disconnect 87");
+    assert_eq!(old.next(), "closed");
+    assert_eq!(knock("2026").next(), "connack 86");
+    new.is_served();
+    alice.is_served();
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use broker::packet::client::{Connect, Will};
 use broker::packet::{Qos, Version};
-use broker::{Broker, Config, DeviceCredentials, IsTelemetry, Parts, Stats};
+use broker::{Broker, Config, DeviceCredentials, IsTelemetry, Parts, Reloaded, Stats};
 use journal::local::LocalJournal;
 use line::Line;
 
@@ -116,6 +116,12 @@ impl Running {
 
     fn stats(&self) -> &Stats {
         self.broker.as_ref().expect("running").stats()
+    }
+
+    /// Has changed files looked at now.
+    fn reload(&self) -> Vec<Reloaded> {
+        let broker = self.broker.as_ref().expect("running");
+        self.runtime.block_on(broker.reload())
     }
 
     /// Waits until nothing is left of all clients but these.

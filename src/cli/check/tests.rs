@@ -152,6 +152,52 @@ fn a_listener_that_cannot_be_used_is_shown_with_its_cause() {
 }
 
 #[test]
+fn keys_of_tokens_are_read_and_counted() {
+    let file = "[broker.auth.jwt]\nalgorithm = 'ES256'\nkey = 'file:issuer.pem'\n";
+    let pem = || KeyPair::generate().expect("a key").public_key_pem();
+    check(
+        &[("millrace.toml", file), ("issuer.pem", &(pem() + &pem()))],
+        expect![[r#"
+            ok  configuration   `millrace.toml`
+            ok  data folder     `millrace-data`
+            ok  listener        mqtt://127.0.0.1:1883
+            ok  access rules    built in, 7 rules
+            ok  users           none
+            ok  tokens          ES256, 2 keys
+            ok  store           millrace-data/millrace.db
+            ok  topics          devices/{device}/telemetry, devices/{device}/telemetry/{metric}, v1/devices/me/telemetry
+            ok  device registry none
+            ok  alert rules     none
+        "#]],
+    );
+    check(
+        &[("millrace.toml", file), ("issuer.pem", "{ \"keys\": [\n")],
+        expect![[r#"
+            error: `broker.auth.jwt.key` cannot be used
+             --> millrace.toml:3:7
+              |
+            3 | key = 'file:issuer.pem'
+              |       ^^^^^^^^^^^^^^^^^
+              caused by: not a JWK set: a mistake in line 2, column 0
+              hint: what begins with `{` is read as a JWK set (RFC 7517): { "keys": [ … ] }
+        "#]],
+    );
+    check(
+        &[("millrace.toml", file)],
+        expect![[r#"
+        error: `broker.auth.jwt.key` cannot be used
+         --> millrace.toml:3:7
+          |
+        3 | key = 'file:issuer.pem'
+          |       ^^^^^^^^^^^^^^^^^
+          caused by: cannot read `issuer.pem`
+          caused by: No such file or directory (os error 2)
+          hint: write "file:PATH" or "env:NAME"; the key itself does not belong here
+    "#]],
+    );
+}
+
+#[test]
 fn revocation_lists_are_read_and_counted() {
     let plant = authority("Plant");
     let server = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");

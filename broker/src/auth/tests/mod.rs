@@ -1,6 +1,7 @@
 //! Who is let in, as tables; over sockets it is tried in `broker/tests/auth`.
 
 mod judge;
+mod keys;
 mod reload;
 mod token;
 

@@ -6,17 +6,18 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::auth::token::{Config, Disbelief, Tokens};
+use crate::error_chain::error_chain;
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("after 1970")
         .as_secs()
 }
 
-fn config(algorithm: &str, key: &Path, rest: &str) -> Config {
+pub(super) fn config(algorithm: &str, key: &Path, rest: &str) -> Config {
     let text = format!(
         "algorithm = '{algorithm}'\nkey = 'file:{}'\n{rest}",
         key.display()
@@ -36,7 +37,7 @@ fn sign(claims: &Value) -> String {
     sign_with(&Header::default(), claims, SECRET.as_bytes())
 }
 
-fn sign_with(header: &Header, claims: &Value, secret: &[u8]) -> String {
+pub(super) fn sign_with(header: &Header, claims: &Value, secret: &[u8]) -> String {
     jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(secret)).expect("signed")
 }
 
@@ -273,22 +274,54 @@ fn a_key_that_cannot_be_used_is_told_without_showing_it() {
     let problem = |config: Config| {
         let error = config.validate().expect_err("wrong");
         assert!(!format!("{error:?}").contains("hunter2"));
-        (error.key.into_owned(), error.problem)
+        let told = error_chain(&error);
+        (error.key.into_owned(), told)
     };
     let key = |config: Config, expected: &str| {
         let (key, problem) = problem(config);
         assert_eq!(key, "auth.jwt.key");
         assert!(problem.contains(expected), "{problem}");
     };
-    key(config("HS256", &short, ""), "holds fewer than 32 bytes");
-    key(config("RS256", &short, ""), "holds no public key for RS256");
-    key(config("ES256", &short, ""), "holds no public key for ES256");
+    key(config("HS256", &short, ""), "has fewer than 32 bytes");
+    let no_key = |algorithm: &str| format!("there is no public key for {algorithm}");
+    key(config("RS256", &short, ""), &no_key("RS256"));
+    key(config("ES256", &short, ""), &no_key("ES256"));
     key(config("HS256", &missing, ""), "No such file");
+    for (set, expected) in [
+        ("{ \"keys\": [\"hunter2\"", "a mistake in line 1"),
+        ("{ \"hunter2\": 1 }", "a mistake in line 1"),
+        ("{ \"keys\": [] }", "has no key for HS256"),
+        (
+            // Meant for something else: an issuer may publish such, but there must be one for tokens.
+            "{\"keys\":[{\"kty\":\"oct\",\"use\":\"enc\",\"k\":\"hunter2\"}]}",
+            "has no key for HS256",
+        ),
+        (
+            "{\"keys\":[{\"kty\":\"oct\",\"k\":\"hunter2A\"}]}",
+            "has fewer than 32 bytes",
+        ),
+        (
+            "{\"keys\":[{\"kty\":\"oct\",\"k\":\"!hunter2\"}]}",
+            "key 0 of the JWK set cannot be used",
+        ),
+    ] {
+        fs::write(&short, set).expect("written");
+        key(config("HS256", &short, ""), expected);
+    }
+    let weak = "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}";
+    fs::write(&short, weak).expect("written");
+    key(config("RS256", &short, ""), "has fewer than 2048 bits");
+    let pem = |_| rcgen::KeyPair::generate().expect("a key").public_key_pem();
+    let many: String = (0..17).map(pem).collect();
+    fs::write(&short, many).expect("written");
+    key(config("ES256", &short, ""), "more than 16 keys");
+    fs::write(&short, key_on_p384()).expect("written");
+    key(config("ES256", &short, ""), &no_key("ES256"));
     let of = |key: &str| Config {
         key: key.into(),
         ..config("HS256", &short, "")
     };
-    key(of("env:MILLRACE_TEST_NO_SUCH_KEY"), "which is not set");
+    key(of("env:MILLRACE_TEST_NO_SUCH_KEY"), "is not set");
     key(of("hunter2"), "is neither a file nor a variable");
     for (rest, expected) in [
         ("variables = { Site = 'site' }", "auth.jwt.variables"),
@@ -314,4 +347,9 @@ fn only_what_looks_like_a_token_is_one() {
         assert_eq!(Tokens::is_meant(password), expected);
     }
     assert!(!tokens("").is_slow());
+}
+
+fn key_on_p384() -> String {
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384);
+    pair.expect("a key on P-384").public_key_pem()
 }
