@@ -103,14 +103,8 @@ impl Client {
                 self.session.completed(ack.packet_id);
                 Ok(())
             }
-            Packet::Subscribe(subscribe) => {
-                self.subscribe(&subscribe, intake.out);
-                Ok(())
-            }
-            Packet::Unsubscribe(unsubscribe) => {
-                self.unsubscribe(&unsubscribe, intake.out);
-                Ok(())
-            }
+            Packet::Subscribe(subscribe) => self.subscribe(&subscribe, intake.out),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe, intake.out),
             Packet::PingReq => {
                 encode::pingresp(intake.out);
                 Ok(())

@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::Client;
+use super::{Client, End};
 use crate::access::Action;
 use crate::packet::{
     Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode,
@@ -16,13 +16,19 @@ use crate::subscriptions::Options;
 use crate::topic::Filter;
 
 impl Client {
-    pub(super) fn subscribe(&self, subscribe: &Subscribe<'_>, out: &mut Vec<u8>) {
+    pub(super) fn subscribe(
+        &self,
+        subscribe: &Subscribe<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        self.can_be_told(subscribe.subscriptions.len())?;
         let identifier = subscribe.subscription_id.and_then(NonZeroU32::new);
         let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
         for subscription in subscribe.subscriptions.iter() {
             reasons.push(self.subscribe_one(&subscription, identifier));
         }
         encode::suback(out, self.terms.version, subscribe.packet_id, &reasons);
+        Ok(())
     }
 
     /// Subscribes to one filter and queues its retained messages; the reason code for SUBACK.
@@ -86,7 +92,12 @@ impl Client {
         (at_limit && !self.session.holds_filter(name)).then_some(ReasonCode::QuotaExceeded)
     }
 
-    pub(super) fn unsubscribe(&self, unsubscribe: &Unsubscribe<'_>, out: &mut Vec<u8>) {
+    pub(super) fn unsubscribe(
+        &self,
+        unsubscribe: &Unsubscribe<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        self.can_be_told(unsubscribe.filters.len())?;
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in unsubscribe.filters.iter() {
             let reason = match self.session.unsubscribe(&self.gate, filter) {
@@ -96,5 +107,18 @@ impl Client {
             reasons.push(reason);
         }
         encode::unsuback(out, self.terms.version, unsubscribe.packet_id, &reasons);
+        Ok(())
+    }
+
+    /// Whether the client takes an answer with so many reasons: [MQTT-3.1.2-24]. Asked before anything changes, since one that
+    /// cannot be told what became of its request is ended.
+    fn can_be_told(&self, reasons: usize) -> Result<(), End> {
+        // Only MQTT 5 clients have a maximum.
+        match self.terms.max_packet_bytes {
+            Some(bytes_max) if encode::list_len(reasons) > bytes_max as usize => {
+                Err(End::Refused(ReasonCode::PacketTooLarge))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -30,8 +30,9 @@ pub(super) async fn admit(
         why: error_chain(&error),
     })?;
     let version = connect.version;
+    let size_max = connect.properties.maximum_packet_size;
     let refuse = |reason: ReasonCode| Refusal {
-        answer: Some((version, reason)),
+        answer: takes_refusal(size_max).then_some((version, reason)),
         why: reason.name().to_owned(),
     };
     if connect.properties.authentication_method.is_some() {
@@ -68,7 +69,6 @@ pub(super) async fn admit(
         assigned_client_id: assigned.as_deref(),
         ..granted.connack(gate, &connect)
     };
-    let size_max = connect.properties.maximum_packet_size;
     // Before anything changes for the session's sake.
     check_size(version, &connack, size_max)?;
     let arrival = Arrival {
@@ -143,6 +143,11 @@ async fn until_saved(gate: &Gate, saved: Position) {
 /// Bytes of a CONNACK that refuses.
 const REFUSAL_BYTES: u32 = 5;
 
+/// Whether the client can be told that it is refused: [MQTT-3.1.2-24].
+fn takes_refusal(size_max: Option<u32>) -> bool {
+    size_max.is_none_or(|size_max| size_max >= REFUSAL_BYTES)
+}
+
 /// A client that cannot take what it must be told cannot be served: [MQTT-3.1.2-24].
 fn check_size(
     version: Version,
@@ -159,7 +164,7 @@ fn check_size(
     }
     let reason = ReasonCode::PacketTooLarge;
     Err(Refusal {
-        answer: (size_max >= REFUSAL_BYTES).then_some((version, reason)),
+        answer: takes_refusal(Some(size_max)).then_some((version, reason)),
         why: format!("takes packets of `{size_max}` bytes at most, and connack is larger"),
     })
 }

@@ -167,6 +167,13 @@ fn ack_with(
     put::properties(out, &block);
 }
 
+/// Bytes of a SUBACK or UNSUBACK with so many reasons for an MQTT 5 client; compare with its maximum packet size
+/// [MQTT-3.1.2-24].
+pub fn list_len(reasons: usize) -> usize {
+    let remaining = 3 + reasons;
+    1 + put::varint_len(remaining) + remaining
+}
+
 fn list(out: &mut Vec<u8>, first_byte: u8, packet_id: u16, reasons: &[ReasonCode]) {
     put::packet(out, first_byte, 3 + reasons.len());
     out.extend_from_slice(&packet_id.to_be_bytes());

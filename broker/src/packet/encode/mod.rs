@@ -10,8 +10,8 @@ mod publish;
 mod put;
 
 pub use answer::{
-    disconnect, pingresp, puback, puback_with, pubcomp, pubrec, pubrec_with, pubrel, suback,
-    unsuback,
+    disconnect, list_len, pingresp, puback, puback_with, pubcomp, pubrec, pubrec_with, pubrel,
+    suback, unsuback,
 };
 pub use connack::{ConnAck, connack};
 pub use publish::{Publish, publish, publish_head, publish_len, set_packet_id};

@@ -51,6 +51,17 @@ pub(crate) const CONNECT: Section = Section {
                 c open
                 c> 10 [ "MQTT" 05 02 0000 [ 27 00000004 ] "c" ]
                 c< closed
+                # Nor one that refuses for another reason.
+                d open
+                d> 10 [ "MQTT" 05 02 0000 [ 27 00000004 15 "method" ] "d" ]
+                d< closed
+                # Twelve answers take 17 bytes: nothing is subscribed to.
+                e connect 27 00000010
+                e> 82 [ 0001 [] "0" 00 "1" 00 "2" 00 "3" 00 "4" 00 "5" 00 "6" 00 "7" 00 "8" 00 "9" 00 "a" 00 "b" 00 ]
+                e fails 95
+                f connect 27 00000010
+                f> A2 [ 0001 [] "0" "1" "2" "3" "4" "5" "6" "7" "8" "9" "a" "b" ]
+                f fails 95
             "#,
         ),
         shown(
