@@ -21,11 +21,10 @@ impl Client {
     pub(crate) fn send(&mut self, out: &mut Vec<u8>, waker: &Waker) -> Result<bool, End> {
         self.send_acks(out, waker);
         if let Some(reason) = self.closing {
-            // Shutting down: the last acknowledgement takes the connection with it.
-            return if self.acks.is_empty() {
-                Err(End::Refused(reason))
-            } else {
-                Ok(false)
+            // Shutting down: the last acknowledgement takes the connection with it. A journal that failed has none to give.
+            return match self.lingers(reason) {
+                true => Ok(false),
+                false => Err(End::Refused(reason)),
             };
         }
         Ok(self.send_deliveries(out, waker))

@@ -204,10 +204,8 @@ impl Client {
                 .with_outbound(waker, |outbound, _| outbound.close_requested());
         }
         match self.closing {
-            // What was received is acknowledged before the farewell; nothing more is received meanwhile.
-            Some(ReasonCode::ServerShuttingDown) if self.acks_can_leave() => {}
-            Some(reason) => return Err(End::Refused(reason)),
-            None => {}
+            Some(reason) if !self.lingers(reason) => return Err(End::Refused(reason)),
+            _ => {}
         }
         if self.parked.is_some() {
             self.retry_parked(waker);
@@ -215,8 +213,11 @@ impl Client {
         Ok(())
     }
 
-    fn acks_can_leave(&self) -> bool {
-        self.parked.is_none() && !self.acks.is_empty()
+    /// Whether the connection goes on for a while although it is to end for this reason: at a shutdown what was received is
+    /// acknowledged before the farewell; nothing more is received meanwhile.
+    fn lingers(&self, reason: ReasonCode) -> bool {
+        let acks_can_leave = self.parked.is_none() && !self.acks.is_empty();
+        reason == ReasonCode::ServerShuttingDown && acks_can_leave
     }
 
     fn retry_parked(&mut self, waker: &Waker) {

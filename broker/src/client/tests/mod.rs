@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use journal::{AppendError, Journal};
+use journal::{AppendError, Journal, Poisoned};
 
 use super::{End, Parked};
 use crate::auth::Identity;
@@ -102,6 +102,25 @@ async fn a_busy_journal_is_waited_for_by_both_versions() {
         assert_eq!(device.waits(), nothing());
         bench.journal.sync();
         assert_eq!(device.waits(), ["puback 1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_a_journal_which_then_fails_is_ended_at_once() {
+    for version in [Version::V311, Version::V5] {
+        let bench = Bench::new();
+        let mut device = bench.client(version);
+        bench.journal.refuse(Some(AppendError::Busy));
+        assert_eq!(device.publishes("devices/a/telemetry", 1), nothing());
+        bench.journal.refuse(Some(AppendError::Poisoned(Poisoned)));
+        let client = &mut device.client;
+        client.resume(Waker::noop()).expect("it tries again");
+        // No acknowledgement will come that it could wait for.
+        let end = client.send(&mut Vec::new(), Waker::noop());
+        assert!(
+            matches!(end, Err(End::Refused(ReasonCode::ServerUnavailable))),
+            "{end:?}"
+        );
     }
 }
 
