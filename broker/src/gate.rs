@@ -69,7 +69,7 @@ pub(crate) struct Gate {
     pub(crate) started_at: i64,
     pub(crate) started: Instant,
     /// By how much a test has moved the clock.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) skipped_seconds: std::sync::atomic::AtomicU32,
 }
 
@@ -150,7 +150,7 @@ impl Gate {
             ids_assigned: AtomicU64::new(0),
             started_at: now_micros(),
             started: Instant::now(),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             skipped_seconds: Default::default(),
         });
         gate.restore(saved)?;
@@ -218,7 +218,7 @@ impl Gate {
     /// Whole seconds since the gate started: the clock of keep-alive.
     pub(crate) fn seconds(&self) -> u32 {
         let seconds = self.started.elapsed().as_secs() as u32;
-        #[cfg(test)]
+        #[cfg(any(test, fuzzing))]
         let seconds = seconds + self.skipped_seconds.load(Ordering::Relaxed);
         seconds
     }

@@ -115,6 +115,13 @@ impl RecordBatch {
         self.bytes.len()
     }
 
+    /// Takes the records out as a journal that begins with them at `first` would hold them: for journals in memory. The batch
+    /// becomes empty.
+    pub fn take(&mut self, first: Position) -> Chunk {
+        let RecordBatch { bytes, count } = std::mem::take(self);
+        Chunk::new(first, count, bytes.into())
+    }
+
     /// Takes the bytes out; follow it with `settle` or `restore`.
     pub(crate) fn detach(&mut self) -> Detached {
         let length = self.bytes.len();

@@ -2,12 +2,14 @@
 //!
 //! Owns: what must hold whatever the bytes are. Never: is part of the broker; it is compiled for tests and fuzz targets alone.
 
+mod journal;
 #[cfg(test)]
 mod tests;
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+pub(crate) use self::journal::HandJournal;
 use crate::{proxy_protocol, retained, session_log, websocket};
 
 /// Frames of a WebSocket client.

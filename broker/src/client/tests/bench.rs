@@ -1,19 +1,17 @@
 //! A gate and clients without sockets, on a journal that is durable when a test says so.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use journal::{
-    AppendError, Journal, Poisoned, Position, ReadError, Reader, RecordBatch, State, Status,
-};
+use journal::Journal;
 
 use super::super::{Client, End, Terms};
 use crate::broker::Parts;
+use crate::fuzzing::HandJournal;
 use crate::gate::Gate;
-use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::client::{self, ServerPacket};
 use crate::packet::{
@@ -21,91 +19,6 @@ use crate::packet::{
 };
 use crate::presence::Visit;
 use crate::session::{Arrival, Will};
-
-/// Takes records and calls them durable when told to.
-#[derive(Default)]
-pub(super) struct HandJournal {
-    end: AtomicU64,
-    durable: AtomicU64,
-    refuse: Mutex<Option<AppendError>>,
-    waiters: Mutex<Vec<(Position, Waker)>>,
-}
-
-impl HandJournal {
-    pub(super) fn sync(&self) {
-        self.durable
-            .store(self.end.load(Ordering::Relaxed), Ordering::Relaxed);
-        // It has no appends of its own to wake anybody for: tests poll those who wait for them.
-        for (_, waker) in std::mem::take(&mut *lock(&self.waiters)) {
-            waker.wake();
-        }
-    }
-
-    /// The positions that somebody waits for who has not appended what lies before them.
-    pub(super) fn awaited(&self) -> Vec<Position> {
-        let waiters = lock(&self.waiters);
-        waiters.iter().map(|(position, _)| *position).collect()
-    }
-
-    pub(super) fn refuse(&self, error: Option<AppendError>) {
-        *lock(&self.refuse) = error;
-    }
-}
-
-impl Journal for HandJournal {
-    fn identity(&self) -> uuid::Uuid {
-        uuid::Uuid::nil()
-    }
-
-    fn append(&self, batch: &mut RecordBatch, _waker: &Waker) -> Result<Position, AppendError> {
-        if let Some(error) = *lock(&self.refuse) {
-            return Err(error);
-        }
-        let count = u64::from(std::mem::take(batch).len());
-        Ok(Position(
-            self.end.fetch_add(count, Ordering::Relaxed) + count,
-        ))
-    }
-
-    fn durable(&self) -> Position {
-        Position(self.durable.load(Ordering::Relaxed))
-    }
-
-    fn end(&self) -> Position {
-        Position(self.end.load(Ordering::Relaxed))
-    }
-
-    fn start(&self) -> Position {
-        Position::ZERO
-    }
-
-    fn wake_when_writable(&self, _waker: &Waker) {}
-
-    fn wake_when_durable(&self, position: Position, waker: &Waker) {
-        lock(&self.waiters).push((position, waker.clone()));
-    }
-
-    fn wait_durable(&self, _position: Position, _timeout: Duration) -> Result<bool, Poisoned> {
-        unreachable!("the gate never blocks")
-    }
-
-    fn release(&self, _up_to: Position) {}
-
-    fn reader(&self, _from: Position) -> Result<Box<dyn Reader>, ReadError> {
-        unreachable!("the gate never reads")
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            state: State::Open,
-            start: Position::ZERO,
-            durable: self.durable(),
-            end: self.end(),
-            size_bytes: 0,
-            size_bytes_max: 0,
-        }
-    }
-}
 
 /// A gate with clients that have no sockets.
 pub(super) struct Bench {
