@@ -224,6 +224,27 @@ async fn subscriptions_can_be_dropped_from_outside_also_of_a_kept_session() {
 }
 
 #[tokio::test]
+async fn what_waits_behind_a_revoked_message_is_sent_without_being_asked_for() {
+    let bench = Bench::new();
+    let mut console = bench.client(Version::V5);
+    console.subscribes("secret/a", Qos::AtLeastOnce);
+    console.subscribes("room/a", Qos::AtMostOnce);
+    let mut publisher = bench.client(Version::V5);
+    for packet_id in 1..=3 {
+        publisher.publishes("secret/a", packet_id);
+    }
+    publisher.publishes("room/a", 0);
+    assert_eq!(console.waits().len(), 2, "`inflight_max` is 2");
+    let (wakes, waker) = Wakes::new();
+    let sent = console.client.send(&mut Vec::new(), &waker);
+    assert!(matches!(sent, Ok(false)), "{sent:?}");
+    let session = Arc::clone(&console.client.session);
+    session.revoke_subscriptions(&bench.gate, |filter| filter == "secret/a");
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(console.waits(), ["publish room/a x qos 0"]);
+}
+
+#[tokio::test]
 async fn shared_deliveries_of_a_client_that_left_go_to_others_but_not_qos_2_that_was_sent() {
     let bench = Bench::new();
     let mut publisher = bench.client(Version::V5);
