@@ -29,6 +29,8 @@ pub use error::{LoadError, RuleError};
 pub use explain::{Client, Explanation, Reason, Step, Subject};
 pub use policy::Policy;
 pub(crate) use principal::Principal;
+#[cfg(any(test, fuzzing))]
+pub(crate) use reload::enforce;
 pub(crate) use reload::{Rules, revoke};
 
 /// What a client wants to do.

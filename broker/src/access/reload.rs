@@ -50,14 +50,7 @@ impl Source for Rules {
             return Ok(Taken::Same);
         }
         let rules = policy.rules();
-        gate.access.replace(policy);
-        let (mut subscriptions, mut sessions) = (0, 0);
-        gate.registry.for_each(|session| {
-            let revoked = revoke(gate, session);
-            subscriptions += revoked;
-            sessions += usize::from(revoked > 0);
-        });
-        gate.stats.access_reloads.add(1);
+        let (subscriptions, sessions) = enforce(gate, policy);
         info!(
             file = %self.file.display(),
             rules,
@@ -71,6 +64,19 @@ impl Source for Rules {
     fn refused(&self) {
         self.gate.stats.access_reloads_failed.add(1);
     }
+}
+
+/// From now on these rules hold; how many subscriptions they ended, of how many sessions.
+pub(crate) fn enforce(gate: &Gate, policy: Policy) -> (usize, usize) {
+    gate.access.replace(policy);
+    let (mut subscriptions, mut sessions) = (0, 0);
+    gate.registry.for_each(|session| {
+        let revoked = revoke(gate, session);
+        subscriptions += revoked;
+        sessions += usize::from(revoked > 0);
+    });
+    gate.stats.access_reloads.add(1);
+    (subscriptions, sessions)
 }
 
 /// Ends the session's subscriptions that the rules in force deny, and with them what waits for the client because of them alone; how

@@ -52,7 +52,11 @@ impl HandJournal {
     #[cfg(test)]
     pub(crate) fn awaited(&self) -> Vec<Position> {
         let memory = self.memory();
-        memory.waiters.iter().map(|(position, _)| *position).collect()
+        memory
+            .waiters
+            .iter()
+            .map(|(position, _)| *position)
+            .collect()
     }
 
     /// What every further append fails with; `None`: nothing any more.

@@ -2,6 +2,7 @@
 //!
 //! Owns: what must hold whatever the bytes are. Never: is part of the broker; it is compiled for tests and fuzz targets alone.
 
+mod connections;
 mod journal;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,11 @@ use std::task::{Context, Poll, Waker};
 
 pub(crate) use self::journal::HandJournal;
 use crate::{proxy_protocol, retained, session_log, websocket};
+
+/// A script of several clients, the disk and the clock.
+pub fn connections(data: &[u8]) {
+    connections::play(data);
+}
 
 /// Frames of a WebSocket client.
 pub fn websocket_frames(data: &[u8]) {

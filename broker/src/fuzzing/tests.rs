@@ -1,24 +1,30 @@
-//! What the fuzz targets check, with good bytes, bytes with something wrong, and noise: always the same ones.
+//! What the fuzz targets check, with the inputs that are checked in, what is near to them, and noise: always the same ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{proxy_header, retained_record, session_events, websocket_frames, websocket_request};
+use super::connections::lives::life;
+use super::{
+    connections, proxy_header, retained_record, session_events, websocket_frames, websocket_request,
+};
 
-const REQUEST: &[u8] =
-    b"GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
-    Sec-WebSocket-Protocol: mqtt\r\n\r\n";
+/// Scripts of the corpus that are those of a number.
+const LIVES: u64 = 40;
+/// Further ones.
+const UNKNOWN_LIVES: u64 = 300;
 
-/// Each seed, every beginning of it, and mutants of it; then noise alone.
-fn try_all(check: fn(&[u8]), seeds: &[&[u8]]) {
+/// Each input, every beginning of it, and mutants of it; then noise alone.
+fn try_all(check: fn(&[u8]), target: &str) {
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    for seed in seeds {
-        for end in 0..=seed.len() {
-            check(&seed[..end]);
+    for (_, input) in corpus(target) {
+        for end in 0..=input.len() {
+            check(&input[..end]);
         }
-        for _ in 0..2_000 {
-            let mut mutant = seed.to_vec();
+        for _ in 0..1_000 {
+            let mut mutant = input.clone();
             for _ in 0..random.random_range(1..4) {
                 let at = random.random_range(0..mutant.len());
                 mutant[at] = random.random();
@@ -28,64 +34,92 @@ fn try_all(check: fn(&[u8]), seeds: &[&[u8]]) {
     }
     let mut bytes = [0; 96];
     for _ in 0..5_000 {
-        let length = random.random_range(0..bytes.len());
-        random.fill_bytes(&mut bytes[..length]);
-        check(&bytes[..length]);
+        check(noise(&mut random, &mut bytes));
     }
+}
+
+fn noise<'a>(random: &mut ChaCha8Rng, bytes: &'a mut [u8]) -> &'a [u8] {
+    let length = random.random_range(0..bytes.len());
+    random.fill_bytes(&mut bytes[..length]);
+    &bytes[..length]
+}
+
+/// The inputs that are checked in for the target, by name.
+fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(folder(target)).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "`{target}` has no corpus");
+    let read = |path: PathBuf| {
+        let bytes = fs::read(&path).unwrap();
+        (path, bytes)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target)
 }
 
 #[test]
 fn frames_of_a_websocket_mean_the_same_however_they_are_cut() {
-    // A length of pieces, then: a message in two frames with a Ping between, and a Close.
-    let frames = b"\x03\x02\x83abcdxyz\x89\x81abcdp\x80\x81abcdq\x88\x82abcd\x62\x8a";
-    let long = [&b"\x05\x82\xfe\x01\x00abcd"[..], &[7; 256]].concat();
-    try_all(websocket_frames, &[frames, &long]);
+    try_all(websocket_frames, "websocket_frames");
 }
 
 #[test]
 fn requests_for_a_websocket_are_answered_with_http() {
-    let evil = b"GET /x HTTP/1.0\r\nHost: a\r\nOrigin: http://b\r\n\r\n";
-    try_all(websocket_request, &[REQUEST, evil]);
+    try_all(websocket_request, "websocket_request");
 }
 
 #[test]
 fn a_proxy_header_takes_its_own_bytes_only() {
-    let v4 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\x0a\0\0\x01\x30\x39\x07\x5bMQTT";
-    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0MQTT";
-    try_all(proxy_header, &[v4, local]);
+    try_all(proxy_header, "proxy_header");
 }
 
 #[test]
 fn what_the_log_of_sessions_reads_it_writes_alike() {
-    // Subscribed, queued, sent, held, released, a snapshot begun, taken and sent: topic, length, format and kind, then the
-    // event's own.
-    let message = [
-        &b"\x01\x00\x00\x00\x00"[..],
-        &[0; 8],
-        &[0; 4],
-        b"\x01\x00\x00\x00x\x01\x00\x00\x00\x00",
-    ]
-    .concat();
-    let queued = [&b"\x01\x1d\x01\x07"[..], &message];
-    let taken = [&b"\x01\x1f\x01\x14"[..], &message, b"\x0d\x00"];
-    let history = [
-        b"\x02\x07\x01\x05\x01\x00\x00\x00\x00",
-        &queued.concat()[..],
-        b"\x00\x04\x01\x09\x01\x00\x00\x0c\x01\x0c\x05\x00\x09\x00\x00\x00\x00\x00\x00\x00",
-        b"\x00\x04\x01\x0d\x05\x00",
-        b"\x02\x02\x01\x15",
-        &taken.concat(),
-        b"\x02\x02\x01\x16",
-    ];
-    try_all(session_events, &[&history.concat()]);
+    try_all(session_events, "session_events");
 }
 
 #[test]
 fn what_the_log_of_retained_messages_reads_it_writes_alike() {
-    let mut record = vec![0xD5, 0x4D, 1, 1, 1, 0, 0, 0];
-    record.extend([0; 8]);
-    record.extend([1, 0, 0, 0]);
-    record.extend([0; 12]);
-    record.extend(b"ax");
-    try_all(retained_record, &[&record]);
+    try_all(retained_record, "retained_record");
+}
+
+#[test]
+fn whatever_clients_did_once_the_broker_keeps_its_promises() {
+    for (path, script) in corpus("connections") {
+        // Shown if the test fails.
+        println!("{}", path.display());
+        connections(&script);
+    }
+}
+
+#[test]
+fn whatever_clients_do_the_broker_keeps_its_promises() {
+    for number in LIVES..LIVES + UNKNOWN_LIVES {
+        println!("life {number}");
+        connections(&life(number));
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let mut bytes = [0; 400];
+    for number in 0..50 {
+        println!("noise {number}");
+        connections(noise(&mut random, &mut bytes));
+    }
+}
+
+/// With the variable `UPDATE_EXPECT` they are written.
+#[test]
+fn lives_that_are_checked_in_are_those_of_their_numbers() {
+    for number in 0..LIVES {
+        let path = folder("connections").join(format!("life-{number:02}"));
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&path, life(number)).unwrap();
+        }
+        let message = "the steps of a script have changed; run this test with UPDATE_EXPECT=1";
+        assert!(fs::read(&path).unwrap() == life(number), "{message}");
+    }
 }

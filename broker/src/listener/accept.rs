@@ -59,21 +59,16 @@ pub(super) async fn accept(gate: Arc<Gate>, listener: TcpListener, settings: Arc
 }
 
 fn admit(gate: &Arc<Gate>, stream: TcpStream, peer: SocketAddr, settings: &Arc<Settings>) {
-    if gate.stats.connections.get() >= gate.settings.max_connections as u64 {
+    let Some(place) = Place::take(gate) else {
         gate.stats.connections_refused.add(1);
         debug!(%peer, "refused: `broker.max_connections` is reached");
         return;
-    }
+    };
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "cannot switch off Nagle's algorithm");
     }
-    gate.stats.connections.add(1);
-    gate.stats
-        .connections_max
-        .raise(gate.stats.connections.get());
     let task_gate = Arc::clone(gate);
     let settings = Arc::clone(settings);
-    let place = Place(Arc::clone(gate));
     let serving = open::serve(task_gate, stream, peer, settings);
     gate.tasks.spawn(async move {
         // Dropped after what it is for: also a panic in this task gives the place back.
@@ -83,7 +78,20 @@ fn admit(gate: &Arc<Gate>, stream: TcpStream, peer: SocketAddr, settings: &Arc<S
 }
 
 /// One of `max_connections` places.
-struct Place(Arc<Gate>);
+pub(crate) struct Place(Arc<Gate>);
+
+impl Place {
+    /// `None`: all are taken.
+    pub(crate) fn take(gate: &Arc<Gate>) -> Option<Place> {
+        let stats = &gate.stats;
+        if stats.connections.get() >= gate.settings.max_connections as u64 {
+            return None;
+        }
+        stats.connections.add(1);
+        stats.connections_max.raise(stats.connections.get());
+        Some(Place(Arc::clone(gate)))
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -19,6 +19,8 @@ use tokio::net::TcpListener;
 
 use crate::gate::Gate;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use accept::Place;
 pub(crate) use config::resolve;
 pub use config::{Config, IdentityFrom, Kind, Settings};
 

@@ -74,18 +74,28 @@ pub(crate) async fn publish(gate: Arc<Gate>, interval: Duration) {
             _ = tick.tick() => {}
             () = gate.stop.cancelled() => return,
         }
-        let values = Values::of(&gate.stats, &Facts::of(&gate));
-        values.each(&loads.update(values.totals()), &mut |name, value| {
-            let Some(message) = gate.system.update(name, value) else {
-                return;
-            };
-            let targets = gate.subscriptions.targets(&message.topic);
-            if gate.fan_out(&targets, &message).is_err() {
-                // The next change is only seconds away.
-                gate.stats.dropped_router_busy.add(1);
-            }
-        });
+        publish_changes(&gate, &mut loads);
     }
+}
+
+fn publish_changes(gate: &Gate, loads: &mut Loads) {
+    let values = Values::of(&gate.stats, &Facts::of(gate));
+    values.each(&loads.update(values.totals()), &mut |name, value| {
+        let Some(message) = gate.system.update(name, value) else {
+            return;
+        };
+        let targets = gate.subscriptions.targets(&message.topic);
+        if gate.fan_out(&targets, &message).is_err() {
+            // The next change is only seconds away.
+            gate.stats.dropped_router_busy.add(1);
+        }
+    });
+}
+
+/// As `publish` does when its interval has passed.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn publish_once(gate: &Gate) {
+    publish_changes(gate, &mut Loads::new(Duration::from_secs(1)));
 }
 
 fn message(topic: Arc<str>, value: String) -> Message {

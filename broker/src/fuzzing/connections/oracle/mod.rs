@@ -1,0 +1,353 @@
+//! What must be true of every connection, whatever the clients, the disk and the clock do.
+//!
+//! Owns: what both sides have said, as far as it matters. Never: is a second broker: it says what must not be, and of what must
+//! be only what is certain from outside. Invariant: it hears what the broker read and wrote in the order in which it did.
+
+mod end;
+mod from_broker;
+mod from_client;
+mod line;
+mod messages;
+mod session;
+mod welcome;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::line::{Asked, Line, Stage};
+use self::messages::{Key, Messages, Sent};
+use self::session::{Session, Subscription};
+use super::words::{is_forbidden, is_telemetry};
+use super::{LINES, Limits};
+use crate::access::{Action, Decision, Principal};
+use crate::fuzzing::HandJournal;
+use crate::gate::Gate;
+use crate::packet::client::{self, ServerPacket};
+use crate::packet::{Frame, Qos, Version, frame};
+
+pub(super) struct Oracle {
+    gate: Arc<Gate>,
+    journal: Arc<HandJournal>,
+    limits: Limits,
+    /// Steps of the script so far.
+    pub(super) step: u32,
+    /// Seconds that the script let pass.
+    clock: u32,
+    /// The journal has refused something, or may have.
+    refuses: bool,
+    lines: [Line; LINES],
+    sessions: HashMap<String, Session>,
+    messages: Messages,
+}
+
+/// A delivery that a good client has something to say about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Puback(u16),
+    Pubrec(u16),
+    Pubcomp(u16),
+}
+
+impl Oracle {
+    pub(super) fn new(gate: Arc<Gate>, journal: Arc<HandJournal>, limits: Limits) -> Oracle {
+        Oracle {
+            gate,
+            journal,
+            limits,
+            step: 0,
+            clock: 0,
+            refuses: false,
+            lines: Default::default(),
+            sessions: HashMap::new(),
+            messages: Messages::default(),
+        }
+    }
+
+    pub(super) fn opened(&mut self, line: usize) {
+        self.lines[line] = Line::default();
+    }
+
+    pub(super) fn read(&mut self, line: usize, bytes: &[u8]) {
+        self.lines[line].from_client.extend_from_slice(bytes);
+        self.hear_client(line);
+    }
+
+    pub(super) fn wrote(&mut self, line: usize, bytes: &[u8]) {
+        self.lines[line].from_broker.extend_from_slice(bytes);
+        while let Some((first_byte, packet, body)) =
+            split(&mut self.lines[line].from_broker, usize::MAX).expect("the broker writes packets")
+        {
+            self.hear_broker(line, first_byte, &packet, body);
+        }
+    }
+
+    /// The connection's task has ended.
+    pub(super) fn ended(&mut self, line: usize) {
+        match &self.lines[line].stage {
+            Stage::Connected(connected) => {
+                let (client_id, number) = (connected.asked.client_id.clone(), connected.session);
+                if self.is_current(line, &client_id, number) {
+                    self.part(&client_id);
+                }
+            }
+            // It may have changed the session without having been told so.
+            Stage::Asked(Some(asked)) => {
+                let session = self.sessions.entry(asked.client_id.clone());
+                session
+                    .or_insert_with(|| Session::begin(0, &asked.user))
+                    .doubt();
+            }
+            _ => {}
+        }
+        self.lines[line] = Line::default();
+    }
+
+    pub(super) fn passed(&mut self, seconds: u32) {
+        self.clock += seconds;
+    }
+
+    /// The journal may refuse from now on.
+    pub(super) fn disk_refuses(&mut self) {
+        self.refuses = true;
+    }
+
+    /// Millrace itself published.
+    pub(super) fn published(&mut self, topic: &str, payload: &[u8]) {
+        let key = (topic.to_owned(), payload.to_vec());
+        let sent = Sent {
+            publisher: "",
+            step: self.step,
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            is_permitted: true,
+            is_new: true,
+        };
+        self.messages.sent(key, &sent);
+    }
+
+    /// Rules have changed: what they deny has ended.
+    pub(super) fn rules_changed(&mut self) {
+        let client_ids: Vec<String> = self.sessions.keys().cloned().collect();
+        for client_id in client_ids {
+            self.revoke(&client_id);
+        }
+    }
+
+    /// The version that is spoken on the line; 5 as long as none is.
+    pub(super) fn version(&self, line: usize) -> Version {
+        match &self.lines[line].stage {
+            Stage::Connected(connected) => connected.asked.version,
+            Stage::Asked(Some(asked)) => asked.version,
+            _ => Version::V5,
+        }
+    }
+
+    /// What a good client would say next about its deliveries, oldest packet id first.
+    pub(super) fn due(&self, line: usize) -> Vec<Due> {
+        let Stage::Connected(connected) = &self.lines[line].stage else {
+            return Vec::new();
+        };
+        let Some(session) = self.sessions.get(&connected.asked.client_id) else {
+            return Vec::new();
+        };
+        let due = session.in_flight.iter().filter_map(|(&packet_id, entry)| {
+            let is_sent = connected.sent.contains(&packet_id);
+            match (entry.stage, entry.qos) {
+                (session::Stage::Published, Qos::ExactlyOnce) if is_sent => {
+                    Some(Due::Pubrec(packet_id))
+                }
+                (session::Stage::Published, _) if is_sent => Some(Due::Puback(packet_id)),
+                (session::Stage::Released, _) => Some(Due::Pubcomp(packet_id)),
+                _ => None,
+            }
+        });
+        due.collect()
+    }
+
+    /// Whether what is sent on the line now is understood: it has a session, and nothing incomplete or wrong before it.
+    pub(super) fn is_clean(&self, line: usize) -> bool {
+        let Line {
+            from_client, stage, ..
+        } = &self.lines[line];
+        matches!(stage, Stage::Connected(connected) if !connected.is_deaf && from_client.is_empty())
+    }
+
+    fn hear_client(&mut self, line: usize) {
+        let max_bytes = self.gate.settings.max_packet_bytes;
+        loop {
+            let Line {
+                from_client, stage, ..
+            } = &mut self.lines[line];
+            match stage {
+                // What comes behind CONNECT waits for CONNACK.
+                Stage::Asked(_) | Stage::Over => return,
+                Stage::Silent if from_client.first().is_some_and(|first| *first != 0x10) => {
+                    *stage = Stage::Over;
+                    return;
+                }
+                Stage::Silent | Stage::Connected(_) => {}
+            }
+            let found = split(from_client, max_bytes);
+            match (stage, found) {
+                (_, Ok(None)) => return,
+                (Stage::Connected(connected), Err(_)) => {
+                    connected.is_deaf = true;
+                    return;
+                }
+                (stage, Err(_)) => {
+                    *stage = Stage::Over;
+                    return;
+                }
+                (Stage::Connected(_), Ok(Some((first_byte, packet, body)))) => {
+                    self.client_says(line, first_byte, &packet[body]);
+                }
+                (_, Ok(Some((_, packet, body)))) => self.asks(line, &packet[body]),
+            }
+        }
+    }
+
+    fn hear_broker(
+        &mut self,
+        line: usize,
+        first_byte: u8,
+        packet: &[u8],
+        body: std::ops::Range<usize>,
+    ) {
+        let step = self.step;
+        let body = &packet[body];
+        let decode = |version| client::decode(version, first_byte, body);
+        match &self.lines[line].stage {
+            Stage::Silent | Stage::Over => {
+                panic!("step {step}, line {line}: nothing may be written: {packet:02x?}")
+            }
+            Stage::Asked(None) => {
+                let versions = [Version::V5, Version::V311].into_iter();
+                let refuses = versions.map(decode).any(|answer| {
+                    matches!(answer, Ok(ServerPacket::ConnAck(answer)) if answer.code != 0)
+                });
+                assert!(
+                    refuses,
+                    "step {step}, line {line}: a bad connect is answered by {packet:02x?}"
+                );
+                self.lines[line].stage = Stage::Over;
+            }
+            Stage::Asked(Some(asked)) => {
+                let asked = asked.clone();
+                check_size(&asked, packet);
+                let Ok(ServerPacket::ConnAck(answer)) = decode(asked.version) else {
+                    panic!("step {step}, line {line}: connect is answered by {packet:02x?}");
+                };
+                self.welcomed(line, asked, &answer);
+            }
+            Stage::Connected(connected) => {
+                check_size(&connected.asked, packet);
+                match decode(connected.asked.version) {
+                    Ok(packet) => self.broker_says(line, &packet),
+                    Err(error) => {
+                        panic!("step {step}, line {line}: {error} of {packet:02x?}")
+                    }
+                }
+            }
+        }
+    }
+
+    /// The session's connection has let go of it. What it asked for and was not answered may have been granted.
+    fn part(&mut self, client_id: &str) {
+        let Some(session) = self.sessions.get_mut(client_id) else {
+            return;
+        };
+        let line = session.line.take();
+        session.left = Some((self.clock, Instant::now()));
+        let Some(Stage::Connected(connected)) = line.map(|line| &self.lines[line].stage) else {
+            return;
+        };
+        for request in connected.subacks.iter().flat_map(|(_, all)| all) {
+            session.subscriptions.push(Subscription {
+                name: request.name.clone(),
+                qos: request.qos,
+                no_local: request.no_local,
+                identifier: request.identifier,
+                from: request.step,
+                until: None,
+                is_certain: false,
+            });
+        }
+        for name in connected.unsubacks.iter().flat_map(|(_, all)| all) {
+            let held = session.subscriptions.iter_mut();
+            held.filter(|held| held.name == *name)
+                .for_each(|held| held.is_certain = false);
+        }
+    }
+
+    /// Ends the subscriptions that the rules in force deny.
+    fn revoke(&mut self, client_id: &str) {
+        let Some(session) = self.sessions.get_mut(client_id) else {
+            return;
+        };
+        let identity = Default::default();
+        let principal = Principal {
+            identity: &identity,
+            client_id,
+        };
+        for held in &mut session.subscriptions {
+            let access = &self.gate.access;
+            let decision = access.authorize(&principal, Action::Subscribe, held.filter());
+            if decision == Decision::Deny && held.until.is_none() {
+                held.until = Some(self.step);
+            }
+        }
+    }
+
+    fn is_current(&self, line: usize, client_id: &str, number: u32) -> bool {
+        let session = self.sessions.get(client_id);
+        session.is_some_and(|session| session.number == number && session.line == Some(line))
+    }
+
+    /// Records of the message: those that are durable, and all of them.
+    fn journalled(&self, client_id: Option<&str>, key: &Key) -> (usize, usize) {
+        self.journal.count(|record| {
+            client_id.is_none_or(|client_id| record.client_id == client_id)
+                && record.topic == key.0
+                && record.payload == key.1
+        })
+    }
+}
+
+/// What stands for the client id that the broker gave a 3.1.1 client, which is not told.
+const NAMELESS: &str = "without a name";
+
+/// Whether that is its client id.
+fn is_named(client_id: &str) -> bool {
+    !client_id.starts_with(NAMELESS)
+}
+
+/// [MQTT-3.1.2-24]
+fn check_size(asked: &Asked, packet: &[u8]) {
+    let size_max = asked.maximum_packet_size.unwrap_or(u32::MAX) as usize;
+    assert!(
+        packet.len() <= size_max,
+        "`{}` bytes for a client that takes `{size_max}`: {packet:02x?}",
+        packet.len()
+    );
+}
+
+type Split = (u8, Vec<u8>, std::ops::Range<usize>);
+
+/// Takes the first packet off the bytes: its first byte, all of it, and where its body lies in it.
+fn split(
+    bytes: &mut Vec<u8>,
+    max_bytes: usize,
+) -> Result<Option<Split>, crate::packet::DecodeError> {
+    match frame(bytes, max_bytes)? {
+        Frame::Incomplete { .. } => Ok(None),
+        Frame::Complete {
+            first_byte,
+            body,
+            length,
+        } => {
+            let packet = bytes.drain(..length).collect();
+            Ok(Some((first_byte, packet, body)))
+        }
+    }
+}
