@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::access::Access;
-use crate::auth::Authenticator;
+use crate::access::{self, Access};
+use crate::auth::{self, Authenticator, recheck};
 use crate::broker::{Parts, StartError};
 use crate::budget::Budget;
 use crate::config::Settings;
@@ -158,7 +158,7 @@ impl Gate {
     }
 
     /// Enters the sessions that were kept over a restart, and lets the log look after itself.
-    fn restore(&self, saved: Vec<SavedSession>) -> Result<(), StartError> {
+    fn restore(self: &Arc<Self>, saved: Vec<SavedSession>) -> Result<(), StartError> {
         let Some(log) = &self.session_log else {
             return Ok(());
         };
@@ -181,9 +181,29 @@ impl Gate {
         for session in sessions {
             self.registry.restore(session);
         }
+        self.review_restored();
         let source = Arc::clone(&self.registry) as Arc<dyn session_log::Source>;
         log.serve(Arc::downgrade(&source))
             .map_err(StartError::SessionThread)
+    }
+
+    /// While the process was down users may have gone and rules may have changed.
+    fn review_restored(self: &Arc<Self>) {
+        let (mut sessions, mut subscriptions) = (0, 0);
+        self.registry.for_each(|session| {
+            if auth::review(self, session) {
+                sessions += 1;
+            } else {
+                subscriptions += access::revoke(self, session);
+            }
+        });
+        recheck::tell_ended(sessions);
+        if subscriptions > 0 {
+            info!(
+                subscriptions,
+                "ended subscriptions of kept sessions that the rules deny by now"
+            );
+        }
     }
 
     /// The log that an acknowledgement waits for when the message may have entered queues of kept sessions; `None`: it cannot have.

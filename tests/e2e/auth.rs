@@ -24,7 +24,7 @@ fn run(command: &mut Command, input: &str) -> Output {
     child.wait_with_output().expect("ended")
 }
 
-fn user(data: &Path, words: &str, password: &str) -> Output {
+pub(crate) fn user(data: &Path, words: &str, password: &str) -> Output {
     let mut command = millrace();
     command.arg("user").args(words.split(' '));
     command.arg("--data").arg(data);

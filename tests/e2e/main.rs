@@ -1,5 +1,6 @@
 //! Millrace as its users run it: real processes, real databases, real MQTT clients, and the end of each of them.
 
+mod absent;
 mod acl;
 mod auth;
 mod clients;

@@ -82,10 +82,11 @@ pub(crate) fn enforce(gate: &Gate, policy: Policy) -> (usize, usize) {
 /// Ends the session's subscriptions that the rules in force deny, and with them what waits for the client because of them alone; how
 /// many there were.
 pub(crate) fn revoke(gate: &Gate, session: &Session) -> usize {
-    // Of one that was kept over a restart nothing can be said before its client is back; it is looked at then.
-    let Some(identity) = session.known_identity() else {
+    let identity = session.identity();
+    // What it may do is looked at when its client is back.
+    if !identity.is_known() {
         return 0;
-    };
+    }
     let principal = Principal {
         identity: &identity,
         client_id: &session.client_id,

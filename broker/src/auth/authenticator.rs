@@ -4,6 +4,8 @@
 //! hashes on the thread that asks. Invariant: a client that brings credentials is let in only by them; nobody is anonymous by
 //! mistake.
 
+mod standing;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,7 @@ use tracing::warn;
 use super::config::Settings;
 use super::devices::{self, DeviceCredentials, Lookup, NoDevices};
 use super::digest::{Digester, secret_digest};
-use super::identity::Identity;
+use super::identity::{Identity, Voucher};
 use super::password::PasswordHash;
 use super::queue::{Busy, Queue};
 use super::reload::CurrentUsers;
@@ -149,11 +151,6 @@ impl Authenticator {
         &self.users
     }
 
-    /// Changes when a device's secret has ceased to hold.
-    pub(crate) fn device_generation(&self) -> u64 {
-        self.devices.generation()
-    }
-
     /// Whether what let a client in still holds: its certificate, the key of its token, a device's secret. Of the rest the client's
     /// identity knows the end, or whoever changes it ends the connection.
     pub(crate) fn is_still_good(&self, identity: &Identity) -> bool {
@@ -186,7 +183,7 @@ impl Authenticator {
             Brought::Certificate(name) => self.judge_certificate(name, connect),
             // Nothing to check credentials against: whatever a client brings, it is nobody.
             _ if !self.is_configured() && self.anonymous != Anonymous::Never => nobody(),
-            Brought::Nothing if self.anonymous == Anonymous::Always => nobody(),
+            Brought::Nothing if self.admits_nobody() => nobody(),
             Brought::Nothing => Err(Refusal(Refused::Anonymous, "no credentials")),
             Brought::Token(token) => self.judge_token(token, peer, connect).await,
             Brought::Password(password) => self.judge_password(password, peer, connect).await,
@@ -233,20 +230,23 @@ impl Authenticator {
             ));
         }
         let counter = &self.stats.logins.by_certificate;
-        match self.users.users().find(name) {
-            Some(user) if user.disabled => Err(Refusal(
+        let users = self.users.users();
+        let user = users.find(name);
+        if user.is_some_and(|user| user.disabled) {
+            return Err(Refusal(
                 Refused::Disabled,
                 "the certificate's user is disabled",
-            )),
-            Some(user) => Ok((Arc::clone(&user.identity), counter)),
-            None => {
-                let identity = Identity {
-                    user: name.into(),
-                    ..Identity::default()
-                };
-                Ok((Arc::new(identity), counter))
-            }
+            ));
         }
+        let identity = Identity {
+            user: name.into(),
+            vouched_by: Voucher::Certificate,
+            groups: user
+                .map(|user| Arc::clone(&user.identity.groups))
+                .unwrap_or_default(),
+            ..Identity::default()
+        };
+        Ok((Arc::new(identity), counter))
     }
 
     async fn judge_token(&self, token: &[u8], peer: &Peer, connect: &Connect<'_>) -> Judged<'_> {
@@ -323,6 +323,7 @@ impl Authenticator {
     fn device(&self, name: &str, secret: &[u8]) -> Arc<Identity> {
         Arc::new(Identity {
             user: name.into(),
+            vouched_by: Voucher::Devices,
             groups: Arc::clone(&self.device_groups),
             device_secret: Some(secret_digest(secret)),
             ..Identity::default()

@@ -5,11 +5,30 @@ use std::sync::Arc;
 use super::SecretDigest;
 use crate::tls::Revocable;
 
+/// Who says that a client is who it says it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Voucher {
+    /// Nobody: it was let in without credentials.
+    #[default]
+    Nobody,
+    /// The users file, by a password.
+    Users,
+    /// The keeper of device secrets.
+    Devices,
+    /// The authority that a listener trusts.
+    Certificate,
+    /// The issuer of tokens.
+    Token,
+    /// It is not known any more: a Millrace that wrote down no more than the user kept the session over a restart.
+    Forgotten,
+}
+
 /// A client's identity; decided at CONNECT, and the same for the life of the connection. Clients of one user share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// Empty: nobody, let in without credentials.
     pub(crate) user: Box<str>,
+    pub(crate) vouched_by: Voucher,
     pub(crate) groups: Arc<[Box<str>]>,
     /// The name in the client's certificate.
     pub(crate) certificate: Option<Box<str>>,
@@ -26,6 +45,11 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Whether there is more than a user's name: only then rules can be asked about it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.vouched_by != Voucher::Forgotten
+    }
+
     /// Whether the credentials no longer hold.
     pub(crate) fn has_expired(&self, unix_seconds: u64) -> bool {
         self.expires_at

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use tracing::info;
@@ -21,6 +22,8 @@ use crate::reload::{Fault, Source, Taken};
 pub(super) struct CurrentUsers {
     path: PathBuf,
     users: ArcSwap<Users>,
+    /// How often they have changed.
+    generation: AtomicU64,
 }
 
 impl CurrentUsers {
@@ -30,11 +33,17 @@ impl CurrentUsers {
         Ok(CurrentUsers {
             path,
             users: ArcSwap::from_pointee(users),
+            generation: AtomicU64::new(0),
         })
     }
 
     pub(super) fn users(&self) -> arc_swap::Guard<Arc<Users>> {
         self.users.load()
+    }
+
+    /// How often they have changed.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -57,6 +66,7 @@ impl CurrentUsers {
         if !changed.is_empty() {
             info!(users = users.len(), changed = changed.len(), "users read");
             self.users.store(Arc::new(users));
+            self.generation.fetch_add(1, Ordering::Release);
         }
         Ok(changed)
     }

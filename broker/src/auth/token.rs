@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
 
-use super::identity::Identity;
+use super::identity::{Identity, Voucher};
 use crate::config::ConfigError;
 use crate::reload::Taken;
 pub(super) use keys::{KeyError, KeyId};
@@ -351,6 +351,7 @@ impl Believed {
         groups.dedup();
         Identity {
             user: self.user,
+            vouched_by: Voucher::Token,
             groups: Arc::from(groups),
             variables: self.variables,
             expires_at: Some(self.expires_at),

@@ -12,7 +12,7 @@ use journal::Position;
 use super::filters::Filters;
 use super::outbound::{Outbound, Presence, Stay};
 use super::{Session, Will};
-use crate::auth::Identity;
+use crate::auth::{self, Identity};
 use crate::fanout;
 use crate::gate::{Gate, now_micros, unix_seconds};
 use crate::limits::{KeptSessions, NoPlace};
@@ -88,7 +88,6 @@ impl Session {
         stay.will_at = u32::MAX;
         stay.identity = Arc::clone(&arrival.identity);
         *lock(&self.visit) = Some((arrival.visit.clone(), Arc::clone(&arrival.identity)));
-        stay.identity_known = true;
         // One that waited for its moment is cancelled by this: [MQTT-3.1.3-9].
         stay.will = arrival.will.take();
         if let Some(will) = &mut stay.will {
@@ -132,7 +131,7 @@ impl Session {
             return Position::ZERO;
         };
         let stay = &outbound.stay;
-        let (user, expiry_seconds) = (&stay.identity.user, stay.expiry_seconds);
+        let (identity, expiry_seconds) = (&stay.identity, stay.expiry_seconds);
         let was_logged = self.is_logged();
         self.logged.store(expiry_seconds > 0, Ordering::Relaxed);
         let mut batch = log.batch(&self.client_id);
@@ -145,14 +144,14 @@ impl Session {
             }
             (true, true) if expiry_changed => batch.push_state(&self.state(filters, outbound)),
             (true, true) => {
-                batch.push(&Event::Attached { user });
+                batch.push(&Event::Attached { identity });
                 batch.push(&will_event(stay));
             }
             (false, true) => {
                 gate.stats.sessions_saved.add(1);
                 outbound.held_through = log.telemetry_end();
                 batch.push(&Event::Created {
-                    user,
+                    identity,
                     expiry_seconds,
                     held_through: outbound.held_through,
                 });
@@ -182,7 +181,9 @@ impl Session {
 
     /// The connection is gone: the session waits for its client, or ends.
     pub(crate) fn detach(&self, gate: &Arc<Gate>, departure: Departure) {
-        let kept = self.begin_to_leave(gate);
+        // Asked without a lock. Who is removed from now on is found when all sessions are looked through.
+        let is_welcome = gate.authenticator.standing(&self.identity()).is_some();
+        let kept = self.begin_to_leave(gate, is_welcome);
         if lock(&self.visit).take().is_some() {
             presence::disconnected(gate, self, departure.cause);
         }
@@ -202,10 +203,14 @@ impl Session {
         if let Some(will) = will {
             will.publish(gate, &self.client_id);
         }
+        if kept == Kept::Yes {
+            // Its user may have changed: that is often why the connection has ended.
+            auth::review(gate, self);
+        }
     }
 
-    /// From here on the session counts as offline; whether it will be kept.
-    fn begin_to_leave(&self, gate: &Gate) -> Kept {
+    /// From here on the session counts as offline; whether it will be kept. It is not for a client that cannot come back.
+    fn begin_to_leave(&self, gate: &Gate, is_welcome: bool) -> Kept {
         let _filters = lock(&self.filters);
         let mut outbound = self.lock_outbound();
         outbound.waker = None;
@@ -213,7 +218,7 @@ impl Session {
         outbound.stay.presence = Presence::Leaving;
         self.silence_seconds_max.store(0, Ordering::Relaxed);
         self.due.store(u32::MAX, Ordering::Relaxed);
-        if outbound.stay.expiry_seconds > 0 {
+        if outbound.stay.expiry_seconds > 0 && is_welcome {
             Kept::Yes
         } else {
             outbound.stay.ended = true;
@@ -271,6 +276,26 @@ impl Session {
     /// Ends the session now if nobody is attached; its will is published, since it can wait no longer.
     pub(crate) fn end(&self, gate: &Arc<Gate>) {
         self.end_detached(gate, |_| true);
+    }
+
+    /// Ends the session if nobody is attached and it still is of this identity; whether it was.
+    pub(crate) fn end_of(&self, gate: &Arc<Gate>, identity: &Arc<Identity>) -> bool {
+        self.end_detached(gate, |outbound| {
+            !outbound.stay.fresh && Arc::ptr_eq(&outbound.stay.identity, identity)
+        })
+    }
+
+    /// What became of `known` while nobody is attached; false when nothing did, or when it is not the session's any more.
+    pub(crate) fn renew_identity(&self, known: &Arc<Identity>, now: Arc<Identity>) -> bool {
+        let stay = &mut self.lock_outbound().stay;
+        let renews = stay.presence == Presence::Away
+            && Arc::ptr_eq(&stay.identity, known)
+            && !Arc::ptr_eq(known, &now);
+        if renews {
+            // The log need not know: a start asks again.
+            stay.identity = now;
+        }
+        renews
     }
 
     /// What is due by the clock: of a connection the end of its credentials, without one the will, or the end.
@@ -357,6 +382,7 @@ fn will_event(stay: &Stay) -> Event<'_> {
         Some(will) => Event::WillArmed {
             message: &will.message,
             delay_seconds: will.delay_seconds,
+            content_type: &will.content_type,
         },
         None => Event::WillCleared,
     }

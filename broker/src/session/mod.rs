@@ -125,14 +125,6 @@ impl Session {
         lock(&self.visit).clone()
     }
 
-    /// Who is asked for when a rule about this session changes. `None`: after a restart all but the user is forgotten, and what
-    /// the session may do is looked at when its client is back.
-    pub(crate) fn known_identity(&self) -> Option<Arc<Identity>> {
-        let outbound = self.lock_outbound();
-        let stay = &outbound.stay;
-        stay.identity_known.then(|| Arc::clone(&stay.identity))
-    }
-
     /// Whether the log knows the session: its client's QoS 2 publishes must be found again after a restart.
     pub(crate) fn is_logged(&self) -> bool {
         self.logged.load(Ordering::Relaxed)

@@ -108,8 +108,6 @@ pub(super) struct Stay {
     pub(super) will: Option<Box<Will>>,
     /// Of the latest connection.
     pub(super) identity: Arc<Identity>,
-    /// False after a restart, of which all but the user is forgotten.
-    pub(super) identity_known: bool,
 }
 
 /// A queue's buffer above this many entries is given back once it is empty.
@@ -121,7 +119,6 @@ impl Outbound {
         Outbound {
             stay: Stay {
                 fresh: true,
-                identity_known: true,
                 ends_at: u32::MAX,
                 will_at: u32::MAX,
                 ..Stay::default()

@@ -38,7 +38,7 @@ impl Session {
         let is_kept = |delivery: &&super::Delivery| delivery.qos != Qos::AtMostOnce;
         SavedSession {
             client_id: self.client_id.clone(),
-            user: stay.identity.user.clone(),
+            identity: Arc::clone(&stay.identity),
             expiry_seconds: stay.expiry_seconds,
             disconnected_at: (stay.presence == Presence::Away).then_some(stay.left_at),
             subscriptions: subscriptions
@@ -73,16 +73,13 @@ impl Session {
             stay.expiry_seconds = expiry_seconds;
             stay.left_at = left_at;
             stay.ends_at = in_seconds(expiry_seconds);
-            stay.place = Some(gate.kept_sessions.enter_again(&saved.user));
-            stay.identity = Arc::new(Identity {
-                user: saved.user,
-                ..Identity::default()
-            });
-            stay.identity_known = false;
+            stay.place = Some(gate.kept_sessions.enter_again(&saved.identity.user));
             if let Some(will) = saved.will {
                 stay.will_at = in_seconds(will.delay_seconds.min(expiry_seconds));
-                stay.will = Some(Box::new(Will::restored(will, session.number)));
+                let will = Will::restored(will, session.number, &saved.identity);
+                stay.will = Some(Box::new(will));
             }
+            stay.identity = saved.identity;
             session.due.store(stay.due(), Ordering::Relaxed);
             outbound.held = saved.held.into_iter().map(restored).collect();
             outbound.held_through = saved.held_through;
@@ -170,17 +167,20 @@ impl Will {
         SavedWill {
             message: self.message.clone(),
             delay_seconds: self.delay_seconds,
+            content_type: self.content_type.clone(),
         }
     }
 
-    fn restored(saved: SavedWill, publisher: u64) -> Will {
+    /// A session takes its will and its identity from the same CONNECT, and loses both to the next one: so the will that it has is
+    /// its identity's.
+    fn restored(saved: SavedWill, publisher: u64, identity: &Arc<Identity>) -> Will {
         let mut message = saved.message;
         message.publisher = publisher;
         Will {
             message,
             delay_seconds: saved.delay_seconds,
-            content_type: "".into(),
-            identity: None,
+            content_type: saved.content_type,
+            identity: Arc::clone(identity),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a client wants to be published when it is lost.
 //!
 //! Owns: the will between CONNECT and the moment it is published. Never: decides whether that moment has come; its session
-//! does. Invariant: it is authorised as the one who brought it, even if the session belongs to another connection by then.
+//! does. Invariant: it is authorised as the one who brought it, as they are when it is published, even if the session belongs to
+//! another connection by then.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -23,8 +24,8 @@ pub(crate) struct Will {
     pub(crate) delay_seconds: u32,
     /// For the journal; empty when there is none.
     pub(crate) content_type: Box<str>,
-    /// Who brought it. `None` after a restart, which remembers no more than that it was allowed when it came.
-    pub(crate) identity: Option<Arc<Identity>>,
+    /// Who brought it.
+    pub(crate) identity: Arc<Identity>,
 }
 
 impl Will {
@@ -44,7 +45,7 @@ impl Will {
             },
             delay_seconds: will.delay,
             content_type: will.properties.content_type.unwrap_or_default().into(),
-            identity: Some(Arc::clone(identity)),
+            identity: Arc::clone(identity),
         }
     }
 
@@ -56,16 +57,22 @@ impl Will {
             identity,
             ..
         } = self;
-        let denied = identity.as_ref().is_some_and(|identity| {
+        // Who is let in no more publishes nothing, nor who came with a certificate that was taken back: it may be a thief's.
+        let standing = gate.authenticator.standing(&identity);
+        let standing = standing.filter(|identity| !identity.is_revoked());
+        let allowed = standing.is_some_and(|identity| {
             let principal = Principal {
-                identity,
+                identity: &identity,
                 client_id,
             };
-            gate.access
-                .authorize(&principal, Action::Publish, &message.topic)
-                == Decision::Deny
+            let decide = || {
+                gate.access
+                    .authorize(&principal, Action::Publish, &message.topic)
+            };
+            // Of one that is forgotten no more is known than that it was allowed when it came.
+            !identity.is_known() || decide() == Decision::Allow
         });
-        if denied {
+        if !allowed {
             gate.stats.denied.add(1);
             return;
         }
@@ -78,7 +85,7 @@ impl Will {
                 packet_id: None,
                 content_type: &content_type,
                 client_id,
-                user: identity.as_ref().map_or("", |identity| &identity.user),
+                user: &identity.user,
                 topic: &message.topic,
                 payload: &message.payload,
             });

@@ -4,12 +4,12 @@
 //! topic or filter and the message's time of arrival; its payload is, little-endian:
 //!
 //! ```text
-//! u8 format, 1
+//! u8 format: 1; 2 when an identity is there
 //! u8 kind
 //!
 //! kind            payload behind it                                      record
-//!  1 created      u32 expiry (seconds), u64 held through                 user
-//!  2 attached                                                            user
+//!  1 created      u32 expiry (seconds), u64 held through, identity       user
+//!  2 attached     identity                                               user
 //!  3 detached     i64 at (microseconds), u32 expiry
 //!  4 ended
 //!  5 subscribed   u8 options, u32 identifier (0: none)                   topic: the filter
@@ -21,11 +21,11 @@
 //! 11 acknowledged u16 packet id
 //! 12 held         u16 packet id, u64 position + 1 (0: not telemetry)
 //! 13 released     u16 packet id
-//! 14 will armed   message, u32 delay (seconds)                           topic, received_at
+//! 14 will armed   message, u32 delay (seconds)                           topic, received_at, content type
 //! 15 will cleared
 //! 16 checkpoint   16 bytes identity, u64 position (both of telemetry)
 //! 17 restored     u32 expiry, u64 held through, i64 disconnected at      user
-//!                 (i64::MIN: attached), u16 last packet id
+//!                 (i64::MIN: attached), u16 last packet id, identity
 //! 18 releasing    u16 packet id
 //! 19 in flight    u16 packet id
 //! 20 taken        message, u8 copy, u32 identifier, u16 packet id        topic, received_at
@@ -36,7 +36,18 @@
 //! copy      bits 0-1 QoS, 2 retain, 3 snapshot
 //! message   u8: bits 0-1 QoS, 2 retain, 3 expires; u32 expiry; u64 publisher;
 //!           u32 length of properties, properties, u32 length of payload, payload
+//! identity  in format 2 only; u8: bits 0-2 who vouched for it (0 nobody, 1 the users file, 2 the
+//!           keeper of device secrets, 3 an authority of certificates, 4 an issuer of tokens),
+//!           3 the name in a certificate follows; that name; number of groups, groups; number of
+//!           variables, name and value of each, sorted by name
+//!           numbers, and the length in front of a text: 7 bits a byte, the lowest first, bit 7:
+//!           more follow
 //! ```
+//!
+//! An identity is written with every connection of a kept session, so it is short: a user in one group
+//! adds about a dozen bytes. What holds for a connection only is left out: which secret or
+//! certificate let it in, and until when credentials hold. An event of format 1 that could have an identity is
+//! of a Millrace that wrote down the user alone; the rest of the identity is forgotten then.
 //!
 //! A snapshot is the events that lead to a state: `restored`, which forgets all that was before it,
 //! then the subscriptions, those of them whose retained messages are not all sent, the messages in flight (`queued` and `in flight`, or
@@ -47,13 +58,17 @@
 //! given, and refuses what it does not know: a log of a newer Millrace is not guessed at.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use journal::{Position, Record};
 use uuid::Uuid;
 
+use super::bytes::{
+    Input, flag, put_delivery, put_identifier, put_identity, put_message, put_u16, put_u32,
+    put_u64, qos,
+};
+use crate::auth::Identity;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::session::Delivery;
 use crate::subscriptions::Options;
 
@@ -61,7 +76,7 @@ use crate::subscriptions::Options;
 pub(crate) enum Event<'a> {
     /// A new session, attached. Whatever was under its client id before is over.
     Created {
-        user: &'a str,
+        identity: &'a Arc<Identity>,
         /// Seconds it is kept after its connection; `u32::MAX`: for ever.
         expiry_seconds: u32,
         /// The end of the telemetry journal when the session began.
@@ -69,7 +84,7 @@ pub(crate) enum Event<'a> {
     },
     /// A connection took the session up.
     Attached {
-        user: &'a str,
+        identity: &'a Arc<Identity>,
     },
     /// The connection ended.
     Detached {
@@ -121,6 +136,8 @@ pub(crate) enum Event<'a> {
     WillArmed {
         message: &'a Message,
         delay_seconds: u32,
+        /// Empty when there is none.
+        content_type: &'a str,
     },
     WillCleared,
     /// Of the log itself: every telemetry record before `position` has been told.
@@ -130,7 +147,7 @@ pub(crate) enum Event<'a> {
     },
     /// Begins a snapshot.
     Restored {
-        user: &'a str,
+        identity: &'a Arc<Identity>,
         expiry_seconds: u32,
         held_through: Position,
         disconnected_at: Option<i64>,
@@ -173,6 +190,7 @@ pub(crate) enum DecodeError {
 }
 
 const FORMAT: u8 = 1;
+const FORMAT_WITH_IDENTITY: u8 = 2;
 
 mod kind {
     pub(super) const CREATED: u8 = 1;
@@ -199,12 +217,8 @@ mod kind {
     pub(super) const SNAPSHOT_SENT: u8 = 22;
 }
 
-const QOS_MASK: u8 = 0b11;
 const NO_LOCAL: u8 = 1 << 2;
 const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
-const RETAIN: u8 = 1 << 2;
-const SNAPSHOT: u8 = 1 << 3;
-const EXPIRES: u8 = 1 << 3;
 const ATTACHED_NOW: i64 = i64::MIN;
 
 /// Encodes the payload to `scratch` (emptied first); the record that carries it.
@@ -227,18 +241,20 @@ pub(super) fn encode<'a>(
     let out = scratch;
     match *event {
         Event::Created {
-            user,
+            identity,
             expiry_seconds,
             held_through,
         } => {
-            record.user = user;
-            begin(out, kind::CREATED);
+            record.user = &identity.user;
+            begin_of(out, kind::CREATED, identity);
             put_u32(out, expiry_seconds);
             put_u64(out, held_through.0);
+            put_identity(out, identity);
         }
-        Event::Attached { user } => {
-            record.user = user;
-            begin(out, kind::ATTACHED);
+        Event::Attached { identity } => {
+            record.user = &identity.user;
+            begin_of(out, kind::ATTACHED, identity);
+            put_identity(out, identity);
         }
         Event::Detached { at, expiry_seconds } => {
             begin(out, kind::DETACHED);
@@ -285,7 +301,9 @@ pub(super) fn encode<'a>(
         Event::WillArmed {
             message,
             delay_seconds,
+            content_type,
         } => {
+            record.content_type = content_type;
             record.topic = &message.topic;
             record.received_at = message.received_at;
             begin(out, kind::WILL_ARMED);
@@ -299,18 +317,19 @@ pub(super) fn encode<'a>(
             put_u64(out, position.0);
         }
         Event::Restored {
-            user,
+            identity,
             expiry_seconds,
             held_through,
             disconnected_at,
             last_packet_id,
         } => {
-            record.user = user;
-            begin(out, kind::RESTORED);
+            record.user = &identity.user;
+            begin_of(out, kind::RESTORED, identity);
             put_u32(out, expiry_seconds);
             put_u64(out, held_through.0);
             put_u64(out, disconnected_at.unwrap_or(ATTACHED_NOW) as u64);
             put_u16(out, last_packet_id);
+            put_identity(out, identity);
         }
         Event::Releasing { packet_id } => begin_with_id(out, kind::RELEASING, packet_id),
         Event::InFlight { packet_id } => begin_with_id(out, kind::IN_FLIGHT, packet_id),
@@ -344,17 +363,45 @@ pub(super) fn decode<T>(
 ) -> Result<T, DecodeError> {
     let mut input = Input(record.payload);
     let format = input.u8()?;
-    if format != FORMAT {
-        return Err(DecodeError::Format(format));
-    }
-    let (delivery, message);
+    let has_identity = match format {
+        FORMAT => false,
+        FORMAT_WITH_IDENTITY => true,
+        unknown => return Err(DecodeError::Format(unknown)),
+    };
+    let (delivery, message, identity);
     let event = match input.u8()? {
-        kind::CREATED => Event::Created {
-            user: record.user,
-            expiry_seconds: input.u32()?,
-            held_through: Position(input.u64()?),
-        },
-        kind::ATTACHED => Event::Attached { user: record.user },
+        kind::CREATED => {
+            let (expiry_seconds, held_through) = (input.u32()?, Position(input.u64()?));
+            identity = input.identity(record, has_identity)?;
+            Event::Created {
+                identity: &identity,
+                expiry_seconds,
+                held_through,
+            }
+        }
+        kind::ATTACHED => {
+            identity = input.identity(record, has_identity)?;
+            Event::Attached {
+                identity: &identity,
+            }
+        }
+        kind::RESTORED => {
+            let (expiry_seconds, held_through) = (input.u32()?, Position(input.u64()?));
+            let disconnected_at = match input.u64()? as i64 {
+                ATTACHED_NOW => None,
+                at => Some(at),
+            };
+            let last_packet_id = input.u16()?;
+            identity = input.identity(record, has_identity)?;
+            Event::Restored {
+                identity: &identity,
+                expiry_seconds,
+                held_through,
+                disconnected_at,
+                last_packet_id,
+            }
+        }
+        _ if has_identity => return Err(DecodeError::Malformed),
         kind::DETACHED => Event::Detached {
             at: input.u64()? as i64,
             expiry_seconds: input.u32()?,
@@ -416,22 +463,13 @@ pub(super) fn decode<T>(
             Event::WillArmed {
                 message: &message,
                 delay_seconds: input.u32()?,
+                content_type: record.content_type,
             }
         }
         kind::WILL_CLEARED => Event::WillCleared,
         kind::CHECKPOINT => Event::Checkpoint {
             journal: Uuid::from_bytes(input.array()?),
             position: Position(input.u64()?),
-        },
-        kind::RESTORED => Event::Restored {
-            user: record.user,
-            expiry_seconds: input.u32()?,
-            held_through: Position(input.u64()?),
-            disconnected_at: match input.u64()? as i64 {
-                ATTACHED_NOW => None,
-                at => Some(at),
-            },
-            last_packet_id: input.u16()?,
         },
         kind::RELEASING => Event::Releasing {
             packet_id: input.u16()?,
@@ -441,7 +479,7 @@ pub(super) fn decode<T>(
         },
         unknown => return Err(DecodeError::Kind(unknown)),
     };
-    if !input.0.is_empty() {
+    if !input.is_empty() {
         return Err(DecodeError::Malformed);
     }
     Ok(visit(&event))
@@ -451,127 +489,16 @@ fn begin(out: &mut Vec<u8>, kind: u8) {
     out.extend_from_slice(&[FORMAT, kind]);
 }
 
+/// One that says whose the session is, if that is known.
+fn begin_of(out: &mut Vec<u8>, kind: u8, identity: &Identity) {
+    let format = match identity.is_known() {
+        true => FORMAT_WITH_IDENTITY,
+        false => FORMAT,
+    };
+    out.extend_from_slice(&[format, kind]);
+}
+
 fn begin_with_id(out: &mut Vec<u8>, kind: u8, packet_id: u16) {
     begin(out, kind);
     put_u16(out, packet_id);
-}
-
-fn flag(set: bool, bit: u8) -> u8 {
-    if set { bit } else { 0 }
-}
-
-fn qos(flags: u8) -> Result<Qos, DecodeError> {
-    Qos::from_u8(flags & QOS_MASK).ok_or(DecodeError::Malformed)
-}
-
-fn put_u16(out: &mut Vec<u8>, value: u16) {
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_u32(out: &mut Vec<u8>, value: u32) {
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_u64(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-/// Topic and time are the record's.
-fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery) {
-    put_message(out, &delivery.message);
-    out.push(
-        delivery.qos as u8 | flag(delivery.retain, RETAIN) | flag(delivery.snapshot, SNAPSHOT),
-    );
-    put_identifier(out, delivery.identifier);
-}
-
-fn put_identifier(out: &mut Vec<u8>, identifier: Option<NonZeroU32>) {
-    put_u32(out, identifier.map_or(0, NonZeroU32::get));
-}
-
-/// Topic and time are the record's.
-fn put_message(out: &mut Vec<u8>, message: &Message) {
-    out.reserve(32 + message.properties.len() + message.payload.len());
-    out.push(
-        message.qos as u8
-            | flag(message.retain, RETAIN)
-            | flag(message.expiry_seconds.is_some(), EXPIRES),
-    );
-    put_u32(out, message.expiry_seconds.unwrap_or(0));
-    put_u64(out, message.publisher);
-    for bytes in [&message.properties, &message.payload] {
-        // Both come from one packet, which has at most 268,435,455 bytes.
-        put_u32(out, bytes.len() as u32);
-        out.extend_from_slice(bytes);
-    }
-}
-
-/// What of a payload is not read yet.
-struct Input<'a>(&'a [u8]);
-
-impl Input<'_> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (array, rest) = self
-            .0
-            .split_first_chunk::<N>()
-            .ok_or(DecodeError::Malformed)?;
-        self.0 = rest;
-        Ok(*array)
-    }
-
-    fn u8(&mut self) -> Result<u8, DecodeError> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    fn u16(&mut self) -> Result<u16, DecodeError> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, DecodeError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, DecodeError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn bytes(&mut self) -> Result<Bytes, DecodeError> {
-        let length = self.u32()? as usize;
-        let (bytes, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(DecodeError::Malformed)?;
-        self.0 = rest;
-        Ok(Bytes::copy_from_slice(bytes))
-    }
-
-    fn delivery(&mut self, record: &Record<'_>) -> Result<Delivery, DecodeError> {
-        let message = self.message(record)?;
-        let flags = self.u8()?;
-        Ok(Delivery {
-            message: message.into(),
-            qos: qos(flags)?,
-            retain: flags & RETAIN != 0,
-            identifier: NonZeroU32::new(self.u32()?),
-            snapshot: flags & SNAPSHOT != 0,
-            // Nobody else is there to take it: it waits for this session.
-            share: None,
-        })
-    }
-
-    fn message(&mut self, record: &Record<'_>) -> Result<Message, DecodeError> {
-        let flags = self.u8()?;
-        let expiry_seconds = self.u32()?;
-        Ok(Message {
-            topic: record.topic.into(),
-            qos: qos(flags)?,
-            retain: flags & RETAIN != 0,
-            expiry_seconds: (flags & EXPIRES != 0).then_some(expiry_seconds),
-            publisher: self.u64()?,
-            properties: self.bytes()?,
-            payload: self.bytes()?,
-            received_at: record.received_at,
-            holders: Default::default(),
-        })
-    }
 }

@@ -66,6 +66,7 @@
 //! append to T until its `Held` is written, and because none is written while a session is unsaved. A
 //! checkpoint names the journal it speaks of; positions of another T say nothing, and are not used.
 
+mod bytes;
 mod event;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

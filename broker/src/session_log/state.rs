@@ -5,11 +5,13 @@
 //! panics, for the log may begin anywhere in a session's life.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use foldhash::HashMap;
 use journal::Position;
 
 use super::event::Event;
+use crate::auth::Identity;
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
@@ -19,8 +21,8 @@ use crate::subscriptions::Options;
 #[derive(Clone, Default)]
 pub(crate) struct SavedSession {
     pub(crate) client_id: Box<str>,
-    /// The user of its last connection; empty for none.
-    pub(crate) user: Box<str>,
+    /// Of its last connection, without what is secret or holds for a connection only.
+    pub(crate) identity: Arc<Identity>,
     /// Seconds it is kept after its connection; `u32::MAX`: for ever.
     pub(crate) expiry_seconds: u32,
     /// Microseconds since 1970, UTC; `None` while it is attached.
@@ -55,6 +57,8 @@ pub(crate) struct SavedWill {
     pub(crate) message: Message,
     /// Seconds after the connection's end.
     pub(crate) delay_seconds: u32,
+    /// Empty when there is none.
+    pub(crate) content_type: Box<str>,
 }
 
 /// An event did not fit.
@@ -70,22 +74,22 @@ impl SavedSession {
         };
         match *event {
             Event::Created {
-                user,
+                identity,
                 expiry_seconds,
                 held_through,
             } => {
-                session.user = user.into();
+                session.identity = Arc::clone(identity);
                 session.expiry_seconds = expiry_seconds;
                 session.held_through = held_through;
             }
             Event::Restored {
-                user,
+                identity,
                 expiry_seconds,
                 held_through,
                 disconnected_at,
                 last_packet_id,
             } => {
-                session.user = user.into();
+                session.identity = Arc::clone(identity);
                 session.expiry_seconds = expiry_seconds;
                 session.held_through = held_through;
                 session.disconnected_at = disconnected_at;
@@ -123,8 +127,8 @@ impl SavedSession {
             | Event::Checkpoint { .. } => {
                 return Err(Misfit);
             }
-            Event::Attached { user } => {
-                self.user = user.into();
+            Event::Attached { identity } => {
+                self.identity = Arc::clone(identity);
                 self.disconnected_at = None;
             }
             Event::Detached { at, expiry_seconds } => {
@@ -184,10 +188,12 @@ impl SavedSession {
             Event::WillArmed {
                 message,
                 delay_seconds,
+                content_type,
             } => {
                 self.will = Some(SavedWill {
                     message: message.clone(),
                     delay_seconds,
+                    content_type: content_type.into(),
                 });
             }
             Event::WillCleared => self.will = None,
@@ -202,7 +208,7 @@ impl SavedSession {
     /// The events that lead to this state, in order.
     pub(super) fn for_each_event(&self, mut visit: impl FnMut(&Event<'_>)) {
         visit(&Event::Restored {
-            user: &self.user,
+            identity: &self.identity,
             expiry_seconds: self.expiry_seconds,
             held_through: self.held_through,
             disconnected_at: self.disconnected_at,
@@ -241,6 +247,7 @@ impl SavedSession {
             visit(&Event::WillArmed {
                 message: &will.message,
                 delay_seconds: will.delay_seconds,
+                content_type: &will.content_type,
             });
         }
     }

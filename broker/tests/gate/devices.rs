@@ -13,19 +13,24 @@ use super::{BOTH, Running};
 
 /// Keeps what a test says.
 #[derive(Default)]
-struct Keeper {
+pub(crate) struct Keeper {
     /// `None`: nothing is known yet.
     devices: Mutex<Option<HashMap<String, Lookup>>>,
     generation: AtomicU64,
 }
 
 impl Keeper {
-    fn set(&self, devices: &[(&str, Lookup)]) {
+    pub(crate) fn set(&self, devices: &[(&str, Lookup)]) {
         let devices = devices
             .iter()
             .map(|(device, lookup)| ((*device).to_owned(), *lookup));
         *self.devices.lock().expect("no panic") = Some(devices.collect());
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// As before the database was reached.
+    pub(crate) fn forget(&self) {
+        *self.devices.lock().expect("no panic") = None;
     }
 }
 
@@ -46,7 +51,7 @@ impl DeviceCredentials for Keeper {
     }
 }
 
-fn known(current: &str, previous: Option<&str>) -> Lookup {
+pub(crate) fn known(current: &str, previous: Option<&str>) -> Lookup {
     Lookup::Known {
         current: secret_digest(current.as_bytes()),
         previous: previous.map(|secret| secret_digest(secret.as_bytes())),

@@ -1,5 +1,6 @@
 //! The gate over real sockets: what clients do to it, and what it must not let them do to others.
 
+mod absent;
 mod abuse;
 mod access;
 mod auth;

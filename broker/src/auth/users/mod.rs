@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub use edit::{EditError, UserFile};
 
 use super::digest::{PairDigest, are_equal};
-use super::identity::Identity;
+use super::identity::{Identity, Voucher};
 use super::password::PasswordHash;
 use crate::lock::lock;
 
@@ -190,6 +190,7 @@ impl User {
             disabled,
             identity: Arc::new(Identity {
                 user: name.into(),
+                vouched_by: Voucher::Users,
                 groups,
                 ..Identity::default()
             }),

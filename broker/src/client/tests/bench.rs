@@ -326,7 +326,7 @@ pub(super) fn will(topic: &str, delay_seconds: u32) -> Will {
         message: message(topic),
         delay_seconds,
         content_type: "".into(),
-        identity: Some(Arc::default()),
+        identity: Arc::default(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Events as bytes.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use journal::{Position, Record};
 use uuid::Uuid;
 
+use crate::auth::{Identity, Voucher, secret_digest};
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
@@ -37,6 +39,17 @@ fn delivery(qos: Qos) -> Delivery {
     }
 }
 
+fn identity() -> Arc<Identity> {
+    Arc::new(Identity {
+        user: "someone".into(),
+        vouched_by: Voucher::Token,
+        groups: ["admins".into(), "ü".repeat(100).into()].into(),
+        certificate: Some("press-1".into()),
+        variables: [("line".into(), "7".into()), ("site".into(), "".into())].into(),
+        ..Identity::default()
+    })
+}
+
 /// Every kind of event is shown to `visit`.
 fn for_each_kind(mut visit: impl FnMut(&Event<'_>)) {
     let will = message(None);
@@ -52,14 +65,24 @@ fn for_each_kind(mut visit: impl FnMut(&Event<'_>)) {
         retain_as_published: true,
         identifier: NonZeroU32::new(9),
     };
+    let forgotten = Arc::new(Identity {
+        user: "someone".into(),
+        vouched_by: Voucher::Forgotten,
+        ..Identity::default()
+    });
     let packet_id = 65_535;
     for event in [
         Event::Created {
-            user: "someone",
+            identity: &identity(),
             expiry_seconds: u32::MAX,
             held_through: Position(12),
         },
-        Event::Attached { user: "" },
+        Event::Attached {
+            identity: &Arc::default(),
+        },
+        Event::Attached {
+            identity: &forgotten,
+        },
         Event::Detached {
             at: -1,
             expiry_seconds: 60,
@@ -92,6 +115,7 @@ fn for_each_kind(mut visit: impl FnMut(&Event<'_>)) {
         Event::WillArmed {
             message: &will,
             delay_seconds: 5,
+            content_type: "text/csv",
         },
         Event::WillCleared,
         Event::Checkpoint {
@@ -99,14 +123,14 @@ fn for_each_kind(mut visit: impl FnMut(&Event<'_>)) {
             position: Position(99),
         },
         Event::Restored {
-            user: "u",
+            identity: &identity(),
             expiry_seconds: 1,
             held_through: Position(3),
             disconnected_at: None,
             last_packet_id: 9,
         },
         Event::Restored {
-            user: "u",
+            identity: &forgotten,
             expiry_seconds: 1,
             held_through: Position(3),
             disconnected_at: Some(8),
@@ -195,6 +219,115 @@ fn a_delivery_keeps_all_it_has() {
     );
 }
 
+fn read_identity(record: &Record<'_>) -> Result<Identity, DecodeError> {
+    decode(record, |event| match event {
+        Event::Attached { identity } => Identity::clone(identity),
+        _ => panic!("another event"),
+    })
+}
+
+#[test]
+fn an_identity_is_kept_but_for_what_holds_for_a_connection() {
+    for vouched_by in [
+        Voucher::Nobody,
+        Voucher::Users,
+        Voucher::Devices,
+        Voucher::Certificate,
+        Voucher::Token,
+    ] {
+        let kept = Identity {
+            vouched_by,
+            ..Identity::clone(&identity())
+        };
+        let written = Arc::new(Identity {
+            expires_at: Some(9),
+            device_secret: Some(secret_digest(b"secret")),
+            ..kept.clone()
+        });
+        let mut scratch = Vec::new();
+        let attached = Event::Attached { identity: &written };
+        let record = encode("client", &attached, &mut scratch);
+        assert_eq!(read_identity(&record), Ok(kept));
+    }
+}
+
+/// Two of the format's bytes, a byte for who vouched, the group, and no variables.
+#[test]
+fn an_identity_costs_little() {
+    let operator = Arc::new(Identity {
+        user: "ada".into(),
+        vouched_by: Voucher::Users,
+        groups: ["operators".into()].into(),
+        ..Identity::default()
+    });
+    let mut scratch = Vec::new();
+    let attached = Event::Attached {
+        identity: &operator,
+    };
+    let record = encode("client", &attached, &mut scratch);
+    assert_eq!(record.payload, b"\x02\x02\x01\x01\x09operators\x00");
+}
+
+#[test]
+fn of_an_older_log_no_more_than_the_user_is_known() {
+    for (payload, what) in [
+        (&b"\x01\x02"[..], "attached"),
+        (b"\x01\x01\x3c\0\0\0\x05\0\0\0\0\0\0\0", "created"),
+    ] {
+        let mut scratch = Vec::new();
+        let record = Record {
+            user: "ada",
+            payload,
+            ..encode("client", &Event::Ended, &mut scratch)
+        };
+        let read = decode(&record, |event| match event {
+            Event::Attached { identity } | Event::Created { identity, .. } => Arc::clone(identity),
+            _ => panic!("another event"),
+        });
+        let identity = read.expect(what);
+        assert_eq!(&*identity.user, "ada");
+        assert!(!identity.is_known());
+    }
+}
+
+#[test]
+fn a_malformed_identity_is_refused() {
+    let mut scratch = Vec::new();
+    let record = encode("client", &Event::Ended, &mut scratch);
+    for (identity, what) in [
+        (&b"\x05\0\0"[..], "vouched for by whom"),
+        (b"\x11\0\0", "an unknown flag"),
+        (b"\x01\x01\x01\xff\0", "a group that is no text"),
+        (b"\x01\xff\xff\xff\xff\x0f", "more groups than bytes"),
+        (
+            b"\x01\xff\xff\xff\xff\x1f\0",
+            "more groups than there can be",
+        ),
+        (b"\x01\x80\x80\x80\x80\x80\0\0", "a number without an end"),
+        (
+            b"\x01\0\x02\x01b\x01x\x01a\x01x",
+            "variables in another order",
+        ),
+        (b"\x01\0\x02\x01a\x01x\x01a\x01y", "a variable twice"),
+    ] {
+        let payload = [b"\x02\x02", identity].concat();
+        let record = Record {
+            payload: &payload,
+            ..record
+        };
+        assert_eq!(
+            read_identity(&record),
+            Err(DecodeError::Malformed),
+            "{what}"
+        );
+    }
+    let record = Record {
+        payload: b"\x02\x04\0\0\0",
+        ..record
+    };
+    assert_eq!(decode(&record, |_| ()), Err(DecodeError::Malformed));
+}
+
 /// A checksum has vouched for the bytes, so this is a defect or another version; not a panic.
 #[test]
 fn cut_or_longer_bytes_are_refused() {
@@ -222,6 +355,6 @@ fn what_a_newer_version_wrote_is_named() {
     let mut scratch = Vec::new();
     let record = encode("client", &Event::Ended, &mut scratch);
     let read = |payload| decode(&Record { payload, ..record }, |_| ());
-    assert_eq!(read(&[2, 4]), Err(DecodeError::Format(2)));
+    assert_eq!(read(&[3, 4]), Err(DecodeError::Format(3)));
     assert_eq!(read(&[1, 200]), Err(DecodeError::Kind(200)));
 }

@@ -12,7 +12,7 @@ const CLIENT: &str = "device";
 
 fn created(logs: &Logs) -> Event<'static> {
     Event::Created {
-        user: "",
+        identity: &NOBODY,
         expiry_seconds: 600,
         held_through: logs.log.telemetry_end(),
     }

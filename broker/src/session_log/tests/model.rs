@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use journal::{Journal, LocalJournal, Position, Record, RecordBatch};
 
 use super::PATIENCE;
 use super::sim::SimDisk;
+use crate::auth::{Identity, Voucher};
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
@@ -22,7 +23,7 @@ use crate::subscriptions::Options;
 /// Messages are numbers; everything in a message follows from its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Model {
-    pub(super) user: String,
+    pub(super) identity: Arc<Identity>,
     pub(super) expiry_seconds: u32,
     pub(super) disconnected_at: Option<i64>,
     pub(super) subscriptions: BTreeMap<String, u32>,
@@ -62,6 +63,36 @@ pub(super) fn delivery(number: u64) -> Delivery {
     }
 }
 
+/// The identity of clients that do not matter.
+pub(super) static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(Arc::default);
+
+pub(super) fn content_type(number: u64) -> &'static str {
+    ["", "application/json"][(number % 2) as usize]
+}
+
+pub(super) fn identity(number: u64) -> Arc<Identity> {
+    let groups = (0..number % 3).map(|group| format!("group {group}").into());
+    Arc::new(Identity {
+        user: format!("user {number}").into(),
+        vouched_by: match number % 5 {
+            0 => Voucher::Forgotten,
+            1 => Voucher::Nobody,
+            2 => Voucher::Users,
+            3 => Voucher::Devices,
+            _ => Voucher::Token,
+        },
+        ..match number % 5 {
+            0 => Identity::default(),
+            _ => Identity {
+                groups: groups.collect(),
+                certificate: number.is_multiple_of(2).then(|| "name".into()),
+                variables: [("site".into(), number.to_string().into())].into(),
+                ..Identity::default()
+            },
+        }
+    })
+}
+
 pub(super) fn options(number: u32) -> Options {
     Options {
         qos: Qos::from_u8((number % 3) as u8).expect("0 to 2"),
@@ -93,6 +124,12 @@ fn delivery_number(read: &Delivery) -> u64 {
     number
 }
 
+fn will_of(read: &SavedWill) -> (u64, u32) {
+    let number = number_of(&read.message);
+    assert_eq!(&*read.content_type, content_type(number));
+    (number, read.delay_seconds)
+}
+
 impl Model {
     pub(super) fn of(session: &SavedSession) -> Model {
         let option_number = |filter: &str, read: &Options| {
@@ -105,7 +142,7 @@ impl Model {
             (inflight.packet_id, number)
         };
         Model {
-            user: session.user.to_string(),
+            identity: Arc::clone(&session.identity),
             expiry_seconds: session.expiry_seconds,
             disconnected_at: session.disconnected_at,
             subscriptions: session
@@ -117,10 +154,7 @@ impl Model {
             held: session.held.keys().copied().collect(),
             inflight: session.inflight.iter().map(inflight).collect(),
             queue: session.queue.iter().map(delivery_number).collect(),
-            will: session
-                .will
-                .as_ref()
-                .map(|will| (number_of(&will.message), will.delay_seconds)),
+            will: session.will.as_ref().map(will_of),
             last_packet_id: session.last_packet_id,
         }
     }
@@ -134,7 +168,7 @@ impl Model {
     ) -> SavedSession {
         SavedSession {
             client_id: client_id.into(),
-            user: self.user.as_str().into(),
+            identity: Arc::clone(&self.identity),
             expiry_seconds: self.expiry_seconds,
             disconnected_at: self.disconnected_at,
             subscriptions: self
@@ -157,6 +191,7 @@ impl Model {
             will: self.will.map(|(number, delay_seconds)| SavedWill {
                 message: message(number),
                 delay_seconds,
+                content_type: content_type(number).into(),
             }),
             last_packet_id: self.last_packet_id,
         }

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::*;
 use super::sim::{Loss, SimDisk};
+use crate::auth::Identity;
 use crate::session_log::{Event, SavedSession};
 
 const CLIENTS: [&str; 4] = ["a", "b", "ç", "d"];
@@ -265,12 +266,12 @@ impl Life {
         self.numbers += 1;
         let incarnation = self.numbers;
         let model = Model {
-            user: format!("user {incarnation}"),
+            identity: identity(incarnation),
             expiry_seconds: incarnation as u32,
             ..Model::default()
         };
         let created = Event::Created {
-            user: &model.user,
+            identity: &model.identity,
             expiry_seconds: model.expiry_seconds,
             held_through: self.logs.log.telemetry_end(),
         };
@@ -317,9 +318,9 @@ impl Life {
         }
         match self.rng.random_range(0..19) {
             0 => {
-                model.user = format!("user {number}");
+                model.identity = identity(number);
                 model.disconnected_at = None;
-                log.push(Change::Attached(model.user.clone()));
+                log.push(Change::Attached(Arc::clone(&model.identity)));
             }
             1 => {
                 model.disconnected_at = Some(number as i64);
@@ -447,7 +448,7 @@ const UNWRITTEN: Position = Position(u64::MAX);
 
 /// An event that owns what it speaks of.
 enum Change {
-    Attached(String),
+    Attached(Arc<Identity>),
     Detached(i64, u32),
     Ended,
     Subscribed(String, u32),
@@ -468,7 +469,7 @@ enum Change {
 impl Change {
     fn with_event(&self, visit: impl FnOnce(&Event<'_>)) {
         match self {
-            Change::Attached(user) => visit(&Event::Attached { user }),
+            Change::Attached(identity) => visit(&Event::Attached { identity }),
             Change::Detached(at, expiry_seconds) => visit(&Event::Detached {
                 at: *at,
                 expiry_seconds: *expiry_seconds,
@@ -492,6 +493,7 @@ impl Change {
             Change::Will(Some((number, delay_seconds))) => visit(&Event::WillArmed {
                 message: &message(*number),
                 delay_seconds: *delay_seconds,
+                content_type: content_type(*number),
             }),
             Change::Will(None) => visit(&Event::WillCleared),
             Change::SnapshotBegun(filter) => visit(&Event::SnapshotBegun { filter }),

@@ -18,7 +18,7 @@ const SMALL_BYTES: u64 = 3 << 20;
 
 fn created() -> Event<'static> {
     Event::Created {
-        user: "",
+        identity: &NOBODY,
         expiry_seconds: 600,
         held_through: Position::ZERO,
     }
