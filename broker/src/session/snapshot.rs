@@ -5,7 +5,8 @@
 //! that comes live by its subscription. So no retained message follows a newer one of its topic.
 //!
 //! It is older than what is queued behind it, also when its client was away meanwhile: it goes on where it was. A restart
-//! forgets where that was: then it begins again.
+//! forgets where that was: then it begins again. A live message that is dropped (the queue is full; at QoS 0 the client is away)
+//! takes the retained one that it replaced with it: that would be out of date.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;

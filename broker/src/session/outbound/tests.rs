@@ -173,3 +173,9 @@ fn a_spell_of_dropping_is_counted_as_one_slow_session_until_the_queue_is_empty()
         assert_eq!(outbound.caught_up(), (left == 0).then_some(3));
     }
 }
+
+/// A queue may hold ten thousand of them, and of nearly all sessions holds messages alone.
+#[test]
+fn an_entry_of_a_queue_costs_what_its_message_costs() {
+    assert_eq!(size_of::<Waiting>(), size_of::<Delivery>());
+}
