@@ -9,7 +9,8 @@
 //! The rule is that of a packet switch with shared memory (Choudhury and Hahne, "Dynamic queue length thresholds for
 //! shared-memory packet switches", 1998): a queue takes more only while it is smaller than what is still free for all. A few
 //! queues may then be large, many share evenly, and there is always something left for one that has just begun. What is free
-//! differs: QoS 0 sees half of it, and a session whose client is away sees nothing of the last quarter of the budget.
+//! differs: QoS 0 sees half of it, and a session whose client is away sees nothing of the last quarter of the budget. Beyond the
+//! budget there is only what connected clients that keep up are given all the same, and a session that is left gives that up.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -66,13 +67,11 @@ impl Budget {
 
     /// Whether the session may take the delivery; `unsettled` is what it took since it was locked.
     pub(crate) fn admits(&self, delivery: &Delivery, asker: Asker, unsettled: &Ledger) -> bool {
-        let used = self.stats.queued_bytes.get();
-        let used = used.saturating_add_signed(unsettled.bytes) as usize;
         let bytes_max = match asker.connected {
             true => self.bytes_max,
             false => self.bytes_max / 4 * 3,
         };
-        let free = bytes_max.saturating_sub(used);
+        let free = bytes_max.saturating_sub(self.used(unsettled));
         let share = match delivery.qos {
             Qos::AtMostOnce => free / 2,
             Qos::AtLeastOnce | Qos::ExactlyOnce => free,
@@ -81,9 +80,14 @@ impl Budget {
             || (asker.connected && asker.bytes < KEEPING_UP_BYTES)
     }
 
-    /// Whether more is held than may be.
-    pub(crate) fn is_exceeded(&self) -> bool {
-        self.stats.queued_bytes.get() > self.bytes_max as u64
+    /// Whether more is held than may be; `unsettled` is what a session gave back since it was locked.
+    pub(crate) fn is_exceeded(&self, unsettled: &Ledger) -> bool {
+        self.used(unsettled) > self.bytes_max
+    }
+
+    fn used(&self, unsettled: &Ledger) -> usize {
+        let settled = self.stats.queued_bytes.get();
+        settled.saturating_add_signed(unsettled.bytes) as usize
     }
 
     /// Takes over what the session has noted; to be called before it is unlocked.

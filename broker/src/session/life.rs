@@ -248,6 +248,8 @@ impl Session {
         let mut outbound = self.lock_outbound();
         let dropped = outbound.client_left();
         gate.stats.dropped_offline.add(dropped as u64);
+        let shed = outbound.shed(&gate.budget, self.scribe(Waker::noop()));
+        gate.stats.dropped_queues_full.add(shed as u64);
         let stay = &mut outbound.stay;
         stay.presence = Presence::Away;
         let had_will = stay.will.is_some();

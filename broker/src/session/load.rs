@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 
 use super::{Delivery, Outbound, Session};
-use crate::budget::{Budget, Ledger};
+use crate::budget::{self, Budget, Ledger};
 use crate::lock::lock;
 
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub(super) struct Load {
     pub(super) messages: usize,
     /// Of the queue and of what is in flight, each message as if the session had it alone.
     pub(super) bytes: usize,
+    /// Of what is in flight of snapshots, which the limits do not count.
+    pub(super) snapshot_bytes: usize,
     /// Not told to the budget yet.
     pub(super) ledger: Ledger,
 }
@@ -23,22 +25,36 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn enter_queue(&mut self, delivery: &Delivery) {
         self.messages += usize::from(!delivery.snapshot);
-        self.enter(delivery);
+        self.take(delivery);
     }
 
     pub(super) fn leave_queue(&mut self, delivery: &Delivery) {
         self.messages -= usize::from(!delivery.snapshot);
-        self.leave(delivery);
+        self.give_back(delivery);
     }
 
     /// It goes into flight.
     pub(super) fn enter(&mut self, delivery: &Delivery) {
+        if delivery.snapshot {
+            self.snapshot_bytes += budget::bytes(&delivery.message);
+        }
+        self.take(delivery);
+    }
+
+    /// It is in flight no more.
+    pub(super) fn leave(&mut self, delivery: &Delivery) {
+        if delivery.snapshot {
+            self.snapshot_bytes -= budget::bytes(&delivery.message);
+        }
+        self.give_back(delivery);
+    }
+
+    fn take(&mut self, delivery: &Delivery) {
         self.bytes += delivery.bytes();
         self.ledger.take(&delivery.message);
     }
 
-    /// It is done with.
-    pub(super) fn leave(&mut self, delivery: &Delivery) {
+    fn give_back(&mut self, delivery: &Delivery) {
         self.bytes -= delivery.bytes();
         self.ledger.give_back(&delivery.message);
     }

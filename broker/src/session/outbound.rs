@@ -4,6 +4,7 @@
 //! every message that did not fit was counted.
 
 mod admission;
+mod shedding;
 mod snapshots;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -110,6 +111,9 @@ pub(super) struct Stay {
     pub(super) identity: Arc<Identity>,
 }
 
+/// What of snapshots may be in flight, and one message: no limit of the queue counts it, and the store may have newer messages in
+/// their place by the time they are acknowledged.
+const SNAPSHOT_IN_FLIGHT_BYTES_MAX: usize = 1 << 20;
 /// A queue's buffer above this many entries is given back once it is empty.
 const KEPT_CAPACITY: usize = 16;
 
@@ -212,24 +216,6 @@ impl Outbound {
         taken
     }
 
-    /// Drops the newest of what is queued until the session has no more than `bytes`; how many messages went. What is in flight stays.
-    pub(super) fn cut(&mut self, bytes: usize, scribe: Scribe<'_>) -> usize {
-        let mut excess = self.load.bytes.saturating_sub(bytes);
-        let mut places = Vec::new();
-        for (index, waiting) in self.queue.iter().enumerate().rev() {
-            if excess == 0 {
-                break;
-            }
-            if let Waiting::Message(delivery) = waiting {
-                excess = excess.saturating_sub(delivery.bytes());
-                places.push(Place::Queued(index));
-            }
-        }
-        places.reverse();
-        self.remove(&places, scribe);
-        places.len()
-    }
-
     /// The exchange under the packet id is over, if there is one.
     pub(super) fn acknowledge(&mut self, packet_id: u16, scribe: Scribe<'_>) {
         let entry = self.window.acknowledged(packet_id);
@@ -271,7 +257,9 @@ impl Outbound {
                     });
                 }
                 Waiting::Snapshot(mut snapshot) => {
-                    let next = snapshot.next(may_leave);
+                    let has_room = self.load.snapshot_bytes < SNAPSHOT_IN_FLIGHT_BYTES_MAX;
+                    let next =
+                        snapshot.next(|qos| may_leave(qos) && (has_room || qos == Qos::AtMostOnce));
                     self.queue.push_front(Waiting::Snapshot(snapshot));
                     return next;
                 }

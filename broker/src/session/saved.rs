@@ -11,12 +11,13 @@ use std::task::Waker;
 use journal::Position;
 
 use super::filters::Filters;
+use super::load::Load;
 use super::outbound::{Outbound, Presence};
 use super::will::Will;
 use super::window::{InFlight, Stage};
 use super::{Held, Session, Snapshot};
 use crate::auth::Identity;
-use crate::budget::Budget;
+use crate::budget::{Budget, Ledger};
 use crate::gate::{Gate, now_micros};
 use crate::lock::lock;
 use crate::packet::Qos;
@@ -109,20 +110,30 @@ impl Session {
     }
 }
 
-/// Drops the newest messages of the largest queues until what all sessions hold is within the budget again; how many went.
+/// Drops the newest messages of the largest queues until what all sessions hold is within the budget again, and what is in flight
+/// when that is not enough; how many went.
 ///
 /// To be called when sessions were restored: the budget may be smaller than before, and memory that is not there would keep the
 /// broker from ever starting.
 pub(crate) fn cut_to_budget(sessions: &[Arc<Session>], budget: &Budget) -> usize {
-    let largest = sessions.iter().map(|session| session.queued_bytes()).max();
-    let mut bytes_max = largest.unwrap_or_default();
+    let is_exceeded = || budget.is_exceeded(&Ledger::default());
+    let mut bytes_max = sessions
+        .iter()
+        .map(|session| session.queued_bytes())
+        .max()
+        .unwrap_or_default();
     let mut dropped = 0;
-    while budget.is_exceeded() && bytes_max > 0 {
+    while is_exceeded() && bytes_max > 0 {
         bytes_max = bytes_max / CUT_DENOMINATOR * CUT_NUMERATOR;
+        let is_enough = |load: &Load| load.bytes <= bytes_max || !budget.is_exceeded(&load.ledger);
         for session in sessions {
             let scribe = session.scribe(Waker::noop());
-            dropped += session.lock_outbound().cut(bytes_max, scribe);
+            dropped += session.lock_outbound().shed_queued(is_enough, scribe);
         }
+    }
+    for session in sessions {
+        let scribe = session.scribe(Waker::noop());
+        dropped += session.lock_outbound().shed(budget, scribe);
     }
     dropped
 }

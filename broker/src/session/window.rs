@@ -64,7 +64,7 @@ impl Window {
         self.entries.len()
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &InFlight> {
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &InFlight> {
         self.entries.iter()
     }
 

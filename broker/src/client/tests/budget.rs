@@ -348,3 +348,87 @@ async fn a_shared_subscription_gives_to_a_member_that_the_budget_lets_take_it() 
     assert_eq!(here.waits().len(), 1);
     assert_eq!(stats.dropped_no_member.get(), 1);
 }
+
+#[tokio::test]
+async fn a_session_that_is_left_gives_up_what_is_beyond_the_budget() {
+    let bench = bench(|_| ());
+    for number in 0..60 {
+        let id = format!("hoarder-{number}");
+        let topic = format!("own/{number}");
+        let qos = [Qos::AtLeastOnce, Qos::ExactlyOnce][number % 2];
+        let mut line = bench.kept(Version::V5, &id);
+        line.subscribes(&topic, qos);
+        // Each is given a message because it is connected and has none: in flight, or queued for those that do not read.
+        publish_own(&bench, &topic, vec![b'x'; 40_000], qos);
+        if number % 3 > 0 {
+            // At QoS 2 it leaves when the log has it.
+            assert_eq!(line.gets(1).await.len(), 1, "{number}");
+        }
+        line.loses_connection();
+        let (_, _, bytes) = gauges(&bench);
+        assert!(bytes <= BUDGET_BYTES, "{number}: {bytes}");
+        assert_eq!(gauges(&bench), held(&bench));
+    }
+    let stats = &bench.gate.stats;
+    let (left, ..) = gauges(&bench);
+    assert_eq!(stats.dropped_queues_full.get(), 60 - left);
+    for (id, expected) in [
+        ("hoarder-0", "publish own/0"),
+        ("hoarder-1", "publish own/1"),
+        // What was queued is gone, at both levels, and what was in flight at QoS 1; the exchange at QoS 2 is finished.
+        ("hoarder-54", ""),
+        ("hoarder-57", ""),
+        ("hoarder-58", ""),
+        ("hoarder-59", "pubrel 1"),
+    ] {
+        let mut line = bench.kept(Version::V5, id);
+        assert!(line.present);
+        let packets = match expected {
+            "" => line.waits(),
+            _ => line.gets(1).await,
+        };
+        let begins: Vec<_> = packets
+            .iter()
+            .filter_map(|packet| packet.split(" x").next())
+            .collect();
+        assert_eq!(begins.concat(), expected, "{id}");
+    }
+    // The log was told the same.
+    let before = gauges(&bench);
+    let bench = bench.restart(|_| ()).await;
+    assert_eq!(gauges(&bench), before);
+    let mut last = bench.kept(Version::V5, "hoarder-59");
+    assert_eq!(last.gets(1).await, ["pubrel 1"]);
+    assert_eq!(
+        last.answers(encode::pubcomp, 1, ReasonCode::Success),
+        nothing()
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_acknowledges_no_retained_message_holds_few_of_them() {
+    let bench = bench(|config| config.max_packet_size = ByteSize::mb(1));
+    for number in 0..10 {
+        bench.gate.retain(&Message {
+            payload: vec![b'x'; 300_000].into(),
+            retain: true,
+            ..message(&format!("state/{number}"))
+        });
+    }
+    let mut console = bench.client(Version::V5);
+    console.client.terms.inflight_max = 100;
+    let packets = console.subscribes("state/+", Qos::AtLeastOnce);
+    assert_eq!(packets.len(), 1 + 4, "SUBACK, and what makes a megabyte");
+    let (messages, ..) = gauges(&bench);
+    assert_eq!(messages, 4);
+    let mut got = 4;
+    while got < 10 {
+        finish_all(&console);
+        let packets = console.waits().len();
+        assert!(packets > 0, "after {got}");
+        got += packets;
+    }
+    finish_all(&console);
+    assert_eq!(console.waits(), nothing());
+    assert_eq!(gauges(&bench), (0, 0, 0));
+}
