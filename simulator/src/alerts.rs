@@ -8,21 +8,18 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
-use crate::Error;
+use crate::error::{ConnectError, Error};
 use crate::latency::{Latencies, LatencySummary};
 use crate::settings::Broker;
-use crate::tls::Advice;
+use crate::subscriber::{News, Subscriber};
 
 /// Messages of each device that an alert may still be matched to.
 const RECENT_MAX: usize = 64;
 /// How long the subscription may take.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest alert that is accepted.
-const ALERT_MAX_BYTES: usize = 1024 * 1024;
 /// At the end of a run: how long no alert must have come before listening ends, and how long it
 /// lasts at most.
 const QUIET: Duration = Duration::from_millis(300);
@@ -106,83 +103,39 @@ impl Listener {
         filter: &str,
         recent: Arc<Recent>,
     ) -> Result<Self, Error> {
-        let mut options = MqttOptions::new(
-            format!("simulate-alerts-{}", std::process::id()),
-            broker.host.clone(),
-            broker.port,
-        );
-        options.set_keep_alive(Duration::from_secs(30));
-        options.set_max_packet_size(ALERT_MAX_BYTES, ALERT_MAX_BYTES);
-        if let Some(tls) = &broker.tls {
-            options.set_transport(Transport::Tls(TlsConfiguration::Rustls(tls.config())));
-        }
-        if let Some(username) = &broker.username {
-            options.set_credentials(
-                username.clone(),
-                broker.password.clone().unwrap_or_default(),
-            );
-        }
-        let (client, mut events) = AsyncClient::new(options, 16);
-        let failed = |(message, hint): (String, _)| Error::Alerts {
+        let client_id = format!("simulate-alerts-{}", std::process::id());
+        let failed = |error: ConnectError| Error::Alerts {
             filter: filter.to_owned(),
-            message,
-            hint,
+            source: error,
         };
-        client
-            .try_subscribe(filter, QoS::AtLeastOnce)
-            .map_err(|_| failed(("it is not a filter".into(), None)))?;
         let granted = async {
-            loop {
-                match events.poll().await {
-                    Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                        let granted = ack
-                            .return_codes
-                            .iter()
-                            .all(|code| *code != rumqttc::SubscribeReasonCode::Failure);
-                        return if granted {
-                            Ok(())
-                        } else {
-                            Err(("the server refuses it".into(), None))
-                        };
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        let hint = Advice::on_handshake(&error).map(|advice| advice.hint);
-                        return Err((error.to_string(), hint));
-                    }
-                }
-            }
+            let mut subscriber = Subscriber::open(broker, &client_id, filter).await?;
+            while subscriber.next().await? != News::Granted {}
+            Ok(subscriber)
         };
-        match tokio::time::timeout(SUBSCRIBE_TIMEOUT, granted).await {
-            Ok(result) => result.map_err(failed)?,
-            Err(_) => {
-                return Err(failed((
-                    format!("no answer within {SUBSCRIBE_TIMEOUT:?}"),
-                    None,
-                )));
-            }
-        }
+        let granted = tokio::time::timeout(SUBSCRIBE_TIMEOUT, Box::pin(granted)).await;
+        let mut subscriber = granted
+            .unwrap_or(Err(ConnectError::Timeout(SUBSCRIBE_TIMEOUT)))
+            .map_err(failed)?;
         let heard = Arc::new(Mutex::new(Heard {
             received: 0,
             latencies: Latencies::new(),
             last: Instant::now(),
         }));
         let (shared, filter) = (Arc::clone(&heard), filter.to_owned());
+        let broker = broker.clone();
         let task = tokio::spawn(async move {
             loop {
-                match events.poll().await {
-                    Ok(Event::Incoming(Packet::Publish(publish))) => {
-                        if !publish.retain && !is_state(&publish.topic) {
-                            hear(&mut lock(&shared), &publish.payload, &recent);
-                        }
-                    }
-                    // A new session knows nothing of the subscription.
-                    Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                        let _ = client.try_subscribe(filter.as_str(), QoS::AtLeastOnce);
-                    }
-                    Ok(_) => {}
-                    Err(_) => tokio::time::sleep(RECONNECT).await,
+                while let Ok(news) = subscriber.next().await {
+                    hear_news(&news, &shared, &recent);
                 }
+                // A new connection knows nothing of the subscription.
+                subscriber = loop {
+                    tokio::time::sleep(RECONNECT).await;
+                    if let Ok(again) = Subscriber::open(&broker, &client_id, &filter).await {
+                        break again;
+                    }
+                };
             }
         });
         Ok(Self { heard, task })
@@ -213,6 +166,18 @@ impl Drop for Listener {
 /// `alerts/active/…`.
 fn is_state(topic: &str) -> bool {
     matches!(topic.split('/').nth(1), Some("active" | "command"))
+}
+
+fn hear_news(news: &News, heard: &Mutex<Heard>, recent: &Recent) {
+    if let News::Message {
+        topic,
+        payload,
+        retained: false,
+    } = news
+        && !is_state(topic)
+    {
+        hear(&mut lock(heard), payload, recent);
+    }
 }
 
 fn hear(heard: &mut Heard, payload: &[u8], recent: &Recent) {

@@ -5,7 +5,6 @@
 //! once as acknowledged, failed or in flight, however often the server dies.
 
 mod session;
-mod stream;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,10 +24,10 @@ use crate::fault::Storms;
 use crate::pacer::Pacer;
 use crate::settings::Broker;
 use crate::source::{Due, Message, Source};
+use crate::stream::Stream;
 use crate::tally::{Counters, Tally};
 use crate::window::Window;
 use crate::wire::{self, Accepted, Incoming};
-use stream::Stream;
 
 /// How long one attempt to connect may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,9 +38,6 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// Connections that one worker opens at the same time: below the usual accept backlogs, so that
 /// none times out in one.
 pub(crate) const OPENING_MAX: usize = 256;
-
-/// How a TLS server complains about a CONNECT: a record that holds an alert, of TLS 1.0 or later.
-const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
 /// What the connections of one worker share.
 pub(crate) struct Shared {
@@ -253,7 +249,7 @@ impl Connection {
         self.out.clear();
         self.incoming.clear();
         loop {
-            if broker.tls.is_none() && self.incoming.starts_with(&TLS_ALERT) {
+            if broker.tls.is_none() && self.incoming.starts_with(&wire::TLS_ALERT) {
                 return Err(ConnectError::Encrypted);
             }
             match wire::read(&mut self.incoming, broker.version)? {

@@ -22,11 +22,10 @@ pub enum Error {
         address: String,
         source: ConnectError,
     },
-    #[error("cannot listen to `{filter}`: {message}")]
+    #[error("cannot listen to `{filter}`")]
     Alerts {
         filter: String,
-        message: String,
-        hint: Option<&'static str>,
+        source: ConnectError,
     },
     #[error("cannot encrypt")]
     Tls(#[source] TlsError),
@@ -40,8 +39,7 @@ impl Error {
     /// What to do about it, where something is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Connect { source, .. } => source.hint(),
-            Self::Alerts { hint, .. } => *hint,
+            Self::Connect { source, .. } | Self::Alerts { source, .. } => source.hint(),
             Self::Tls(error) => error.hint(),
             _ => None,
         }
@@ -67,6 +65,10 @@ pub enum ConnectError {
     /// The reason code of CONNACK, in words.
     #[error("refused: {0}")]
     Refused(String),
+    #[error("the server takes no connections now")]
+    Unavailable,
+    #[error("the server refuses the subscription")]
+    Subscription,
     #[error("the server allows QoS {allowed} at most, and `qos` is {wanted}")]
     Qos { allowed: u8, wanted: u8 },
     #[error("the server does not speak MQTT: {0}")]
@@ -75,14 +77,14 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// Whether trying again cannot help.
-    pub(crate) fn is_final(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Qos { .. } | Self::Protocol(_) => true,
-            Self::Name(_) | Self::Encrypted => true,
+            Self::Name(_) | Self::Encrypted | Self::Subscription => true,
             Self::Io(error) | Self::Tls(error) => {
                 Advice::on(error).is_some_and(|advice| advice.is_final)
             }
-            Self::Timeout(_) | Self::Closed => false,
+            Self::Timeout(_) | Self::Closed | Self::Unavailable => false,
         }
     }
 

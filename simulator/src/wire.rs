@@ -22,6 +22,8 @@ const INCOMING_MAX_BYTES: usize = 64 * 1024;
 /// restart.
 const SESSION_EXPIRY_S: u32 = 3_600;
 const DUP: u8 = 0b1000;
+/// How a TLS server complains about a CONNECT: a record that holds an alert, of TLS 1.0 or later.
+pub(crate) const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
 /// What the server said in CONNACK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,7 +249,7 @@ fn of_v5(packet: v5::Packet) -> Incoming {
 }
 
 /// `BadUserNamePassword` as `bad user name password`.
-fn words(code: &impl std::fmt::Debug) -> String {
+pub(crate) fn words(code: &impl std::fmt::Debug) -> String {
     let mut words = String::new();
     for character in format!("{code:?}").chars() {
         if character.is_uppercase() && !words.is_empty() {

@@ -9,7 +9,9 @@ mod line;
 #[cfg(test)]
 mod tests;
 
+use std::error::Error as _;
 use std::io::{self, Write};
+use std::iter::successors;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -18,11 +20,7 @@ use std::time::Duration;
 use clap::ArgAction;
 use globset::Glob;
 use jiff::tz::TimeZone;
-use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS,
-    SubscribeReasonCode, TlsConfiguration, Transport,
-};
-use simulator::{Advice, TlsError, TlsKeys};
+use simulator::{Broker, ConnectError, MqttVersion, News, Subscriber, TlsError, TlsKeys};
 
 use self::board::{Board, Filter, Severity, Shown};
 use super::Outcome;
@@ -33,9 +31,7 @@ use crate::diagnostics::Failure;
 /// order.
 const SETTLE: Duration = Duration::from_millis(150);
 const RECONNECT: Duration = Duration::from_millis(500);
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// Largest alert that is accepted: far beyond any message template.
-const ALERT_MAX_BYTES: usize = 1024 * 1024;
+const ALERTS: &str = "alerts/#";
 /// What a closed pipe and Ctrl-C end with.
 const DONE: ExitCode = ExitCode::SUCCESS;
 
@@ -110,14 +106,13 @@ pub(crate) async fn run(args: Args) -> Outcome {
         Show::Lines(TimeZone::system())
     };
     let watch = Watch {
-        address: format!("{}:{}", args.host, args.port()),
+        broker: broker(&args)?,
         board,
         show,
     };
-    let options = options(&args)?;
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     tokio::select! {
-        outcome = watch.follow(&options, anstream::stdout()) => outcome,
+        outcome = watch.follow(anstream::stdout()) => outcome,
         _ = &mut interrupted => Ok(DONE),
     }
 }
@@ -126,30 +121,28 @@ fn glob(text: &str) -> Result<Glob, String> {
     Glob::new(text).map_err(|error| error.kind().to_string())
 }
 
-fn options(args: &Args) -> Result<MqttOptions, Failure> {
-    let id = format!("watch-{}", std::process::id());
-    let mut options = MqttOptions::new(id, args.host.clone(), args.port());
-    options.set_keep_alive(KEEP_ALIVE);
-    options.set_max_packet_size(ALERT_MAX_BYTES, ALERT_MAX_BYTES);
-    match &args.username {
-        Some(username) => {
-            options.set_credentials(username.clone(), args.login.read()?.unwrap_or_default());
-        }
-        None if args.login.is_given() => {
-            return Err(Failure::usage("`password` needs a `username`"));
-        }
-        None => {}
+fn broker(args: &Args) -> Result<Broker, Failure> {
+    if args.username.is_none() && args.login.is_given() {
+        return Err(Failure::usage("`password` needs a `username`"));
     }
-    match args.tls.load() {
-        Ok(None) => {}
-        Ok(Some(tls)) => {
-            let transport = Transport::Tls(TlsConfiguration::Rustls(tls.config()));
-            options.set_transport(transport);
-        }
-        Err(error @ TlsError::Incomplete { .. }) => return Err(Failure::usage(error.to_string())),
-        Err(error) => return Err(simulator::Error::Tls(error).into()),
-    }
-    Ok(options)
+    let password = match &args.username {
+        Some(_) => args.login.read()?,
+        None => None,
+    };
+    let tls = args.tls.load().map_err(|error| match error {
+        TlsError::Incomplete { .. } => Failure::usage(error.to_string()),
+        error => simulator::Error::Tls(error).into(),
+    })?;
+    Ok(Broker {
+        host: args.host.clone(),
+        port: args.port(),
+        tls,
+        username: args.username.clone(),
+        password,
+        version: MqttVersion::V3,
+        keep_alive: Duration::ZERO,
+        clean: true,
+    })
 }
 
 /// How an alert is printed.
@@ -160,101 +153,73 @@ enum Show {
 }
 
 struct Watch {
-    address: String,
+    broker: Broker,
     board: Board,
     show: Show,
 }
 
-/// What a look at the server brought.
-enum News {
-    Message {
-        topic: String,
-        payload: Vec<u8>,
-        retained: bool,
-    },
-    /// No retained alert has come for a while.
-    Settled,
-    Other,
+/// Why one connection has ended.
+enum End {
+    Lost(ConnectError),
+    /// Whoever reads the output has left.
+    Unread,
 }
 
 impl Watch {
     /// Prints alerts until the reader leaves or the server refuses for good.
-    async fn follow(mut self, options: &MqttOptions, mut out: impl Write) -> Outcome {
-        let (client, mut events) = AsyncClient::new(options.clone(), 4);
+    async fn follow(mut self, mut out: impl Write) -> Outcome {
+        let client_id = format!("watch-{}", std::process::id());
+        let address = self.broker.address();
         let mut connection = Connection::Never;
         loop {
-            let shown = match self.next(&client, &mut events, &mut connection).await? {
-                News::Message {
-                    topic,
-                    payload,
-                    retained,
-                } => self.board.take(&topic, &payload, retained),
-                News::Settled => self.board.settle(),
-                News::Other => continue,
+            let error = match Subscriber::open(&self.broker, &client_id, ALERTS).await {
+                Ok(subscriber) => {
+                    connection.is_open(&address);
+                    match self.show(subscriber, &mut out).await? {
+                        End::Lost(error) => error,
+                        End::Unread => return Ok(DONE),
+                    }
+                }
+                Err(error) => error,
             };
-            match self.print(&mut out, &shown) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(DONE),
-                Err(error) => return Err(Failure::new(format!("cannot write to stdout: {error}"))),
+            if connection.is_hopeless(&error) {
+                return Err(refused(&address, error));
             }
+            connection.is_lost(&address, &error);
+            tokio::time::sleep(RECONNECT).await;
         }
     }
 
-    async fn next(
-        &self,
-        client: &AsyncClient,
-        events: &mut EventLoop,
-        connection: &mut Connection,
-    ) -> Result<News, Failure> {
-        let event = if self.board.is_settling() {
-            match tokio::time::timeout(SETTLE, events.poll()).await {
-                Ok(event) => event,
-                Err(_) => return Ok(News::Settled),
-            }
-        } else {
-            events.poll().await
-        };
-        match event {
-            Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                connection.is_open(&self.address);
-                // A new session knows nothing of a subscription. The channel is as good as empty.
-                let _ = client.try_subscribe("alerts/#", QoS::AtLeastOnce);
-            }
-            Ok(Event::Incoming(Packet::SubAck(ack)))
-                if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
-            {
-                return Err(Failure::new(
-                    "the server refuses the subscription to `alerts/#`",
-                ));
-            }
-            Ok(Event::Incoming(Packet::Publish(publish))) => {
-                let (topic, payload) = (publish.topic, publish.payload.to_vec());
-                return Ok(News::Message {
+    /// Prints what comes over one connection.
+    async fn show(
+        &mut self,
+        mut subscriber: Subscriber,
+        out: &mut impl Write,
+    ) -> Result<End, Failure> {
+        loop {
+            let news = if self.board.is_settling() {
+                // Without an answer in time no retained alert has come for a while.
+                let news = tokio::time::timeout(SETTLE, subscriber.next()).await;
+                news.ok().transpose()
+            } else {
+                subscriber.next().await.map(Some)
+            };
+            let shown = match news {
+                Ok(Some(News::Message {
                     topic,
                     payload,
-                    retained: publish.retain,
-                });
-            }
-            Ok(_) => {}
-            Err(ConnectionError::ConnectionRefused(code)) if is_final(code) => {
-                let refused = Failure::new(format!("`{}` refuses the connection", self.address));
-                return Err(refused.hint("is the user name right, and the password?"));
-            }
-            // Later, a wrong certificate may be a moment of its being renewed.
-            Err(error) if *connection == Connection::Never && is_hopeless(&error) => {
-                let failure =
-                    Failure::new(format!("cannot connect to `{}`: {error}", self.address));
-                return Err(match Advice::on(&error) {
-                    Some(advice) => failure.hint(advice.hint),
-                    None => failure,
-                });
-            }
-            Err(error) => {
-                connection.is_lost(&self.address, &error);
-                tokio::time::sleep(RECONNECT).await;
+                    retained,
+                })) => self.board.take(&topic, &payload, retained),
+                Ok(Some(News::Granted)) => continue,
+                Ok(None) => self.board.settle(),
+                Err(error) => return Ok(End::Lost(error)),
+            };
+            match self.print(out, &shown) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(End::Unread),
+                Err(error) => return Err(Failure::new(format!("cannot write to stdout: {error}"))),
             }
         }
-        Ok(News::Other)
     }
 
     fn print(&self, out: &mut impl Write, shown: &[Shown]) -> io::Result<()> {
@@ -268,12 +233,20 @@ impl Watch {
     }
 }
 
-fn is_final(code: ConnectReturnCode) -> bool {
-    !matches!(code, ConnectReturnCode::ServiceUnavailable)
-}
-
-fn is_hopeless(error: &ConnectionError) -> bool {
-    Advice::on(error).is_some_and(|advice| advice.is_final)
+/// The server, or the way to it, is not such that trying again would help.
+fn refused(address: &str, error: ConnectError) -> Failure {
+    match error {
+        ConnectError::Subscription => {
+            Failure::new(format!("the server refuses the subscription to `{ALERTS}`"))
+        }
+        ConnectError::Refused(_) => Failure::new(format!("`{address}` refuses the connection"))
+            .hint("is the user name right, and the password?"),
+        source => simulator::Error::Connect {
+            address: address.to_owned(),
+            source,
+        }
+        .into(),
+    }
 }
 
 /// What was last said on stderr, so that it is said once.
@@ -294,16 +267,24 @@ impl Connection {
         *self = Self::Open;
     }
 
-    fn is_lost(&mut self, address: &str, error: &ConnectionError) {
+    /// Whether to give up: a refusal is final. A wrong certificate, too, but later it may be a moment of its being renewed.
+    fn is_hopeless(&self, error: &ConnectError) -> bool {
+        let is_refusal = matches!(error, ConnectError::Refused(_) | ConnectError::Subscription);
+        is_refusal || *self == Connection::Never && error.is_final()
+    }
+
+    fn is_lost(&mut self, address: &str, error: &ConnectError) {
         if *self != Self::Lost {
             let what = if *self == Self::Open {
                 "lost"
             } else {
                 "have no"
             };
-            anstream::eprintln!("{what} connection to {address} ({error}); trying again");
-            if let Some(advice) = Advice::on_handshake(error) {
-                anstream::eprintln!("  hint: {}", advice.hint);
+            let causes = successors(error.source(), |&cause| cause.source());
+            let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+            anstream::eprintln!("{what} connection to {address} ({error}{causes}); trying again");
+            if let Some(hint) = error.hint() {
+                anstream::eprintln!("  hint: {hint}");
             }
         }
         *self = Self::Lost;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 
-use super::stream::Stream;
 use super::{Connection, End};
 use crate::error::ConnectError;
+use crate::stream::Stream;
 use crate::tally::Counters;
 use crate::wire::{self, Incoming, Verdict};
 

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use expect_test::expect;
-use rumqttc::Client;
+use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
 use testkit::{ChildGuard, free_port, wait_until};
 
 use super::*;
@@ -242,16 +242,22 @@ async fn it_follows_a_server_through_a_restart_and_ends_when_its_reader_leaves()
     };
     let text = Arc::clone(&reader.text);
     let watch = Watch {
-        address: format!("127.0.0.1:{port}"),
+        broker: Broker {
+            host: "127.0.0.1".to_owned(),
+            port,
+            tls: None,
+            username: None,
+            password: None,
+            version: MqttVersion::V3,
+            keep_alive: Duration::ZERO,
+            clean: true,
+        },
         board: board(None, None),
         show: Show::Lines(TimeZone::UTC),
     };
-    let options = MqttOptions::new("watch", "127.0.0.1", port);
     let watching = tokio::spawn(async move {
-        watch
-            .follow(&options, reader)
-            .await
-            .map_err(|failure| failure.render())
+        let followed = watch.follow(reader).await;
+        followed.map_err(|failure| failure.render())
     });
 
     let wait_for = |lines: usize| {

@@ -22,20 +22,20 @@ const CIPHERTEXT_BYTES_MAX: usize = 32 * 1024;
 /// Bytes read at once: a thousand acknowledgements.
 const READ_BYTES: usize = 4 * 1024;
 
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Plain(TcpStream),
     Encrypted(Box<Encrypted>),
 }
 
 /// rustls' state and the socket under it.
-pub(super) struct Encrypted {
+pub(crate) struct Encrypted {
     socket: TcpStream,
     tls: ClientConnection,
 }
 
 impl Stream {
     /// Connects, and shakes hands if the server is to be spoken to in secret.
-    pub(super) async fn open(broker: &Broker) -> Result<Stream, ConnectError> {
+    pub(crate) async fn open(broker: &Broker) -> Result<Stream, ConnectError> {
         let socket = TcpStream::connect((broker.host.as_str(), broker.port)).await?;
         socket.set_nodelay(true)?;
         let Some(tls) = &broker.tls else {
@@ -54,7 +54,7 @@ impl Stream {
     }
 
     /// Takes bytes for the server; `WouldBlock` when it can take none now.
-    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.try_write(bytes),
             Stream::Encrypted(encrypted) => encrypted.try_write(bytes),
@@ -62,7 +62,7 @@ impl Stream {
     }
 
     /// Hands on what was taken; returns whether all of it has left. A plain socket keeps nothing.
-    pub(super) fn try_flush(&mut self) -> io::Result<bool> {
+    pub(crate) fn try_flush(&mut self) -> io::Result<bool> {
         match self {
             Stream::Plain(_) => Ok(true),
             Stream::Encrypted(encrypted) => encrypted.try_flush(),
@@ -70,7 +70,7 @@ impl Stream {
     }
 
     /// Tells the server, as far as the socket takes it, that the end which follows is meant.
-    pub(super) fn say_end(&mut self) {
+    pub(crate) fn say_end(&mut self) {
         if let Stream::Encrypted(encrypted) = self {
             encrypted.tls.send_close_notify();
             let _ = encrypted.try_flush();
@@ -78,7 +78,7 @@ impl Stream {
     }
 
     /// Whether bytes that were taken wait for the socket.
-    pub(super) fn holds_bytes(&self) -> bool {
+    pub(crate) fn holds_bytes(&self) -> bool {
         match self {
             Stream::Plain(_) => false,
             Stream::Encrypted(encrypted) => encrypted.tls.wants_write(),
@@ -86,7 +86,7 @@ impl Stream {
     }
 
     /// Appends what has arrived; 0 is the end, `WouldBlock` when there is nothing now.
-    pub(super) fn try_read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+    pub(crate) fn try_read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => {
                 into.reserve(READ_BYTES);
@@ -97,7 +97,7 @@ impl Stream {
     }
 
     /// Waits until the socket can do what is wanted.
-    pub(super) async fn ready(&self, interest: Interest) -> io::Result<tokio::io::Ready> {
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<tokio::io::Ready> {
         match self {
             Stream::Plain(socket) => socket.ready(interest).await,
             Stream::Encrypted(encrypted) => encrypted.socket.ready(interest).await,
@@ -105,7 +105,7 @@ impl Stream {
     }
 
     /// Writes everything; for the handshake of MQTT.
-    pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         loop {
             match self.try_write(bytes) {
                 Ok(count) => bytes = &bytes[count..],
@@ -125,7 +125,7 @@ impl Stream {
     }
 
     /// Waits for bytes and appends them; 0 is the end.
-    pub(super) async fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+    pub(crate) async fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
         loop {
             match self.try_read(into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
