@@ -225,6 +225,13 @@ impl Outbound {
         self.forget(entry);
     }
 
+    pub(super) fn deliveries_mut(&mut self) -> impl Iterator<Item = &mut Delivery> {
+        self.queue.iter_mut().filter_map(|waiting| match waiting {
+            Waiting::Message(delivery) => Some(delivery),
+            Waiting::Snapshot(_) => None,
+        })
+    }
+
     /// The messages that wait, but for those of snapshots.
     pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
         self.queue.iter().filter_map(|waiting| match waiting {

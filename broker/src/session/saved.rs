@@ -15,7 +15,7 @@ use super::load::Load;
 use super::outbound::{Outbound, Presence};
 use super::will::Will;
 use super::window::{InFlight, Stage};
-use super::{Held, Session, Snapshot};
+use super::{Delivery, Held, Session, Snapshot};
 use crate::auth::Identity;
 use crate::budget::{Budget, Ledger};
 use crate::gate::{Gate, now_micros};
@@ -36,7 +36,7 @@ impl Session {
     pub(super) fn state(&self, filters: &Filters, outbound: &Outbound) -> SavedSession {
         let stay = &outbound.stay;
         let subscriptions = filters.by_name.iter();
-        let is_kept = |delivery: &&super::Delivery| delivery.qos != Qos::AtMostOnce;
+        let is_kept = |delivery: &&Delivery| delivery.qos != Qos::AtMostOnce;
         SavedSession {
             client_id: self.client_id.clone(),
             identity: Arc::clone(&stay.identity),
@@ -106,7 +106,20 @@ impl Session {
                 }
             }
         }
+        session.find_groups();
         session
+    }
+
+    /// Puts the groups of the session's shared subscriptions in the place of those that the log remembers. What came by a
+    /// subscription that the session has given up since stays with it.
+    fn find_groups(&self) {
+        let filters = lock(&self.filters);
+        self.lock_outbound().for_each_delivery(|delivery| {
+            if let Some(remembered) = &delivery.share {
+                let held = filters.by_name.get(remembered.subscription());
+                delivery.share = held.and_then(|held| held.membership.group().cloned());
+            }
+        });
     }
 }
 
@@ -197,10 +210,19 @@ impl Will {
 }
 
 impl Outbound {
+    fn for_each_delivery(&mut self, mut visit: impl FnMut(&mut Delivery)) {
+        self.deliveries_mut().for_each(&mut visit);
+        for entry in self.window.entries_mut() {
+            if let Stage::Published(delivery) = &mut entry.stage {
+                visit(delivery);
+            }
+        }
+    }
+
     fn restore(
         &mut self,
         inflight: VecDeque<SavedInflight>,
-        queue: VecDeque<super::Delivery>,
+        queue: VecDeque<Delivery>,
         last_packet_id: u16,
     ) {
         for SavedInflight {

@@ -76,6 +76,10 @@ impl Window {
         })
     }
 
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut InFlight> {
+        self.entries.iter_mut()
+    }
+
     /// How many have been sent on this connection.
     pub(crate) fn sent(&self) -> usize {
         self.sent

@@ -14,6 +14,7 @@ use crate::auth::{Identity, Voucher};
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
+use crate::subscriptions::Group;
 
 const QOS_MASK: u8 = 0b11;
 const RETAIN: u8 = 1 << 2;
@@ -58,6 +59,12 @@ pub(super) fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery) {
         delivery.qos as u8 | flag(delivery.retain, RETAIN) | flag(delivery.snapshot, SNAPSHOT),
     );
     put_identifier(out, delivery.identifier);
+}
+
+/// `shared_delivery` reads both.
+pub(super) fn put_shared_delivery(out: &mut Vec<u8>, delivery: &Delivery, group: &Group) {
+    put_delivery(out, delivery);
+    put_text(out, group.subscription());
 }
 
 pub(super) fn put_identifier(out: &mut Vec<u8>, identifier: Option<NonZeroU32>) {
@@ -168,8 +175,16 @@ impl Input<'_> {
             retain: flags & RETAIN != 0,
             identifier: NonZeroU32::new(self.u32()?),
             snapshot: flags & SNAPSHOT != 0,
-            // Nobody else is there to take it: it waits for this session.
             share: None,
+        })
+    }
+
+    /// One that the session was chosen for among those of a group.
+    pub(super) fn shared_delivery(&mut self, record: &Record<'_>) -> Result<Delivery, DecodeError> {
+        let delivery = self.delivery(record)?;
+        Ok(Delivery {
+            share: Some(Arc::new(Group::remembered(self.text()?))),
+            ..delivery
         })
     }
 

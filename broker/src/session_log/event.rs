@@ -4,7 +4,7 @@
 //! topic or filter and the message's time of arrival; its payload is, little-endian:
 //!
 //! ```text
-//! u8 format: 1; 2 when an identity is there
+//! u8 format: 1; 2 when an identity or a group is there
 //! u8 kind
 //!
 //! kind            payload behind it                                      record
@@ -14,7 +14,7 @@
 //!  4 ended
 //!  5 subscribed   u8 options, u32 identifier (0: none)                   topic: the filter
 //!  6 unsubscribed                                                        topic: the filter
-//!  7 queued       message, u8 copy, u32 identifier                       topic, received_at
+//!  7 queued       message, u8 copy, u32 identifier, group                topic, received_at
 //!  8 dropped      u32 index in the queue
 //!  9 sent         u16 packet id
 //! 10 received     u16 packet id
@@ -36,6 +36,7 @@
 //! copy      bits 0-1 QoS, 2 retain, 3 snapshot
 //! message   u8: bits 0-1 QoS, 2 retain, 3 expires; u32 expiry; u64 publisher;
 //!           u32 length of properties, properties, u32 length of payload, payload
+//! group     in format 2 only; the shared subscription by which the session was chosen, as a text
 //! identity  in format 2 only; u8: bits 0-2 who vouched for it (0 nobody, 1 the users file, 2 the
 //!           keeper of device secrets, 3 an authority of certificates, 4 an issuer of tokens),
 //!           3 the name in a certificate follows; that name; number of groups, groups; number of
@@ -64,8 +65,8 @@ use journal::{Position, Record};
 use uuid::Uuid;
 
 use super::bytes::{
-    Input, flag, put_delivery, put_identifier, put_identity, put_message, put_u16, put_u32,
-    put_u64, qos,
+    Input, flag, put_delivery, put_identifier, put_identity, put_message, put_shared_delivery,
+    put_u16, put_u32, put_u64, qos,
 };
 use crate::auth::Identity;
 use crate::message::Message;
@@ -190,7 +191,7 @@ pub(crate) enum DecodeError {
 }
 
 const FORMAT: u8 = 1;
-const FORMAT_WITH_IDENTITY: u8 = 2;
+const FORMAT_WITH_MORE: u8 = 2;
 
 mod kind {
     pub(super) const CREATED: u8 = 1;
@@ -279,8 +280,11 @@ pub(super) fn encode<'a>(
         Event::Queued(delivery) => {
             record.topic = &delivery.message.topic;
             record.received_at = delivery.message.received_at;
-            begin(out, kind::QUEUED);
-            put_delivery(out, delivery);
+            begin_with(out, kind::QUEUED, delivery.share.is_some());
+            match &delivery.share {
+                Some(group) => put_shared_delivery(out, delivery, group),
+                None => put_delivery(out, delivery),
+            }
         }
         Event::Dropped { index } => {
             begin(out, kind::DROPPED);
@@ -363,16 +367,16 @@ pub(super) fn decode<T>(
 ) -> Result<T, DecodeError> {
     let mut input = Input(record.payload);
     let format = input.u8()?;
-    let has_identity = match format {
+    let has_more = match format {
         FORMAT => false,
-        FORMAT_WITH_IDENTITY => true,
+        FORMAT_WITH_MORE => true,
         unknown => return Err(DecodeError::Format(unknown)),
     };
     let (delivery, message, identity);
     let event = match input.u8()? {
         kind::CREATED => {
             let (expiry_seconds, held_through) = (input.u32()?, Position(input.u64()?));
-            identity = input.identity(record, has_identity)?;
+            identity = input.identity(record, has_more)?;
             Event::Created {
                 identity: &identity,
                 expiry_seconds,
@@ -380,7 +384,7 @@ pub(super) fn decode<T>(
             }
         }
         kind::ATTACHED => {
-            identity = input.identity(record, has_identity)?;
+            identity = input.identity(record, has_more)?;
             Event::Attached {
                 identity: &identity,
             }
@@ -392,7 +396,7 @@ pub(super) fn decode<T>(
                 at => Some(at),
             };
             let last_packet_id = input.u16()?;
-            identity = input.identity(record, has_identity)?;
+            identity = input.identity(record, has_more)?;
             Event::Restored {
                 identity: &identity,
                 expiry_seconds,
@@ -401,7 +405,11 @@ pub(super) fn decode<T>(
                 last_packet_id,
             }
         }
-        _ if has_identity => return Err(DecodeError::Malformed),
+        kind::QUEUED if has_more => {
+            delivery = input.shared_delivery(record)?;
+            Event::Queued(&delivery)
+        }
+        _ if has_more => return Err(DecodeError::Malformed),
         kind::DETACHED => Event::Detached {
             at: input.u64()? as i64,
             expiry_seconds: input.u32()?,
@@ -491,8 +499,12 @@ fn begin(out: &mut Vec<u8>, kind: u8) {
 
 /// One that says whose the session is, if that is known.
 fn begin_of(out: &mut Vec<u8>, kind: u8, identity: &Identity) {
-    let format = match identity.is_known() {
-        true => FORMAT_WITH_IDENTITY,
+    begin_with(out, kind, identity.is_known());
+}
+
+fn begin_with(out: &mut Vec<u8>, kind: u8, more: bool) {
+    let format = match more {
+        true => FORMAT_WITH_MORE,
         false => FORMAT,
     };
     out.extend_from_slice(&[format, kind]);

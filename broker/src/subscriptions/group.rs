@@ -12,10 +12,13 @@ use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::{Delivery, Session};
 use crate::stats::Stats;
+use crate::topic::SHARE_PREFIX;
 
 /// The members under one group name and one filter; the same name on another filter is another group.
 pub(crate) struct Group {
     name: Box<str>,
+    /// As clients write it: `$share/`, the name, the filter.
+    subscription: Box<str>,
     members: Mutex<Members>,
 }
 
@@ -43,11 +46,26 @@ pub(crate) enum Kept {
 }
 
 impl Group {
-    pub(crate) fn new(name: &str) -> Group {
+    pub(crate) fn new(name: &str, filter: &str) -> Group {
         Group {
             name: name.into(),
+            subscription: format!("{SHARE_PREFIX}{name}/{filter}").into(),
             members: Mutex::default(),
         }
+    }
+
+    /// One that stands for the group with this subscription until that is found again.
+    pub(crate) fn remembered(subscription: Box<str>) -> Group {
+        Group {
+            name: "".into(),
+            subscription,
+            members: Mutex::default(),
+        }
+    }
+
+    /// As clients write it.
+    pub(crate) fn subscription(&self) -> &str {
+        &self.subscription
     }
 
     pub(super) fn name(&self) -> &str {

@@ -97,6 +97,11 @@ impl Membership {
     pub(crate) fn into_group(self) -> Option<Arc<Group>> {
         self.group
     }
+
+    /// Of a shared subscription.
+    pub(crate) fn group(&self) -> Option<&Arc<Group>> {
+        self.group.as_ref()
+    }
 }
 
 impl Targets {
@@ -120,7 +125,7 @@ impl Subscriptions {
         let (group, new) = match filter.share {
             None => (None, enter(&mut holders.members, session, options)),
             Some(name) => {
-                let group = holders.group(name);
+                let group = holders.group(name, filter.filter);
                 let new = group.enter(session, options);
                 (Some(group), new)
             }
@@ -163,11 +168,11 @@ impl Subscriptions {
 }
 
 impl Holders {
-    fn group(&mut self, name: &str) -> Arc<Group> {
+    fn group(&mut self, name: &str, filter: &str) -> Arc<Group> {
         if let Some(group) = self.groups.get(name) {
             return Arc::clone(group);
         }
-        let group = Arc::new(Group::new(name));
+        let group = Arc::new(Group::new(name, filter));
         self.groups.insert(name.into(), Arc::clone(&group));
         group
     }

@@ -299,6 +299,31 @@ mod kept {
         }
     }
 
+    /// What the member had been given is not lost with it, though the broker was restarted meanwhile.
+    #[test]
+    fn what_a_member_was_given_goes_to_another_also_when_its_session_ends_after_a_restart() {
+        let mut server = Running::start();
+        let mut first = Worker::begin(&server, Version::V5, "first");
+        first.subscribe("$share/g/jobs", Qos::AtLeastOnce);
+        let mut source = server.connect(Version::V5, "source");
+        publish_numbers(&mut source, "jobs", 0..1);
+        assert_eq!(first.line.next(), "jobs = 0");
+        first.leave();
+        publish_numbers(&mut source, "jobs", 1..3);
+
+        server.stop();
+        let data = std::mem::replace(&mut server.data, tempfile::tempdir().expect("a folder"));
+        drop(server);
+        let server = Running::in_folder(Config::default(), data);
+        let mut second = Worker::begin(&server, Version::V5, "second");
+        second.subscribe("$share/g/jobs", Qos::AtLeastOnce);
+        // With a clean start, which ends what was kept.
+        server.connect(Version::V5, "first").is_served();
+        let numbers = [second.work(), second.work(), second.work()];
+        assert_eq!(numbers, ["0", "1", "2"]);
+        assert_eq!(server.stats().handed_on.get(), 3);
+    }
+
     #[test]
     fn members_that_are_away_get_their_turns_when_nobody_is_connected() {
         let server = Running::start();

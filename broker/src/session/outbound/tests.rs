@@ -95,7 +95,7 @@ fn a_session_takes_messages_for_a_client_that_is_away_from_the_moment_it_leaves(
 
 #[test]
 fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
-    let group = Arc::new(Group::new("g"));
+    let group = Arc::new(Group::new("g", "a"));
     let budget = budget();
     let mut outbound = outbound(Presence::Here);
     let stats = Stats::default();

@@ -12,7 +12,7 @@ use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
 use crate::session_log::event::{DecodeError, Event, decode, encode};
-use crate::subscriptions::Options;
+use crate::subscriptions::{Group, Options};
 
 fn message(expiry_seconds: Option<u32>) -> Message {
     Message {
@@ -36,6 +36,13 @@ fn delivery(qos: Qos) -> Delivery {
         identifier: NonZeroU32::new(268_435_455),
         snapshot: true,
         share: None,
+    }
+}
+
+fn shared() -> Delivery {
+    Delivery {
+        share: Some(Arc::new(Group::new("g", "a/+"))),
+        ..delivery(Qos::AtLeastOnce)
     }
 }
 
@@ -99,6 +106,7 @@ fn for_each_kind(mut visit: impl FnMut(&Event<'_>)) {
         Event::Unsubscribed { filter: "a/#" },
         Event::Queued(&delivery(Qos::AtLeastOnce)),
         Event::Queued(&delivery(Qos::ExactlyOnce)),
+        Event::Queued(&shared()),
         Event::Dropped { index: 70_000 },
         Event::Sent { packet_id },
         Event::Received { packet_id },
@@ -326,6 +334,19 @@ fn a_malformed_identity_is_refused() {
         ..record
     };
     assert_eq!(decode(&record, |_| ()), Err(DecodeError::Malformed));
+}
+
+#[test]
+fn a_delivery_knows_the_group_it_was_chosen_from() {
+    let mut scratch = Vec::new();
+    let written = shared();
+    let record = encode("client", &Event::Queued(&written), &mut scratch);
+    let read = decode(&record, |event| match event {
+        Event::Queued(delivery) => delivery.share.clone(),
+        _ => panic!("another event"),
+    });
+    let group = read.expect("readable").expect("a group");
+    assert_eq!(group.subscription(), "$share/g/a/+");
 }
 
 /// A checksum has vouched for the bytes, so this is a defect or another version; not a panic.

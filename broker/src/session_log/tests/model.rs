@@ -18,7 +18,7 @@ use crate::session::Delivery;
 use crate::session_log::log::{Parts, Source};
 use crate::session_log::{Event, SavedInflight, SavedSession, SavedWill, SessionLog};
 use crate::stats::Stats;
-use crate::subscriptions::Options;
+use crate::subscriptions::{Group, Options};
 
 /// Messages are numbers; everything in a message follows from its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +59,9 @@ pub(super) fn delivery(number: u64) -> Delivery {
         retain: number.is_multiple_of(7),
         identifier: NonZeroU32::new((number % 4) as u32),
         snapshot: number.is_multiple_of(5),
-        share: None,
+        share: number
+            .is_multiple_of(6)
+            .then(|| Arc::new(Group::new("g", "topic/+"))),
     }
 }
 
@@ -112,6 +114,11 @@ fn number_of(read: &Message) -> u64 {
 fn delivery_number(read: &Delivery) -> u64 {
     let number = number_of(&read.message);
     let expected = delivery(number);
+    let group = |delivery: &Delivery| {
+        let group = delivery.share.as_ref();
+        group.map(|group| group.subscription().to_owned())
+    };
+    assert_eq!(group(read), group(&expected));
     assert_eq!(
         (read.qos, read.retain, read.identifier, read.snapshot),
         (

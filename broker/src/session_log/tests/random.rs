@@ -400,7 +400,8 @@ impl Life {
                     log.push(Change::SnapshotSent(filter));
                 }
             }
-            18 => {
+            // A retained message is nobody's but the session's.
+            18 if delivery(number).share.is_none() => {
                 model.inflight.push((free_id, Some(number)));
                 model.last_packet_id = free_id;
                 log.push(Change::Taken(free_id, number));
