@@ -65,6 +65,26 @@
 //! checkpoint written, under an exclusive lock whose shared side (`exchange`) a client holds from its
 //! append to T until its `Held` is written, and because none is written while a session is unsaved. A
 //! checkpoint names the journal it speaks of; positions of another T say nothing, and are not used.
+//!
+//! ## What is left: QoS 2 that is not telemetry, once more after a crash
+//!
+//! Such a publish is written as the copies that it queued, an append for each subscriber, and then its
+//! publisher's `Held`. A crash in between, some microseconds (longer while the router is busy), leaves
+//! copies without `Held`: the client got no PUBREC, publishes again, and those who had a copy
+//! get another one. Nothing is lost. What would close the gap, and why it is not done:
+//!
+//! - *`Held` first.* Then the repetition is taken for known, and whoever was not reached has lost the
+//!   message: worse.
+//! - *One append for all.* The copies would be written when the fan-out ends. But a session may send or
+//!   drop its copy as soon as its lock is free, and what it writes of that must come behind. So the fan-out
+//!   would hold the locks of all subscribers, or each subscriber's task would wait for the end of a
+//!   fan-out, of which the router's part ends some time later on another thread.
+//! - *The start takes back copies without `Held`.* By then a subscriber may have its copy: its PUBLISH
+//!   waits for its own `Sent`, and would have to wait for the publisher's `Held` too.
+//! - *The start finishes the fan-out.* For this the publisher must write the message before the fan-out,
+//!   all of it, a second time; and each copy must say which publish, which subscription and which group
+//!   it is of, since overlapping subscriptions have a copy each and a group has one for all. That doubles
+//!   what every such publish writes, for the sake of a crash.
 
 mod bytes;
 mod event;
