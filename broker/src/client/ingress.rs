@@ -66,11 +66,12 @@ impl Client {
     ) -> Result<(), End> {
         self.has_more_input = false;
         while self.may_receive() {
+            let rest = &input[*handled..];
             if intake.batch.byte_len() >= BATCH_BYTES_MAX {
-                self.has_more_input = true;
+                // Nothing more is read while this says so.
+                self.has_more_input = !rest.is_empty();
                 break;
             }
-            let rest = &input[*handled..];
             match frame(rest, self.gate.settings.max_packet_bytes)? {
                 Frame::Incomplete { .. } => break,
                 Frame::Complete {

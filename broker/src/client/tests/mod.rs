@@ -163,7 +163,8 @@ async fn a_batch_is_bounded_though_its_records_are_larger_than_their_packets() {
     let handled = client.receive(&bytes[15 * one..], &mut Vec::new(), Waker::noop());
     assert_eq!(
         (handled.expect("accepted"), client.has_more_input),
-        (5 * one, true)
+        (5 * one, false),
+        "the batch is full, and nothing is left: the client is read again"
     );
     let handled = client.receive(&bytes[19 * one..], &mut Vec::new(), Waker::noop());
     assert_eq!(

@@ -110,3 +110,31 @@ fn a_publisher_that_never_reads_its_acknowledgements_is_held_back() {
     assert_eq!(deaf.next(), "puback 2");
     server.serves_a_fresh_client();
 }
+
+#[test]
+fn a_read_that_fills_a_batch_to_its_end_is_not_the_last() {
+    let server = Running::start();
+    // A record repeats the client id: few small packets fill a batch.
+    let long = "i".repeat(60_000);
+    for version in crate::BOTH {
+        let mut line = server.connect(version, &long);
+        for count in 1..=8 {
+            let mut together = Vec::new();
+            for packet_id in 1..=count {
+                let publish = encode::Publish {
+                    qos: broker::packet::Qos::AtLeastOnce,
+                    packet_id,
+                    topic: "devices/a/telemetry",
+                    payload: b"1",
+                    ..Default::default()
+                };
+                encode::publish(&mut together, version, &publish);
+            }
+            line.send(&together);
+            for packet_id in 1..=count {
+                assert_eq!(line.next(), format!("puback {packet_id}"));
+            }
+            line.is_served();
+        }
+    }
+}
