@@ -47,8 +47,10 @@ pub(crate) struct App {
 
 impl App {
     /// Starts every part, the broker last: nothing is acknowledged before it can be kept.
-    pub(crate) async fn start(settings: Settings) -> Result<App, Failure> {
+    pub(crate) async fn start(mut settings: Settings) -> Result<App, Failure> {
         descriptors::raise_limit();
+        settings.broker.max_connections =
+            descriptors::connections_max(settings.broker.max_connections);
         let journal = open_journal(&settings).await?;
         let pending = Pending::open(&settings.data, settings.alerts.max_pending_events);
         // What devices send again from now on is told apart from what the journal already held.

@@ -4,7 +4,7 @@
 use broker::packet::{ReasonCode, Version, encode};
 
 use crate::line::Line;
-use crate::server::Setup;
+use crate::server::{PATIENCE, Setup};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
 const MESSAGES: u16 = 2_000;
@@ -101,4 +101,42 @@ fn busy_subscribers_that_leave_and_are_taken_over_harm_nobody() {
     }
     stays.is_served();
     source.is_served();
+}
+
+/// Fewer than the connections below.
+const OPEN_FILES: usize = 150;
+
+#[test]
+fn more_connections_than_open_files_are_allowed_stop_neither_the_journal_nor_who_is_connected() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path())
+        .with("MILLRACE_JOURNAL__MAX_SIZE", "8MB")
+        .with("MILLRACE_JOURNAL__SEGMENT_SIZE", "1MB");
+    let server = setup.start_with_open_files(OPEN_FILES);
+    let mut device = Line::connect(setup.address, Version::V311, "device");
+    let crowd: Vec<_> = (0..2 * OPEN_FILES)
+        .map(|_| Line::open(setup.address, Version::V311))
+        .collect();
+    // More than two of the journal's files.
+    let payload = format!("{{\"text\":\"{}\"}}", "x".repeat(3_000));
+    for id in 1..=1_000 {
+        device.publish("devices/a/telemetry", payload.as_bytes(), id, false);
+        assert_eq!(device.next(), format!("puback {id}"));
+    }
+    drop(crowd);
+    let open_files = || {
+        let folder = format!("/proc/{}/fd", server.id());
+        std::fs::read_dir(folder).expect("linux tells").count()
+    };
+    testkit::wait_until("a free place", PATIENCE, open_files, |open| {
+        *open < OPEN_FILES / 2
+    });
+    Line::connect(setup.address, Version::V311, "fresh").is_served();
+    device.is_served();
+    let lines = server.lines();
+    let told = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(told("allows fewer connections"), 1, "{lines:#?}");
+    assert_eq!(told("ERROR"), 0, "{lines:#?}");
+    // However often it happened.
+    assert!(told("cannot accept") <= 10, "{lines:#?}");
 }

@@ -49,6 +49,20 @@ impl Setup {
         server
     }
 
+    /// As `start`, with no more open files than these.
+    pub(crate) fn start_with_open_files(&self, most: usize) -> ChildGuard {
+        let command = self.command();
+        let mut limited = Command::new("sh");
+        let script = format!("ulimit -n {most}; exec \"$0\" \"$@\"");
+        limited.arg("-c").arg(script).arg(command.get_program());
+        limited.args(command.get_args());
+        let variables = command.get_envs();
+        limited.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+        let mut server = ChildGuard::spawn(&mut limited);
+        server.wait_for_line("is up", PATIENCE);
+        server
+    }
+
     pub(crate) fn command(&self) -> Command {
         let mut command = millrace();
         command.arg("up").arg("--data").arg(&self.data);
