@@ -14,8 +14,9 @@ use tracing_subscriber::filter::ParseError;
 pub(crate) const DEFAULT_FILTER: &str = "info";
 
 /// Comes before what the user asks for, so that the user has the last word on each target.
-/// tokio-postgres repeats the server's notices at info, such as each partition that exists already.
-const QUIET_FILTER: &str = "rumqttd=off,tokio_postgres=warn";
+/// tokio-postgres repeats the server's notices at info, such as each partition that exists already. rustls warns of what a
+/// client sends in its handshake: whoever connects would write to the log as much as he likes.
+const QUIET_FILTER: &str = "rumqttd=off,tokio_postgres=warn,rustls=error";
 
 /// The levels, from nothing to everything.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -78,6 +79,14 @@ mod tests {
             asked.contains("rumqttd=trace") && !asked.contains("rumqttd=off"),
             "{asked}"
         );
+    }
+
+    #[test]
+    fn what_a_client_does_in_its_handshake_is_told_only_to_who_asks() {
+        let quiet = filter("info").expect("valid").to_string();
+        assert!(quiet.contains("rustls=error"), "{quiet}");
+        let asked = filter("info,rustls=warn").expect("valid").to_string();
+        assert!(asked.contains("rustls=warn"), "{asked}");
     }
 
     #[test]

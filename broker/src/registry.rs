@@ -145,7 +145,7 @@ impl Registry {
                 warn!(
                     used_bytes,
                     largest_bytes = largest.map(|(bytes, _)| bytes),
-                    largest_client_id = largest.map(|(_, session)| &*session.client_id),
+                    largest_client_id = largest.map(|(_, session)| session.shown_id()),
                     "the queues of all sessions together are full; messages for those that are away or behind are dropped"
                 );
             }

@@ -1,13 +1,15 @@
-//! Limits on what a client, or an address, may ask for in a time.
+//! Limits on what a client, or an address, may ask for in a time, and on what it can make the log say.
 //!
 //! Owns: the counting. Never: ends or delays anything itself; whoever asks acts on the answer.
 
 mod addresses;
 mod kept;
 mod rate;
+mod seldom;
 mod throttle;
 
 pub(crate) use addresses::{Addresses, Place, counted};
 pub(crate) use kept::{KeptLimits, KeptPlace, KeptSessions, NoPlace};
 pub(crate) use rate::TokenBucket;
+pub(crate) use seldom::Seldom;
 pub(crate) use throttle::{ClientRates, Throttle};

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,11 +11,14 @@ use tracing::{debug, warn};
 
 use super::{Settings, open};
 use crate::gate::Gate;
+use crate::limits::Seldom;
 
 /// Connections that may wait to be accepted; a reconnect storm fills it in milliseconds. The kernel caps it at its own limit.
 const BACKLOG: i32 = 4_096;
 /// How long to pause when the process is out of file descriptors or memory: trying at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Each listener has it 20 times a second for as long as it lasts.
+static TROUBLE: Seldom = Seldom::new();
 
 /// Binds the listener; port 0 takes a free one.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -51,7 +54,9 @@ pub(super) async fn accept(gate: Arc<Gate>, listener: TcpListener, settings: Arc
                 debug!(%error, "a connection ended before it was accepted")
             }
             Err(error) => {
-                warn!(%error, "cannot accept connections for the moment");
+                if let Some(silenced) = TROUBLE.may_tell(Instant::now()) {
+                    warn!(%error, silenced, "cannot accept connections for the moment");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

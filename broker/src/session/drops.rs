@@ -3,8 +3,17 @@
 //! Owns: how much that was, and whether it goes on. Never: logs or counts for the gate, since it changes under the session's
 //! lock. Invariant: a spell of dropping begins once and ends once, however many messages it takes.
 
+use std::time::Instant;
+
 use super::Session;
+use crate::limits::Seldom;
 use crate::stats::Stats;
+
+/// A client can fall behind and catch up as often as it likes, and there may be many: `$SYS` names them all.
+static DROPPING: Seldom = Seldom::new();
+static CAUGHT_UP: Seldom = Seldom::new();
+/// Bytes of a client id that are logged; it may have 65,535.
+const SHOWN_BYTES_MAX: usize = 128;
 
 /// A session that loses messages because its client does not take them fast enough, or stays away for too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,18 +70,31 @@ impl Drops {
 }
 
 impl Session {
+    /// The beginning of the client id, as much as a line of the log has room for.
+    pub(crate) fn shown_id(&self) -> &str {
+        shown(&self.client_id)
+    }
+
     pub(super) fn tell_dropping(&self) {
+        let Some(silenced) = DROPPING.may_tell(Instant::now()) else {
+            return;
+        };
         tracing::warn!(
-            client_id = &*self.client_id,
+            client_id = self.shown_id(),
+            silenced,
             "a session's queue is full; messages for it are dropped until its client has caught up"
         );
     }
 
     pub(crate) fn tell_caught_up(&self, dropped: u64, stats: &Stats) {
         stats.sessions_slow.subtract(1);
+        let Some(silenced) = CAUGHT_UP.may_tell(Instant::now()) else {
+            return;
+        };
         tracing::info!(
-            client_id = &*self.client_id,
+            client_id = self.shown_id(),
             dropped,
+            silenced,
             "a slow client has caught up with its queue"
         );
     }
@@ -90,9 +112,20 @@ impl Session {
     }
 }
 
+fn shown(client_id: &str) -> &str {
+    &client_id[..client_id.floor_char_boundary(SHOWN_BYTES_MAX)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_client_id_the_beginning_is_shown() {
+        assert_eq!(shown("press-1"), "press-1");
+        assert_eq!(shown(&"x".repeat(65_535)), "x".repeat(SHOWN_BYTES_MAX));
+        assert_eq!(shown(&"日".repeat(1_000)), "日".repeat(42));
+    }
 
     #[test]
     fn a_spell_begins_once_and_ends_once_with_its_own_number() {

@@ -1,0 +1,86 @@
+//! How often the log is told of what strangers can make happen as often as they like.
+//!
+//! Invariant: however often it happens, a burst of lines passes and then one in a while; each says how many did not.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::lock::lock;
+
+/// Lines that pass at once.
+const BURST: u32 = 10;
+/// Then one in this time: 8,640 a day, a megabyte or two.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Lets few through; one for each thing to be told.
+pub(crate) struct Seldom(Mutex<State>);
+
+struct State {
+    left: u32,
+    /// When one more was earned.
+    earned_at: Option<Instant>,
+    silenced: u64,
+}
+
+impl Seldom {
+    pub(crate) const fn new() -> Seldom {
+        Seldom(Mutex::new(State {
+            left: BURST,
+            earned_at: None,
+            silenced: 0,
+        }))
+    }
+
+    /// Whether this one may be told: then the number of those before it that were not.
+    pub(crate) fn may_tell(&self, now: Instant) -> Option<u64> {
+        let mut state = lock(&self.0);
+        let earned_at = *state.earned_at.get_or_insert(now);
+        let passed = now.saturating_duration_since(earned_at);
+        let earned = passed.as_secs() / INTERVAL.as_secs();
+        if earned > 0 {
+            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+            state.left = state.left.saturating_add(earned).min(BURST);
+            state.earned_at = Some(now);
+        }
+        match state.left.checked_sub(1) {
+            Some(left) => {
+                state.left = left;
+                Some(std::mem::take(&mut state.silenced))
+            }
+            None => {
+                state.silenced += 1;
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_one_in_a_while_with_the_number_of_the_others() {
+        let seldom = Seldom::new();
+        let start = Instant::now();
+        for _ in 0..BURST {
+            assert_eq!(seldom.may_tell(start), Some(0));
+        }
+        for _ in 0..1_000 {
+            assert_eq!(seldom.may_tell(start + INTERVAL / 2), None);
+        }
+        assert_eq!(seldom.may_tell(start + INTERVAL), Some(1_000));
+        assert_eq!(seldom.may_tell(start + INTERVAL), None);
+        assert_eq!(seldom.may_tell(start + 2 * INTERVAL), Some(1));
+    }
+
+    #[test]
+    fn rest_earns_no_more_than_a_burst() {
+        let seldom = Seldom::new();
+        let start = Instant::now();
+        assert_eq!(seldom.may_tell(start), Some(0));
+        let later = start + 1_000 * INTERVAL;
+        let told = (0..100).filter(|_| seldom.may_tell(later).is_some());
+        assert_eq!(told.count(), BURST as usize);
+    }
+}
