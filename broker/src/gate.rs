@@ -20,7 +20,8 @@ use crate::broker::{Parts, StartError};
 use crate::budget::Budget;
 use crate::config::Settings;
 use crate::fanout::{self, Fanout};
-use crate::limits::{Addresses, KeptSessions, TokenBucket};
+use crate::handshake;
+use crate::limits::{Addresses, KeptSessions, Room, TokenBucket};
 use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::Qos;
@@ -52,6 +53,8 @@ pub(crate) struct Gate {
     pub(crate) kept_sessions: Arc<KeptSessions>,
     /// Of accepted connections; `None`: no limit.
     pub(crate) connect_rate: Option<Mutex<TokenBucket>>,
+    /// Of clients that are not let in yet.
+    pub(crate) room_for_connects: Arc<Room>,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) retained: Retained,
     pub(crate) system: System,
@@ -132,6 +135,7 @@ impl Gate {
             connect_rate: settings
                 .max_connect_rate
                 .map(|rate| Mutex::new(TokenBucket::new(rate, Instant::now()))),
+            room_for_connects: handshake::room_for_connects(settings.max_packet_bytes),
             access: Access::open(&settings.acl)?,
             settings,
             stats,

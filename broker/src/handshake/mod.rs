@@ -13,11 +13,17 @@ use tracing::debug;
 
 use crate::client::Client;
 use crate::gate::Gate;
+use crate::limits::{Room, Share};
 use crate::packet::{Frame, ReasonCode, Version, encode, frame};
 use crate::peer::Peer;
 
 /// First room for a CONNECT; most fit.
 const CONNECT_BYTES: usize = 256;
+/// Room that each connection may take before it is known who comes. A name, a password, a token and a short will fit.
+const CONNECT_BYTES_FREE: usize = 4 * 1024;
+/// What larger CONNECTs may take together, from their first bytes until they are judged: without credentials a client costs no
+/// more than this share, however many of them come. A thousand of 64 KB at one time.
+const CONNECTS_BYTES_MAX: usize = 64 << 20;
 /// The first byte of every CONNECT.
 const CONNECT_FIRST_BYTE: u8 = 0x10;
 
@@ -33,6 +39,13 @@ struct Received {
     buffer: Vec<u8>,
     /// Where in the buffer the packet's body lies; what comes behind it is handed on.
     body: Range<usize>,
+    /// Of the room for large ones; kept as long as the buffer.
+    _share: Share,
+}
+
+/// The room for CONNECTs that are large; one of the largest size that is allowed always fits.
+pub(crate) fn room_for_connects(max_packet_bytes: usize) -> Arc<Room> {
+    Room::new(CONNECTS_BYTES_MAX.max(max_packet_bytes))
 }
 
 /// The client that connected, and bytes that came behind its CONNECT; `None` when there is none.
@@ -107,7 +120,18 @@ async fn read_connect<S: AsyncRead + Unpin>(
     stream: &mut S,
 ) -> Result<Received, Refusal> {
     let mut buffer = Vec::with_capacity(CONNECT_BYTES);
+    let mut share = gate.room_for_connects.share();
     loop {
+        if buffer.len() == buffer.capacity() {
+            // By what has come, never by what the header announces.
+            let room = 2 * buffer.len();
+            if room > CONNECT_BYTES_FREE && share.grow_to(room).is_err() {
+                return Err(silent(
+                    "large connects have all the room that they may have",
+                ));
+            }
+            buffer.reserve_exact(room - buffer.len());
+        }
         match stream.read_buf(&mut buffer).await {
             Ok(0) => return Err(silent("closed")),
             Ok(_) => {}
@@ -117,7 +141,13 @@ async fn read_connect<S: AsyncRead + Unpin>(
             return Err(silent("the first packet is not a connect"));
         }
         match frame(&buffer, gate.settings.max_packet_bytes) {
-            Ok(Frame::Complete { body, .. }) => return Ok(Received { buffer, body }),
+            Ok(Frame::Complete { body, .. }) => {
+                return Ok(Received {
+                    buffer,
+                    body,
+                    _share: share,
+                });
+            }
             Ok(Frame::Incomplete { .. }) => {}
             Err(error) => return Err(silent(error.to_string())),
         }

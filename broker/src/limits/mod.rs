@@ -5,11 +5,13 @@
 mod addresses;
 mod kept;
 mod rate;
+mod room;
 mod seldom;
 mod throttle;
 
 pub(crate) use addresses::{Addresses, Place, counted};
 pub(crate) use kept::{KeptLimits, KeptPlace, KeptSessions, NoPlace};
 pub(crate) use rate::TokenBucket;
+pub(crate) use room::{Room, Share};
 pub(crate) use seldom::Seldom;
 pub(crate) use throttle::{ClientRates, Throttle};

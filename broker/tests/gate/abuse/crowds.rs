@@ -1,7 +1,8 @@
 //! Many at once: who come and say nothing, and who come and go.
 
+use std::io::Write;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use broker::Config;
 use broker::packet::client::{self, Connect};
@@ -12,6 +13,8 @@ use crate::line::Line;
 use crate::{BOTH, Running};
 
 const HALF_OPEN: usize = 2_000;
+/// Far more than it takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn half_open_connections_keep_nobody_out() {
@@ -30,6 +33,41 @@ fn half_open_connections_keep_nobody_out() {
     println!("a newcomer was served in {:?}", started.elapsed());
     drop(crowd);
     server.is_empty_but_for(0);
+}
+
+/// Connections that send nearly all of the largest CONNECT that is allowed.
+const LARGE: usize = 300;
+const LARGE_BYTES: usize = 900_000;
+/// What the broker allows them together, and as much again for what the kernel and the allocator hold.
+const LARGE_BYTES_MAX: u64 = 128 << 20;
+
+#[test]
+fn large_connects_that_never_end_have_a_bounded_room_and_keep_nobody_out() {
+    let server = Running::start();
+    let mut large = vec![0x10, 0xC0, 0x84, 0x3D];
+    large.resize(LARGE_BYTES, 0);
+    let before = resident_bytes();
+    let crowd: Vec<Line> = (0..LARGE)
+        .map(|_| {
+            let mut line = server.open(Version::V5);
+            // It may have been closed before it took everything.
+            let _ = line.stream.write_all(&large);
+            line
+        })
+        .collect();
+    let refused = || server.stats().connections_refused.get();
+    testkit::wait_until("some to be refused", PATIENCE, refused, |refused| {
+        *refused > LARGE as u64 / 2
+    });
+    let grown = resident_bytes().saturating_sub(before);
+    println!("{LARGE} of {LARGE_BYTES} bytes: memory grew by {grown} bytes");
+    assert!(grown < LARGE_BYTES_MAX, "{grown}");
+    server.serves_a_fresh_client();
+    drop(crowd);
+    server.is_empty_but_for(0);
+    // All of the room is there again.
+    let long = "i".repeat(65_535);
+    server.connect(Version::V5, &long).is_served();
 }
 
 /// Client ids that are never used twice.
