@@ -28,6 +28,8 @@ pub(super) struct Held {
     pub(super) accepted: u64,
     pub(super) messages: usize,
     pub(super) bytes: usize,
+    /// Subscriptions, and ends of some, that the owner has not begun.
+    pub(super) filters: usize,
 }
 
 impl Held {
@@ -47,6 +49,7 @@ fn cost_bytes(message: &Message) -> usize {
 pub(super) struct Intake {
     messages_max: usize,
     bytes_max: usize,
+    filters_max: usize,
     owner: OnceLock<Thread>,
     state: Mutex<State>,
 }
@@ -58,6 +61,8 @@ struct State {
     /// A publish was refused since there was last plenty of room.
     busy: bool,
     waiting: Vec<Waker>,
+    /// Who waits until fewer subscriptions wait.
+    waiting_filters: Vec<Waker>,
     /// Who waits until so many messages are delivered.
     waiting_delivered: Vec<(u64, Waker)>,
     /// The owner sleeps and wants to be woken by the next command.
@@ -77,6 +82,7 @@ impl Intake {
         Intake {
             messages_max: settings.queued_messages_max,
             bytes_max: settings.queued_bytes_max,
+            filters_max: settings.queued_filters_max,
             owner: OnceLock::new(),
             state: Mutex::default(),
         }
@@ -103,11 +109,36 @@ impl Intake {
         Ok(())
     }
 
-    /// Queues a command that is not a message. The gate bounds them by its limits on subscriptions.
+    /// Queues a command that is not a message. Those of clients that leave cannot wait; they are bounded by the subscriptions there
+    /// are. Who stays and brings more asks `is_crowded`.
     pub(super) fn command(&self, command: Command) {
         let mut state = lock(&self.state);
+        if matches!(command, Command::Subscribe(..) | Command::Unsubscribe(_)) {
+            state.held.filters += 1;
+        }
         state.commands.push_back(command);
         self.wake_owner(state);
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        lock(&self.state).held.filters > self.filters_max
+    }
+
+    /// Half of what may wait, so that those who come back bring more than one.
+    fn has_plenty_for_filters(&self, state: &State) -> bool {
+        state.closed || state.held.filters <= self.filters_max / 2
+    }
+
+    pub(super) fn has_room_for_filters(&self, waker: &Waker) -> bool {
+        let mut state = lock(&self.state);
+        if self.has_plenty_for_filters(&state) {
+            return true;
+        }
+        let mut waiting = state.waiting_filters.iter();
+        if !waiting.any(|waiting| waiting.will_wake(waker)) {
+            state.waiting_filters.push(waker.clone());
+        }
+        false
     }
 
     pub(super) fn wake_when_ready(&self, waker: &Waker) {
@@ -138,7 +169,9 @@ impl Intake {
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
+        let waiting = mem::take(&mut state.waiting_filters);
         self.wake_owner(state);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn held(&self) -> Held {
@@ -187,6 +220,7 @@ impl Intake {
         let mut state = lock(&self.state);
         state.held.messages -= released.messages;
         state.held.bytes -= released.bytes;
+        state.held.filters -= released.filters;
         let delivered = state.delivered();
         let arrived = state
             .waiting_delivered
@@ -199,6 +233,9 @@ impl Intake {
         if state.busy && plenty && !state.closed {
             state.busy = false;
             waiting = mem::take(&mut state.waiting);
+        }
+        if self.has_plenty_for_filters(&state) {
+            waiting.append(&mut state.waiting_filters);
         }
         drop(state);
         waiting.into_iter().chain(arrived).for_each(Waker::wake);

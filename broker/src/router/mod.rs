@@ -93,6 +93,8 @@ pub(crate) struct Settings {
     pub(crate) queued_messages_max: usize,
     /// Bytes of these messages: topic, payload, properties and a fixed overhead.
     pub(crate) queued_bytes_max: usize,
+    /// Subscriptions, and ends of some, that wait for the router, above which those who bring them are to wait too.
+    pub(crate) queued_filters_max: usize,
     /// Distinct topics after which the router is rebuilt: each costs some 400 bytes that it never
     /// frees.
     pub(crate) topics_max: usize,
@@ -110,6 +112,8 @@ impl Default for Settings {
             // A quarter of a second at 64,000 messages a second: enough to ride out a rebuild.
             queued_messages_max: 16_384,
             queued_bytes_max: 16 << 20,
+            // Those of a fleet that comes back; a few megabytes.
+            queued_filters_max: 16_384,
             // About 40 MB.
             topics_max: 100_000,
             // The longest that is legitimate is a subscription with `topics_max` topics to compare:
@@ -236,6 +240,16 @@ impl Router {
     /// Hands a message over. Never blocks. `Busy` when the bounds are reached, or after `shutdown`.
     pub(crate) fn publish(&self, message: &Arc<Message>) -> Result<(), Busy> {
         self.intake.publish(message)
+    }
+
+    /// Whether more subscriptions and their ends wait than should: whoever brings them is to wait until there is room.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.intake.is_crowded()
+    }
+
+    /// Whether there is room for further ones; if not, `waker` is woken once when there is plenty.
+    pub(crate) fn has_room_for_filters(&self, waker: &Waker) -> bool {
+        self.intake.has_room_for_filters(waker)
     }
 
     /// Wakes `waker` once when a publish that was refused may succeed; at once when none was.

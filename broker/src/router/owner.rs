@@ -67,6 +67,8 @@ pub(super) struct Owner {
     released: Held,
     /// Subscriptions sent that no marker has confirmed.
     links_in_flight: usize,
+    /// Filters of the router before this one that it has yet to learn.
+    links_again: usize,
     /// Filters, live and dead, for which this router's logs are sized.
     capacity: usize,
     /// The newest message when this router was started.
@@ -105,6 +107,7 @@ impl Owner {
             closed: false,
             released: Held::default(),
             links_in_flight: 0,
+            links_again: 0,
             capacity: CAPACITY_MIN,
             last_at_rebuild: 0,
             silence: Duration::ZERO,
@@ -188,6 +191,7 @@ impl Owner {
                 if let Some((tag, name)) = self.table.link_next() {
                     batch.push(link::subscribe(name, tag));
                     self.links_in_flight += 1;
+                    self.links_again = self.links_again.saturating_sub(1);
                 }
             }
             if let Some((sequence, message)) = self.window.publish_next() {
@@ -217,6 +221,9 @@ impl Owner {
 
     fn begin(&mut self, command: Command) {
         let last = self.window.last();
+        if matches!(command, Command::Subscribe(..) | Command::Unsubscribe(_)) {
+            self.released.filters += 1;
+        }
         match command {
             // The last filter left while it was on its way here.
             Command::Publish(message) if self.table.is_empty() => self.released.add(&message),

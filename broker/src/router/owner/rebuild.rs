@@ -26,9 +26,10 @@ const BYPASS_PERIOD: Duration = Duration::from_secs(1);
 impl Owner {
     pub(super) fn must_renew(&self) -> bool {
         let (live, dead) = (self.table.live(), self.table.dead());
-        // A rebuild is finished before the next: all filters are linked, and what was published
-        // again has come through.
-        !self.table.has_unlinked()
+        // A rebuild is finished before the next: all filters that there were are linked, and what was
+        // published again has come through. New ones may come without end; they are not waited for.
+        let linked = self.links_again == 0 || !self.table.has_unlinked();
+        linked
             && self.window.confirmed() >= self.last_at_rebuild
             && (dead > live + DEAD_MAX
                 || live + dead > self.capacity
@@ -96,6 +97,7 @@ impl Owner {
         self.topics.clear();
         self.batch.clear();
         self.links_in_flight = 0;
+        self.links_again = self.table.live();
         self.last_at_rebuild = self.window.last();
         self.silence = Duration::ZERO;
     }

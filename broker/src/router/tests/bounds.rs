@@ -78,6 +78,39 @@ async fn at_the_bound_of_bytes_publishers_wait_but_a_large_message_passes_alone(
     assert_eq!(router.stats().queued_bytes, 0);
 }
 
+#[tokio::test]
+async fn who_brings_filters_faster_than_the_router_takes_them_up_is_told_and_woken() {
+    let settings = Settings {
+        queued_filters_max: 10,
+        ..Settings::default()
+    };
+    let (router, recorder) = start_with(settings);
+    let wakes = Arc::<CountWakes>::default();
+    let waker = Waker::from(Arc::clone(&wakes));
+    assert!(router.has_room_for_filters(&waker));
+
+    router.subscribe(FilterId(1), "#");
+    recorder.stop();
+    publish(&router, &message("a", 1));
+    // Its thread may have taken some before it came to the message, and takes no more.
+    let brought = (2..10_000).take_while(|id| {
+        router.subscribe(FilterId(*id), &format!("{id}/#"));
+        !router.is_crowded()
+    });
+    let brought = brought.count() as u64 + 1;
+    assert!(!router.has_room_for_filters(&waker));
+    assert!(!router.has_room_for_filters(&waker));
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+
+    recorder.resume();
+    publish(&router, &message("b", 2));
+    recorder.wait_for(FilterId(1), 2);
+    router.shutdown().await;
+    assert!(router.has_room_for_filters(&waker));
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1, "once for both");
+    assert_eq!(router.stats().filters, brought + 1);
+}
+
 /// A message that nobody wants any more gives its place back too.
 #[tokio::test]
 async fn messages_without_a_filter_leave_no_trace() {

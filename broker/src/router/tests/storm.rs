@@ -129,6 +129,26 @@ async fn ten_thousand_filters_join_and_leave() {
     );
 }
 
+/// The router is never without a filter that it has yet to learn.
+#[tokio::test]
+async fn filters_that_come_and_go_without_a_pause_do_not_pile_up() {
+    const FILTERS: u64 = 20_000;
+    const TOGETHER: u64 = 100;
+    let (router, recorder) = start();
+    for first in (0..FILTERS).step_by(TOGETHER as usize) {
+        let ids = first..first + TOGETHER;
+        ids.clone()
+            .for_each(|id| router.subscribe(FilterId(id), &format!("f/{id}/+")));
+        ids.for_each(|id| router.unsubscribe(FilterId(id)));
+    }
+    assert_serves_newcomer(&router, &recorder, FILTERS);
+    router.shutdown().await;
+    let stats = router.stats();
+    // Each forgets what came before it; the first would be the last if it waited for a pause.
+    assert!(stats.renewals >= 10, "{stats:?}");
+    assert_eq!(stats.failures, 0, "{stats:?}");
+}
+
 #[tokio::test]
 async fn a_router_that_has_seen_too_many_topics_is_rebuilt() {
     let (router, recorder) = start_with(Settings {
