@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use journal::{Position, Record, RecordBatch};
 
+use super::subscribe::Effort;
 use super::{Ack, AckKind, Client, End, Parked, UNPLACED, UNROUTED};
 use crate::access::{Action, Decision};
 use crate::gate::now_micros;
@@ -17,11 +18,15 @@ use crate::subscriptions::Targets;
 /// id and may be far larger than its packet.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
+/// Filters after which others get their turn, even if more packets have been read.
+const FILTERS_AT_ONCE: usize = 256;
+
 /// What one `receive` gathers.
 struct Intake<'a> {
     received_at: i64,
     batch: RecordBatch,
     received: u64,
+    effort: Effort,
     out: &'a mut Vec<u8>,
     waker: &'a Waker,
 }
@@ -39,6 +44,7 @@ impl Client {
             received_at: now_micros(),
             batch: RecordBatch::new(),
             received: 0,
+            effort: Effort::default(),
             out,
             waker,
         };
@@ -66,8 +72,10 @@ impl Client {
     ) -> Result<(), End> {
         self.has_more_input = false;
         while self.may_receive() {
+            let is_full = intake.batch.byte_len() >= BATCH_BYTES_MAX
+                || intake.effort.filters >= FILTERS_AT_ONCE;
             let rest = &input[*handled..];
-            if intake.batch.byte_len() >= BATCH_BYTES_MAX {
+            if is_full {
                 // Nothing more is read while this says so.
                 self.has_more_input = !rest.is_empty();
                 break;
@@ -104,8 +112,16 @@ impl Client {
                 self.session.completed(ack.packet_id);
                 Ok(())
             }
-            Packet::Subscribe(subscribe) => self.subscribe(&subscribe, intake.out),
-            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe, intake.out),
+            Packet::Subscribe(subscribe) => {
+                self.subscribe(&subscribe, &mut intake.effort, intake.out)?;
+                self.await_router(intake.waker);
+                Ok(())
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                self.unsubscribe(&unsubscribe, &mut intake.effort, intake.out)?;
+                self.await_router(intake.waker);
+                Ok(())
+            }
             Packet::PingReq => {
                 encode::pingresp(intake.out);
                 Ok(())
@@ -354,6 +370,15 @@ impl Client {
         self.parked().messages.push_back(message);
         // The router may have become ready in between; the next poll tries.
         waker.wake_by_ref();
+    }
+
+    /// A client that brings filters faster than the router takes them up is not read until it has caught up.
+    fn await_router(&mut self, waker: &Waker) {
+        if self.gate.router.is_crowded() {
+            self.parked().filters = true;
+            // The router may have caught up in between; the next poll tries.
+            waker.wake_by_ref();
+        }
     }
 
     fn parked(&mut self) -> &mut Parked {

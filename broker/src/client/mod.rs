@@ -121,6 +121,8 @@ struct Parked {
     batch: Option<RecordBatch>,
     /// QoS 1 and 2 messages the router could not take.
     messages: VecDeque<Arc<Message>>,
+    /// The router is behind with the filters that it was given.
+    filters: bool,
 }
 
 pub(crate) struct Client {
@@ -239,7 +241,8 @@ impl Client {
         if let Some(batch) = parked.batch.take() {
             parked.batch = self.append(batch, waker);
         }
-        if parked.batch.is_some() || !parked.messages.is_empty() {
+        parked.filters &= !self.gate.router.has_room_for_filters(waker);
+        if parked.batch.is_some() || !parked.messages.is_empty() || parked.filters {
             self.parked = Some(parked);
         } else {
             self.resume_keep_alive();

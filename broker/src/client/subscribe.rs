@@ -13,20 +13,38 @@ use crate::packet::{
 };
 use crate::session::Snapshot;
 use crate::subscriptions::Options;
-use crate::topic::Filter;
+use crate::topic::{self, Filter};
+
+/// Looks for retained messages that the SUBSCRIBEs of one read may have at once. Each goes through hundreds of topics, and nothing is
+/// sent meanwhile, to nobody whom this thread serves; further ones take their turn when the client is sent something.
+const SEARCHES_AT_ONCE: usize = 16;
+
+/// What the SUBSCRIBEs and UNSUBSCRIBEs of one read have cost so far.
+#[derive(Default)]
+pub(super) struct Effort {
+    /// Filters entered, refused or removed.
+    pub(super) filters: usize,
+    searches: usize,
+    /// Of this packet, filters that may still be entered: as many as a client may hold. More are not all new, and who repeats one
+    /// thousands of times wants to keep us busy.
+    left: usize,
+}
 
 impl Client {
     pub(super) fn subscribe(
         &self,
         subscribe: &Subscribe<'_>,
+        effort: &mut Effort,
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
         self.can_be_told(subscribe.subscriptions.len())?;
         let identifier = subscribe.subscription_id.and_then(NonZeroU32::new);
+        effort.left = self.gate.settings.max_subscriptions;
         let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
         for subscription in subscribe.subscriptions.iter() {
-            reasons.push(self.subscribe_one(&subscription, identifier));
+            reasons.push(self.subscribe_one(&subscription, identifier, effort));
         }
+        effort.filters += reasons.len();
         encode::suback(out, self.terms.version, subscribe.packet_id, &reasons);
         Ok(())
     }
@@ -36,6 +54,7 @@ impl Client {
         &self,
         subscription: &Subscription<'_>,
         identifier: Option<NonZeroU32>,
+        effort: &mut Effort,
     ) -> ReasonCode {
         let name = subscription.filter;
         // The depth too: the tree of filters is walked by recursion, and a stack that runs out takes the process with it.
@@ -46,6 +65,10 @@ impl Client {
         if let Some(reason) = self.refuse_filter(name, &filter) {
             return reason;
         }
+        let Some(left) = effort.left.checked_sub(1) else {
+            return ReasonCode::QuotaExceeded;
+        };
+        effort.left = left;
         let granted = subscription.qos;
         let options = Options {
             qos: granted,
@@ -70,7 +93,11 @@ impl Client {
             RetainHandling::Never => false,
         };
         if wants_retained {
-            let snapshot = Snapshot::new(&gate, name, &options).with_page(&gate);
+            let mut snapshot = Snapshot::new(&gate, name, &options);
+            if effort.searches < SEARCHES_AT_ONCE {
+                effort.searches += usize::from(topic::is_wildcard(name));
+                snapshot = snapshot.with_page(&gate);
+            }
             if !snapshot.is_over() {
                 self.session.enqueue_snapshot(snapshot);
             }
@@ -95,6 +122,7 @@ impl Client {
     pub(super) fn unsubscribe(
         &self,
         unsubscribe: &Unsubscribe<'_>,
+        effort: &mut Effort,
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
         self.can_be_told(unsubscribe.filters.len())?;
@@ -106,6 +134,7 @@ impl Client {
             };
             reasons.push(reason);
         }
+        effort.filters += reasons.len();
         encode::unsuback(out, self.terms.version, unsubscribe.packet_id, &reasons);
         Ok(())
     }

@@ -6,6 +6,7 @@ mod qos2;
 mod resume;
 mod snapshot;
 mod strangers;
+mod subscribe;
 mod wakes;
 mod wills;
 
@@ -400,6 +401,7 @@ async fn a_message_that_waits_for_the_router_outlives_its_client() {
     publisher.client.parked = Some(Box::new(Parked {
         batch: None,
         messages: [Arc::new(message("room/a"))].into(),
+        ..Parked::default()
     }));
     drop(publisher);
     assert_eq!(console.gets(1).await, ["publish room/a x qos 1"]);
