@@ -2,6 +2,7 @@
 //!
 //! Owns: the folder, which goes with it. Never: knows a script.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,11 +86,17 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     pub(super) fn create() -> Folder {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("millrace-connections-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("a folder for temporary files");
-        Folder(path)
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("millrace-connections-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Folder(path),
+                // A run that was ended by what it found has left it, under the same process id.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("no folder for temporary files: {error}"),
+            }
+        }
     }
 
     pub(super) fn path(&self) -> &Path {

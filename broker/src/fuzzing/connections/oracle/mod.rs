@@ -259,6 +259,7 @@ impl Oracle {
         };
         let line = session.line.take();
         session.left = Some((self.clock, Instant::now()));
+        session.hand_on();
         let Some(Stage::Connected(connected)) = line.map(|line| &self.lines[line].stage) else {
             return;
         };

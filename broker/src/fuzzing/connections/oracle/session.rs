@@ -109,6 +109,22 @@ impl Session {
         }
     }
 
+    /// What it has not acknowledged of a group's messages may go to another member [MQTT-4.8.2-5].
+    pub(super) fn hand_on(&mut self) {
+        let shared = || self.subscriptions.iter().filter(|held| held.is_shared());
+        self.in_flight.retain(|_, entry| {
+            let (topic, _) = &entry.key;
+            let is_shared = shared().any(|held| topic::matches(held.filter(), topic));
+            entry.qos != Qos::AtLeastOnce || !is_shared
+        });
+    }
+
+    /// What is too large for the new connection counts as sent, and is over [MQTT-3.1.2-25].
+    pub(super) fn expect_too_large(&mut self) {
+        self.in_flight
+            .retain(|_, entry| entry.stage != Stage::Published);
+    }
+
     pub(super) fn subscribe(&mut self, subscription: Subscription) {
         self.end_subscription(&subscription.name, subscription.from);
         self.subscriptions.push(subscription);

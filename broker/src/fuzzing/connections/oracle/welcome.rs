@@ -72,6 +72,9 @@ impl Oracle {
         session.line = Some(line);
         session.left = None;
         session.is_uncertain = false;
+        if asked.maximum_packet_size.is_some() {
+            session.expect_too_large();
+        }
         session.user.clone_from(&asked.user);
         (session.expiry_min, session.expiry_max) = (granted, granted);
         let connected = line::Connected::new(asked, session.number);
