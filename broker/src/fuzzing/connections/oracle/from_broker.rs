@@ -212,7 +212,7 @@ impl Oracle {
         };
         assert_eq!(packet_id, reasons.packet_id, "step {step}");
         assert_eq!(requests.len(), reasons.codes.len(), "[MQTT-3.8.4-6]");
-        let subscriptions_max = self.limits.subscriptions;
+        let (subscriptions_max, rules_step) = (self.limits.subscriptions, self.rules_step);
         let is_current = self.is_current(line, &connected.asked.client_id, connected.session);
         let session = self.sessions.get_mut(&connected.asked.client_id);
         let mut session = session.filter(|_| is_current);
@@ -241,7 +241,8 @@ impl Oracle {
                 identifier: request.identifier,
                 from: request.step,
                 until: None,
-                is_certain: true,
+                // Rules that came before the answer left may have ended it.
+                is_certain: request.step > rules_step,
                 name: request.name,
             });
             let held = session.subscriptions.iter();

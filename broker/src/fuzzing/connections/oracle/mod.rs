@@ -36,6 +36,8 @@ pub(super) struct Oracle {
     clock: u32,
     /// The journal has refused something, or may have.
     refuses: bool,
+    /// The step at which the rules changed last.
+    rules_step: u32,
     lines: [Line; LINES],
     sessions: HashMap<String, Session>,
     messages: Messages,
@@ -58,6 +60,7 @@ impl Oracle {
             step: 0,
             clock: 0,
             refuses: false,
+            rules_step: 0,
             lines: Default::default(),
             sessions: HashMap::new(),
             messages: Messages::default(),
@@ -128,6 +131,7 @@ impl Oracle {
 
     /// Rules have changed: what they deny has ended.
     pub(super) fn rules_changed(&mut self) {
+        self.rules_step = self.step;
         let client_ids: Vec<String> = self.sessions.keys().cloned().collect();
         for client_id in client_ids {
             self.revoke(&client_id);
