@@ -11,6 +11,7 @@ use crate::access;
 use crate::auth::{self, Anonymous};
 use crate::limits::{ClientRates, KeptLimits};
 use crate::listener;
+use crate::session::FilterLimits;
 use crate::topic::TopicLimits;
 
 /// `[broker]` as written.
@@ -61,6 +62,8 @@ pub struct Config {
     pub sys_interval: Duration,
     /// Subscriptions of one client.
     pub max_subscriptions: usize,
+    /// Bytes that their filters may take together.
+    pub max_subscription_bytes: ByteSize,
     /// Sessions that outlive their connections, those of connected clients among them; a further one ends with its connection.
     pub max_sessions: usize,
     /// Of them, those of one user, or of all clients without a user. `None`: half of them.
@@ -114,6 +117,7 @@ impl Default for Config {
             max_queued_bytes_total: ByteSize::mb(256),
             sys_interval: Duration::from_secs(10),
             max_subscriptions: 1_000,
+            max_subscription_bytes: ByteSize::kb(256),
             max_sessions: 100_000,
             max_sessions_per_user: None,
             max_sessions_per_device: 10,
@@ -163,7 +167,7 @@ pub struct Settings {
     pub max_queued_bytes_total: usize,
     /// `None`: never.
     pub sys_interval: Option<Duration>,
-    pub max_subscriptions: usize,
+    pub(crate) subscriptions: FilterLimits,
     pub(crate) kept_sessions: KeptLimits,
     /// Below `u32::MAX`, which means "never" on the wire.
     pub max_session_expiry_seconds: u32,
@@ -283,7 +287,10 @@ impl Config {
             max_queued_bytes: self.max_queued_bytes.as_u64() as usize,
             max_queued_bytes_total: max_queued_bytes_total as usize,
             sys_interval: (!self.sys_interval.is_zero()).then_some(self.sys_interval),
-            max_subscriptions: self.max_subscriptions,
+            subscriptions: FilterLimits {
+                count: self.max_subscriptions,
+                bytes: self.max_subscription_bytes.as_u64() as usize,
+            },
             kept_sessions: KeptLimits {
                 all: self.max_sessions,
                 per_user: self

@@ -39,7 +39,7 @@ impl Client {
     ) -> Result<(), End> {
         self.can_be_told(subscribe.subscriptions.len())?;
         let identifier = subscribe.subscription_id.and_then(NonZeroU32::new);
-        effort.left = self.gate.settings.max_subscriptions;
+        effort.left = self.gate.settings.subscriptions.count;
         let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
         for subscription in subscribe.subscriptions.iter() {
             reasons.push(self.subscribe_one(&subscription, identifier, effort));
@@ -115,8 +115,10 @@ impl Client {
             self.gate.stats.denied_subscriptions.add(1);
             return Some(ReasonCode::NotAuthorized);
         }
-        let at_limit = self.session.subscription_count() >= self.gate.settings.max_subscriptions;
-        (at_limit && !self.session.holds_filter(name)).then_some(ReasonCode::QuotaExceeded)
+        let has_room = self
+            .session
+            .has_room_for_filter(name, self.gate.settings.subscriptions);
+        (!has_room).then_some(ReasonCode::QuotaExceeded)
     }
 
     pub(super) fn unsubscribe(

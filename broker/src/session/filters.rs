@@ -25,15 +25,50 @@ pub(super) struct Held {
 pub(super) struct Filters {
     /// By the filter as the client wrote it.
     pub(super) by_name: HashMap<Box<str>, Held>,
+    /// Of these names.
+    bytes: usize,
+}
+
+impl Filters {
+    fn insert(&mut self, name: &str, held: Held) {
+        self.bytes += name.len();
+        self.by_name.insert(name.into(), held);
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Held> {
+        let held = self.by_name.remove(name)?;
+        self.bytes -= name.len();
+        Some(held)
+    }
+
+    /// Removes those that are wanted.
+    pub(super) fn take(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Vec<(Box<str>, Held)> {
+        let taken: Vec<_> = self.by_name.extract_if(|name, _| wanted(name)).collect();
+        self.bytes -= taken.iter().map(|(name, _)| name.len()).sum::<usize>();
+        taken
+    }
+}
+
+/// What one session may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FilterLimits {
+    pub(crate) count: usize,
+    /// Of the filters as their client wrote them.
+    pub(crate) bytes: usize,
 }
 
 impl Session {
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn subscription_count(&self) -> usize {
         lock(&self.filters).by_name.len()
     }
 
-    pub(crate) fn holds_filter(&self, filter: &str) -> bool {
-        lock(&self.filters).by_name.contains_key(filter)
+    /// Whether the session holds the filter, or may hold it beside those it has.
+    pub(crate) fn has_room_for_filter(&self, name: &str, limits: FilterLimits) -> bool {
+        let filters = lock(&self.filters);
+        let has_room =
+            filters.by_name.len() < limits.count && filters.bytes + name.len() <= limits.bytes;
+        has_room || filters.by_name.contains_key(name)
     }
 
     /// Subscribes to the filter or replaces the options; true when it is new. `name` is the filter as the client wrote it, with the
@@ -82,7 +117,7 @@ impl Session {
                     membership,
                     options,
                 };
-                filters.by_name.insert(name.into(), held);
+                filters.insert(name, held);
                 gate.stats.subscriptions.add(1);
             }
         }
@@ -92,7 +127,7 @@ impl Session {
     /// False when it was not subscribed.
     pub(crate) fn unsubscribe(&self, gate: &Gate, filter: &str) -> bool {
         let mut filters = lock(&self.filters);
-        match filters.by_name.remove(filter) {
+        match filters.remove(filter) {
             Some(held) => {
                 self.leave_filter(gate, filter, &held);
                 true
@@ -103,7 +138,8 @@ impl Session {
 
     /// Ends every subscription: the session is over.
     pub(super) fn drop_subscriptions(&self, gate: &Gate) {
-        for (name, held) in lock(&self.filters).by_name.drain() {
+        let mut filters = lock(&self.filters);
+        for (name, held) in filters.take(|_| true) {
             self.leave_filter(gate, &name, &held);
         }
     }

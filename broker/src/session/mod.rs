@@ -31,6 +31,7 @@ use journal::Position;
 
 pub(crate) use self::delivery::{Bounds, Delivery, QueueLimits};
 pub use self::drops::SlowSession;
+pub(crate) use self::filters::FilterLimits;
 pub(crate) use self::life::{Arrival, Attach, Departure};
 pub(crate) use self::outbound::{Next, Outbound, Refused};
 use self::outbound::{Presence, To};

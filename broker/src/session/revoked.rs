@@ -28,11 +28,10 @@ impl Session {
     pub(crate) fn revoke_subscriptions(
         &self,
         gate: &Gate,
-        mut denied: impl FnMut(&str) -> bool,
+        denied: impl FnMut(&str) -> bool,
     ) -> usize {
         let mut filters = lock(&self.filters);
-        let gone = filters.by_name.extract_if(|name, _| denied(name));
-        let gone: Vec<_> = gone.collect();
+        let gone = filters.take(denied);
         for (name, held) in &gone {
             self.leave_filter(gate, name, held);
         }

@@ -38,6 +38,23 @@ async fn of_one_packet_no_more_filters_are_entered_than_a_client_may_hold() {
 }
 
 #[tokio::test]
+async fn the_filters_of_a_client_take_no_more_bytes_than_they_may() {
+    let bench = Bench::with(|config| config.max_subscription_bytes = bytesize::ByteSize(10));
+    let mut line = bench.client(Version::V5);
+    let ask = |id, filters: [&str; 3]| ask(Version::V5, id, &filters.map(str::to_owned));
+    // The one that is held already takes nothing more.
+    let (packets, _) = receive(&mut line, &ask(1, ["12345", "123456", "12345"]));
+    assert_eq!(packets, ["suback [0, 97, 0]"]);
+    let (packets, _) = receive(&mut line, &ask(2, ["abcde", "x", "abcde"]));
+    assert_eq!(packets, ["suback [0, 97, 0]"]);
+    let mut bytes = Vec::new();
+    client::unsubscribe(&mut bytes, Version::V5, 3, &["12345"]);
+    receive(&mut line, &bytes);
+    let (packets, _) = receive(&mut line, &ask(4, ["123456", "1234", "1"]));
+    assert_eq!(packets, ["suback [97, 0, 0]"]);
+}
+
+#[tokio::test]
 async fn after_many_filters_others_have_their_turn() {
     let bench = Bench::new();
     let mut line = bench.client(Version::V5);
