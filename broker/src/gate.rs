@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use journal::{Journal, Position};
@@ -220,6 +220,15 @@ impl Gate {
     pub(crate) fn is_saved(&self, position: Position) -> bool {
         let log = self.session_log.as_deref();
         position == Position::ZERO || log.is_none_or(|log| log.is_durable(position))
+    }
+
+    /// The same; if not, the waker is woken when it may be.
+    pub(crate) fn is_saved_or_wakes(&self, position: Position, waker: &Waker) -> bool {
+        let saved = self.is_saved(position);
+        if !saved && let Some(log) = &self.session_log {
+            log.wake_when_durable(position, waker);
+        }
+        saved
     }
 
     /// A session with a number of its own, which nobody knows yet.

@@ -19,7 +19,12 @@ impl Client {
     /// Appends to `out` what may leave now; true when more waits only for room in `out` and the next call. If it leaves a `payload` behind, that
     /// comes next, before anything else is appended.
     pub(crate) fn send(&mut self, out: &mut Vec<u8>, waker: &Waker) -> Result<bool, End> {
+        let held_back = !self.may_receive();
         self.send_acks(out, waker);
+        self.send_answers(out, waker);
+        if held_back {
+            self.resume_keep_alive();
+        }
         if let Some(reason) = self.closing {
             // Shutting down: the last acknowledgement takes the connection with it. A journal that failed has none to give.
             return match self.lingers(reason) {
@@ -27,14 +32,14 @@ impl Client {
                 false => Err(End::Refused(reason)),
             };
         }
-        Ok(self.send_deliveries(out, waker))
+        // What a subscription brings comes behind its SUBACK, as most clients expect.
+        Ok(self.answers.is_none() && self.send_deliveries(out, waker))
     }
 
     fn send_acks(&mut self, out: &mut Vec<u8>, waker: &Waker) {
         if self.acks.is_empty() {
             return;
         }
-        let held_back = !self.may_receive();
         let durable = self.gate.journal.durable();
         let gate = Arc::clone(&self.gate);
         let is_due = |ack: &mut Ack| {
@@ -53,9 +58,6 @@ impl Client {
                 // What an earlier connection began is finished here without having been counted.
                 self.unfinished = self.unfinished.saturating_sub(1);
             }
-        }
-        if held_back {
-            self.resume_keep_alive();
         }
         if self.acks.is_empty() {
             release_capacity(&mut self.acks);
@@ -282,11 +284,7 @@ fn is_queued(gate: &Gate, ack: &mut Ack, waker: &Waker) -> bool {
             ack.saved = ack.saved.max(log.end());
         }
     }
-    let saved = gate.is_saved(ack.saved);
-    if !saved && let Some(log) = &gate.session_log {
-        log.wake_when_durable(ack.saved, waker);
-    }
-    saved
+    gate.is_saved_or_wakes(ack.saved, waker)
 }
 
 /// The client does not take packets of this size.

@@ -20,6 +20,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use journal::{AppendError, Position, RecordBatch};
 
+use self::subscribe::Answers;
 use crate::access::Principal;
 use crate::auth::Identity;
 use crate::gate::Gate;
@@ -133,6 +134,8 @@ pub(crate) struct Client {
     aliases: Vec<Option<Box<str>>>,
     /// In the order of their publishes.
     acks: VecDeque<Ack>,
+    /// To SUBSCRIBE and UNSUBSCRIBE, while there are some.
+    answers: Option<Box<Answers>>,
     /// Publishes received on this connection whose exchange has not ended yet.
     unfinished: u16,
     departure: Departure,
@@ -157,6 +160,7 @@ impl Client {
             terms,
             aliases: Vec::new(),
             acks: VecDeque::new(),
+            answers: None,
             unfinished: 0,
             departure: Departure::default(),
             payload: None,
@@ -186,6 +190,10 @@ impl Client {
             && self.closing.is_none()
             && self.paused_until.is_none()
             && self.acks.len() < self.acks_max()
+            && self
+                .answers
+                .as_ref()
+                .is_none_or(|answers| answers.has_room())
     }
 
     /// Acknowledgements that may wait before nothing more is read. MQTT 5 clients know how many publishes they may send, and are
@@ -218,7 +226,8 @@ impl Client {
     /// Whether the connection goes on for a while although it is to end for this reason: at a shutdown what was received is
     /// acknowledged before the farewell; nothing more is received meanwhile.
     fn lingers(&self, reason: ReasonCode) -> bool {
-        let acks_can_leave = self.parked.is_none() && !self.acks.is_empty();
+        let has_some = !self.acks.is_empty() || self.answers.is_some();
+        let acks_can_leave = self.parked.is_none() && has_some;
         reason == ReasonCode::ServerShuttingDown && acks_can_leave
     }
 

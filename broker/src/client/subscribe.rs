@@ -3,8 +3,12 @@
 //! Owns: the reason code of each filter, and what a new subscription is sent before anything live. Never: keeps a subscription;
 //! that is the session's.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::task::Waker;
+
+use journal::Position;
 
 use super::{Client, End};
 use crate::access::Action;
@@ -30,9 +34,31 @@ pub(super) struct Effort {
     left: usize,
 }
 
+/// Answers that wait for the log of kept sessions, in the order of their requests.
+#[derive(Default)]
+pub(super) struct Answers {
+    /// Each leaves when the log is durable up to here.
+    waiting: VecDeque<(Position, Vec<u8>)>,
+    bytes: usize,
+}
+
+/// Bytes of answers that may wait before nothing more is read: a thousand small ones.
+const ANSWER_BYTES_MAX: usize = 8 * 1024;
+
+impl Answers {
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes < ANSWER_BYTES_MAX
+    }
+
+    fn push(&mut self, saved: Position, bytes: Vec<u8>) {
+        self.bytes += bytes.len();
+        self.waiting.push_back((saved, bytes));
+    }
+}
+
 impl Client {
     pub(super) fn subscribe(
-        &self,
+        &mut self,
         subscribe: &Subscribe<'_>,
         effort: &mut Effort,
         out: &mut Vec<u8>,
@@ -45,7 +71,10 @@ impl Client {
             reasons.push(self.subscribe_one(&subscription, identifier, effort));
         }
         effort.filters += reasons.len();
-        encode::suback(out, self.terms.version, subscribe.packet_id, &reasons);
+        let version = self.terms.version;
+        self.answer_request(out, |out| {
+            encode::suback(out, version, subscribe.packet_id, &reasons);
+        });
         Ok(())
     }
 
@@ -122,7 +151,7 @@ impl Client {
     }
 
     pub(super) fn unsubscribe(
-        &self,
+        &mut self,
         unsubscribe: &Unsubscribe<'_>,
         effort: &mut Effort,
         out: &mut Vec<u8>,
@@ -137,8 +166,40 @@ impl Client {
             reasons.push(reason);
         }
         effort.filters += reasons.len();
-        encode::unsuback(out, self.terms.version, unsubscribe.packet_id, &reasons);
+        let version = self.terms.version;
+        self.answer_request(out, |out| {
+            encode::unsuback(out, version, unsubscribe.packet_id, &reasons);
+        });
         Ok(())
+    }
+
+    /// Writes the answer to `out`, or, if the session is kept, where it waits until what changed is on disk.
+    fn answer_request(&mut self, out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+        let log = self.gate.session_log.as_deref();
+        match log.filter(|_| self.session.is_logged()) {
+            None => encode(out),
+            Some(log) => {
+                let saved = log.end();
+                let mut bytes = Vec::new();
+                encode(&mut bytes);
+                self.answers.get_or_insert_default().push(saved, bytes);
+            }
+        }
+    }
+
+    pub(super) fn send_answers(&mut self, out: &mut Vec<u8>, waker: &Waker) {
+        let Some(answers) = &mut self.answers else {
+            return;
+        };
+        while let Some((saved, bytes)) = answers.waiting.front() {
+            if !self.gate.is_saved_or_wakes(*saved, waker) {
+                return;
+            }
+            out.extend_from_slice(bytes);
+            answers.bytes -= bytes.len();
+            answers.waiting.pop_front();
+        }
+        self.answers = None;
     }
 
     /// Whether the client takes an answer with so many reasons: [MQTT-3.1.2-24]. Asked before anything changes, since one that

@@ -23,6 +23,7 @@
 //!    | packet | waits for |
 //!    | --- | --- |
 //!    | CONNACK of a kept session | `Created` or `Attached` |
+//!    | SUBACK, UNSUBACK of a kept session | what was told for it: `end` after the last filter |
 //!    | PUBREC of telemetry | the telemetry journal (see below) |
 //!    | PUBREC of anything else | `Held`, which is written after what the message queued: `end` |
 //!    | PUBACK of anything else | what the message queued for kept sessions: `end` after the fan-out |

@@ -393,6 +393,7 @@ pub(super) fn describe(version: Version, mut bytes: &[u8]) -> Vec<String> {
             ServerPacket::PubRel(ack) => describe_ack("pubrel", &ack),
             ServerPacket::PubComp(ack) => describe_ack("pubcomp", &ack),
             ServerPacket::SubAck(reasons) => format!("suback {:x?}", reasons.codes),
+            ServerPacket::UnsubAck(reasons) => format!("unsuback {:x?}", reasons.codes),
             ServerPacket::Publish(publish) => describe_publish(&publish),
             other => format!("{other:?}"),
         });

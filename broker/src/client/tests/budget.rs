@@ -357,7 +357,10 @@ async fn a_session_that_is_left_gives_up_what_is_beyond_the_budget() {
         let topic = format!("own/{number}");
         let qos = [Qos::AtLeastOnce, Qos::ExactlyOnce][number % 2];
         let mut line = bench.kept(Version::V5, &id);
-        line.subscribes(&topic, qos);
+        // SUBACK leaves when the log has the subscription.
+        if line.subscribes(&topic, qos).is_empty() {
+            assert_eq!(line.gets(1).await.len(), 1, "{number}");
+        }
         // Each is given a message because it is connected and has none: in flight, or queued for those that do not read.
         publish_own(&bench, &topic, vec![b'x'; 40_000], qos);
         if number % 3 > 0 {

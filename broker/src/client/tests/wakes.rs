@@ -65,6 +65,74 @@ async fn an_acknowledgement_that_waits_for_the_log_of_sessions_asks_it_once() {
 }
 
 #[tokio::test]
+async fn a_kept_session_is_told_of_its_subscriptions_when_they_are_on_disk() {
+    let disk = SimDisk::default();
+    let bench = bench_on(&disk);
+    let mut console = bench.kept(Version::V5, "console");
+    let log = bench.gate.session_log.as_ref().expect("a log");
+    let is_saved = || log.is_durable(log.end());
+    testkit::wait_until("the log to be idle", PATIENCE, is_saved, |saved| *saved);
+    let syncs = disk.count(Call::Sync);
+    disk.block_syncs();
+    assert_eq!(console.subscribes("room/a", Qos::AtLeastOnce), nothing());
+    disk.wait_for_calls(Call::Sync, syncs + 1);
+    let mut bytes = Vec::new();
+    client::unsubscribe(&mut bytes, Version::V5, 4, &["room/b"]);
+    client::pingreq(&mut bytes);
+    assert_eq!(console.says(&bytes), ["PingResp"], "which promises nothing");
+    bench.gate.publish_own(message("room/a"));
+    let (wakes, waker) = Wakes::new();
+    assert_eq!(turn(&mut console, &waker), nothing());
+    disk.unblock_syncs();
+    testkit::wait_until("the log", PATIENCE, || wakes.count(), |count| *count > 0);
+    testkit::wait_until("the log to be idle", PATIENCE, is_saved, |saved| *saved);
+    assert_eq!(
+        turn(&mut console, &waker),
+        ["suback [1]", "unsuback [11]", "publish room/a x qos 1"]
+    );
+}
+
+#[tokio::test]
+async fn who_asks_without_end_is_not_read_while_nothing_can_be_promised() {
+    let disk = SimDisk::default();
+    let bench = bench_on(&disk);
+    let mut console = bench.kept(Version::V5, "console");
+    disk.block_syncs();
+    let mut bytes = Vec::new();
+    let filters: Vec<_> = (0..3_000).map(|number| number.to_string()).collect();
+    let filters: Vec<_> = filters.iter().map(String::as_str).collect();
+    for packet_id in 1..=10 {
+        client::unsubscribe(&mut bytes, Version::V5, packet_id, &filters);
+    }
+    let mut handled = 0;
+    let mut out = Vec::new();
+    loop {
+        let rest = &bytes[handled..];
+        let received = console.client.receive(rest, &mut out, Waker::noop());
+        match received.expect("goes on") {
+            0 => break,
+            more => handled += more,
+        }
+    }
+    assert_eq!(
+        handled,
+        bytes.len() / 10 * 3,
+        "8 KB of answers, and no more"
+    );
+    disk.unblock_syncs();
+    let mut answers = 0;
+    while handled < bytes.len() || answers < 10 {
+        let received = console
+            .client
+            .receive(&bytes[handled..], &mut out, Waker::noop());
+        handled += received.expect("goes on");
+        answers += turn(&mut console, Waker::noop()).len();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(answers, 10);
+}
+
+#[tokio::test]
 async fn a_publish_that_comes_again_waits_for_the_record_of_the_first() {
     let bench = Bench::new();
     let mut device = bench.kept(Version::V5, "device");
