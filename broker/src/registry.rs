@@ -45,7 +45,7 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// Attaches a connection to the session of its client id: the one that is kept, if the client wants it, or a new one.
-    /// Whoever is connected under this id is ended first [MQTT-3.1.4-3].
+    /// Whoever is connected under this id is ended first [MQTT-3.1.4-3], unless the id is another user's.
     pub(crate) async fn attach(
         &self,
         gate: &Arc<Gate>,
@@ -77,6 +77,7 @@ impl Registry {
                         .await
                         .map_err(|_elapsed| ReasonCode::ServerBusy)?;
                 }
+                Attach::Foreign => return Err(ReasonCode::ClientIdentifierNotValid),
                 Attach::Unwanted => session.end(gate),
                 Attach::Ended => self.leave(&session),
             }

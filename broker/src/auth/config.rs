@@ -17,6 +17,8 @@ pub struct Config {
     pub users: Option<PathBuf>,
     /// Whether a client with a certificate and no password is the user that its certificate names.
     pub certificate_is_user: bool,
+    /// Whether a client id that one user has, connected or with a kept session, is refused to all others.
+    pub exclusive_client_ids: bool,
     /// Logins that may wait for their password to be checked; further ones are told that the server is busy.
     pub max_waiting_logins: usize,
     /// How long a login may wait for that.
@@ -41,6 +43,7 @@ impl Default for Config {
         Config {
             users: None,
             certificate_is_user: true,
+            exclusive_client_ids: true,
             max_waiting_logins: 20_000,
             login_timeout: Duration::from_secs(120),
             remember_logins: Duration::from_secs(10 * 60),
@@ -58,6 +61,7 @@ pub struct Settings {
     /// As configured; `None` means the default place.
     pub users: Option<PathBuf>,
     pub certificate_is_user: bool,
+    pub exclusive_client_ids: bool,
     pub max_waiting_logins: usize,
     pub login_timeout: Duration,
     pub remember_logins: Duration,
@@ -97,6 +101,7 @@ impl Config {
         Ok(Settings {
             users: self.users.clone(),
             certificate_is_user: self.certificate_is_user,
+            exclusive_client_ids: self.exclusive_client_ids,
             max_waiting_logins: self.max_waiting_logins,
             login_timeout: self.login_timeout,
             remember_logins: self.remember_logins,

@@ -48,6 +48,8 @@ pub(crate) enum Attach {
     },
     /// Another connection has it.
     Occupied,
+    /// It is another user's.
+    Foreign,
     /// It is not what the client wants, or not the client's; it must end first.
     Unwanted,
     /// It ended meanwhile.
@@ -71,12 +73,18 @@ impl Session {
         if stay.ended {
             return Attach::Ended;
         }
-        if stay.presence != Presence::Away {
-            return Attach::Occupied;
+        // A client id is not a secret: nobody is to end another user's connection, or what is kept for him, by knowing it.
+        let is_others = !stay.fresh && stay.identity.user != arrival.identity.user;
+        let is_owned = is_others && !stay.identity.user.is_empty();
+        match stay.presence {
+            Presence::Leaving => return Attach::Occupied,
+            _ if is_owned && gate.settings.auth.exclusive_client_ids => return Attach::Foreign,
+            Presence::Here => return Attach::Occupied,
+            Presence::Away => {}
         }
         let present = !stay.fresh;
-        // A client id is not a secret: what was kept for one user is not handed to another.
-        if present && (arrival.clean_start || stay.identity.user != arrival.identity.user) {
+        // What was kept for one user is not handed to another in any case.
+        if present && (arrival.clean_start || is_others) {
             return Attach::Unwanted;
         }
         let no_place = take_place(stay, arrival, &gate.kept_sessions);

@@ -168,6 +168,73 @@ fn a_changed_user_logs_in_again_and_others_stay() {
     );
 }
 
+/// One that keeps its session.
+fn claim<'a>(version: Version, user: &'a str, clean_start: bool) -> Connect<'a> {
+    Connect {
+        user: Some(user),
+        password: Some(b"secret"),
+        clean_start,
+        session_expiry: (version == Version::V5).then_some(600),
+        ..Connect::new(version, "press-7")
+    }
+}
+
+const ALICE_AND_BOB: [(&str, &str, Cost); 2] = [
+    ("alice", "secret", Cost::Cheap),
+    ("bob", "secret", Cost::Cheap),
+];
+
+#[test]
+fn nobody_ends_another_users_connection_or_session_by_taking_its_client_id() {
+    for version in BOTH {
+        let broker = start(AuthConfig::default(), &ALICE_AND_BOB);
+        let connect = |user: &str, clean_start| {
+            let mut line = broker.open(version);
+            line.send_connect(&claim(version, user, clean_start));
+            line
+        };
+        let mut alice = connect("alice", false);
+        assert_eq!(alice.next(), "connack 0");
+        for is_connected in [true, false] {
+            for clean_start in [false, true] {
+                let mut bob = connect("bob", clean_start);
+                assert_eq!(bob.next(), code(version, "85", "2"), "{is_connected}");
+                assert_eq!(bob.next(), "closed");
+            }
+            if is_connected {
+                alice.is_served();
+                alice.disconnect();
+                assert_eq!(alice.next(), "closed");
+            }
+        }
+        let mut alice = connect("alice", false);
+        assert_eq!(alice.next(), "connack 0 present");
+        // Her own newer connection takes over, and a user that is gone has no claim.
+        let mut again = connect("alice", false);
+        assert_eq!(again.next(), "connack 0 present");
+        let mut file = UserFile::open(&broker.data.path().join("users.toml")).expect("opened");
+        assert!(file.remove("alice"));
+        file.save().expect("saved");
+        while again.next() != "closed" {}
+        assert_eq!(connect("bob", false).next(), "connack 0");
+    }
+}
+
+#[test]
+fn whoever_comes_last_has_the_client_id_where_it_is_not_exclusive() {
+    let auth = AuthConfig {
+        exclusive_client_ids: false,
+        ..AuthConfig::default()
+    };
+    let broker = start(auth, &ALICE_AND_BOB);
+    let mut alice = broker.knock(Version::V5, "press-7", "alice", "secret");
+    assert_eq!(alice.next(), "connack 0");
+    let mut bob = broker.knock(Version::V5, "press-7", "bob", "secret");
+    assert_eq!(bob.next(), "connack 0");
+    assert_eq!([alice.next(), alice.next()], ["disconnect 8e", "closed"]);
+    bob.is_served();
+}
+
 #[test]
 fn the_first_user_closes_a_broker_that_was_open() {
     let broker = Running::start();

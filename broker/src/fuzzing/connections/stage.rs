@@ -78,6 +78,11 @@ impl Stage {
             max_session_expiry: Duration::from_secs(limits.session_expiry_seconds.into()),
             max_retained_messages: limits.retained_messages,
             max_session_log_size: bytesize::ByteSize(if setting.is_logged { 4 << 20 } else { 0 }),
+            // So that more happens; that others are refused has a test of its own.
+            auth: crate::AuthConfig {
+                exclusive_client_ids: false,
+                ..Default::default()
+            },
             ..crate::Config::default()
         };
         let gate = Gate::assemble(Parts {
