@@ -177,7 +177,8 @@ fn a_read_that_fails_stops_the_start_and_changes_nothing() {
         assert_eq!(disk.files(), files);
         at += 1;
     }
-    assert!(at > 10);
+    // How many files there are depends on how the appends were gathered; of each more than one piece is read.
+    assert!(at > 2 * files.len(), "{at} reads of {} files", files.len());
 }
 
 #[test]
