@@ -21,14 +21,24 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Filters after which others get their turn, even if more packets have been read.
 const FILTERS_AT_ONCE: usize = 256;
 
-/// What one `receive` gathers.
-struct Intake<'a> {
+/// What one `receive` gathers from its input, which lives for `'i`.
+struct Intake<'a, 'i> {
     received_at: i64,
     batch: RecordBatch,
     received: u64,
     effort: Effort,
+    latest: Option<Permitted<'i>>,
     out: &'a mut Vec<u8>,
     waker: &'a Waker,
+}
+
+/// A topic that the client may publish to: clients send many messages to one topic, and the rules are asked once in each read.
+#[derive(Clone, Copy)]
+struct Permitted<'i> {
+    topic: &'i str,
+    /// Of the rules that said so.
+    rules: u64,
+    is_telemetry: bool,
 }
 
 impl Client {
@@ -45,6 +55,7 @@ impl Client {
             batch: RecordBatch::new(),
             received: 0,
             effort: Effort::default(),
+            latest: None,
             out,
             waker,
         };
@@ -64,11 +75,11 @@ impl Client {
         result.map(|()| handled)
     }
 
-    fn handle_packets(
+    fn handle_packets<'i>(
         &mut self,
-        input: &[u8],
+        input: &'i [u8],
         handled: &mut usize,
-        intake: &mut Intake<'_>,
+        intake: &mut Intake<'_, 'i>,
     ) -> Result<(), End> {
         self.has_more_input = false;
         while self.may_receive() {
@@ -96,7 +107,7 @@ impl Client {
         Ok(())
     }
 
-    fn handle(&mut self, packet: Packet<'_>, intake: &mut Intake<'_>) -> Result<(), End> {
+    fn handle<'i>(&mut self, packet: Packet<'i>, intake: &mut Intake<'_, 'i>) -> Result<(), End> {
         match packet {
             Packet::Publish(publish) => self.publish(&publish, intake),
             Packet::PubAck(ack) => self
@@ -167,7 +178,11 @@ impl Client {
         self.answer(AckKind::Pubcomp, ack.packet_id, reason, saved);
     }
 
-    fn publish(&mut self, publish: &Publish<'_>, intake: &mut Intake<'_>) -> Result<(), End> {
+    fn publish<'i>(
+        &mut self,
+        publish: &Publish<'i>,
+        intake: &mut Intake<'_, 'i>,
+    ) -> Result<(), End> {
         intake.received += 1;
         if publish.qos != Qos::AtMostOnce {
             self.unfinished = self.unfinished.saturating_add(1);
@@ -189,21 +204,20 @@ impl Client {
         result
     }
 
-    fn publish_to(
+    fn publish_to<'i>(
         &mut self,
         topic: &str,
-        publish: &Publish<'_>,
-        intake: &mut Intake<'_>,
+        publish: &Publish<'i>,
+        intake: &mut Intake<'_, 'i>,
     ) -> Result<(), End> {
-        if self.denies(Action::Publish, topic) {
+        let Some(is_telemetry) = self.permitted(topic, publish, intake) else {
             self.gate.stats.denied.add(1);
             return self.refuse_publish(publish, ReasonCode::NotAuthorized);
-        }
+        };
         if let Some(reason) = self.exceeds_limits(topic, publish) {
             self.gate.stats.refused_by_limit.add(1);
             return self.refuse_publish(publish, reason);
         }
-        let is_telemetry = (self.gate.is_telemetry)(topic);
         if let Some(packet_id) = publish.packet_id {
             let position = if is_telemetry {
                 UNPLACED
@@ -256,7 +270,7 @@ impl Client {
     }
 
     /// Hands a publish to whoever subscribes to its topic, and retains it if it asks for it.
-    fn distribute(&mut self, topic: &str, publish: &Publish<'_>, intake: &Intake<'_>) {
+    fn distribute(&mut self, topic: &str, publish: &Publish<'_>, intake: &Intake<'_, '_>) {
         let targets = self.gate.subscriptions.targets(topic);
         if !publish.retain && targets.is_empty() {
             return;
@@ -342,6 +356,31 @@ impl Client {
     fn counts_already(&self, publish: &Publish<'_>) -> bool {
         let packet_id = publish.packet_id;
         publish.qos == Qos::ExactlyOnce && packet_id.is_some_and(|id| self.session.counts(id))
+    }
+
+    /// Whether the topic, to which the client may publish, is telemetry; `None`: it may not.
+    fn permitted<'i>(
+        &self,
+        topic: &str,
+        publish: &Publish<'i>,
+        intake: &mut Intake<'_, 'i>,
+    ) -> Option<bool> {
+        let rules = self.gate.access.generation();
+        let is_again = |latest: &Permitted<'_>| latest.rules == rules && latest.topic == topic;
+        if let Some(latest) = intake.latest.filter(is_again) {
+            return Some(latest.is_telemetry);
+        }
+        if self.denies(Action::Publish, topic) {
+            return None;
+        }
+        let is_telemetry = (self.gate.is_telemetry)(topic);
+        // Empty: the topic is that of an alias.
+        intake.latest = (!publish.topic.is_empty()).then_some(Permitted {
+            topic: publish.topic,
+            rules,
+            is_telemetry,
+        });
+        Some(is_telemetry)
     }
 
     pub(super) fn denies(&self, action: Action, topic: &str) -> bool {
