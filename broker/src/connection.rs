@@ -20,7 +20,6 @@ use crate::client::{Client, End};
 use crate::gate::Gate;
 use crate::handshake;
 use crate::peer::Peer;
-use crate::presence;
 
 /// Bytes read in one system call at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -106,7 +105,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
             return None;
         };
-        presence::connected(&gate, &client.session);
         Some(Box::new(Connection {
             stream,
             client,

@@ -15,7 +15,7 @@ use crate::error_chain::error_chain;
 use crate::gate::{Gate, now_micros};
 use crate::packet::{Connect, ReasonCode, Version, encode};
 use crate::peer::Peer;
-use crate::presence::Visit;
+use crate::presence::{self, Visit};
 use crate::registry::Attached;
 use crate::session::{Arrival, Will};
 
@@ -118,6 +118,8 @@ pub(super) async fn admit(
         connack.session_expiry = Some(0);
         check_size(version, &connack, size_max).inspect_err(|_| client.withdraw())?;
     }
+    // Before its CONNACK: whoever asks afterwards who is here finds it, and is not told again.
+    presence::connected(gate, &client.session);
     if present {
         // The rules, or the client's groups, may be others than when it subscribed.
         access::revoke(gate, &client.session);
