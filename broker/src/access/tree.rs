@@ -15,7 +15,7 @@ pub(super) const NO_RULE: u32 = u32::MAX;
 pub(super) struct Node {
     /// The first rule here or below.
     first: u32,
-    literals: HashMap<Box<str>, Node>,
+    literals: Literals,
     /// `+`
     single: Option<Box<Node>>,
     /// Few, because credentials define few variables.
@@ -25,6 +25,17 @@ pub(super) struct Node {
     /// Of filters that end here with `#`.
     multi: Vec<Entry>,
 }
+
+/// The nodes below a node by their level.
+#[derive(Debug)]
+enum Literals {
+    /// To compare a few takes less time than to hash one.
+    Few(Vec<(Box<str>, Node)>),
+    Many(HashMap<Box<str>, Node>),
+}
+
+/// Levels beyond which they are looked up by their hash.
+const FEW_MAX: usize = 4;
 
 /// A rule whose filter ends at a node.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +57,60 @@ impl Default for Node {
     fn default() -> Node {
         Node {
             first: NO_RULE,
-            literals: HashMap::default(),
+            literals: Literals::default(),
             single: None,
             placeholders: Vec::new(),
             end: Vec::new(),
             multi: Vec::new(),
         }
+    }
+}
+
+impl Default for Literals {
+    fn default() -> Literals {
+        Literals::Few(Vec::new())
+    }
+}
+
+impl Literals {
+    fn get(&self, level: &str) -> Option<&Node> {
+        match self {
+            Literals::Few(few) => {
+                let found = few.iter().find(|(literal, _)| **literal == *level);
+                found.map(|(_, node)| node)
+            }
+            Literals::Many(many) => many.get(level),
+        }
+    }
+
+    fn entry(&mut self, level: &str) -> &mut Node {
+        if let Literals::Few(few) = self
+            && few.len() == FEW_MAX
+            && few.iter().all(|(literal, _)| **literal != *level)
+        {
+            *self = Literals::Many(few.drain(..).collect());
+        }
+        match self {
+            Literals::Few(few) => {
+                let known = few.iter().position(|(literal, _)| **literal == *level);
+                let at = known.unwrap_or_else(|| {
+                    few.push((level.into(), Node::default()));
+                    few.len() - 1
+                });
+                &mut few[at].1
+            }
+            Literals::Many(many) => many.entry(level.into()).or_default(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+        let (few, many) = match self {
+            Literals::Few(few) => (few.as_slice(), None),
+            Literals::Many(many) => (&[][..], Some(many)),
+        };
+        let few = few.iter().map(|(literal, node)| (&**literal, node));
+        let many = many.into_iter().flatten();
+        few.chain(many.map(|(literal, node)| (&**literal, node)))
     }
 }
 
@@ -69,7 +128,7 @@ impl Node {
             node = match level {
                 Level::Multi => return push(&mut node.multi, entry),
                 Level::Single => node.single.get_or_insert_default(),
-                Level::Literal(literal) => node.literals.entry(literal.clone()).or_default(),
+                Level::Literal(literal) => node.literals.entry(literal),
                 Level::Placeholder(placeholder) => node.placeholder(placeholder),
             };
             node.first = node.first.min(entry.rule);
@@ -212,7 +271,7 @@ impl Node {
         search: &mut Search<'_>,
         mut go_on: impl FnMut(&Node, &mut Search<'_>),
     ) {
-        for (literal, node) in &self.literals {
+        for (literal, node) in self.literals.iter() {
             if !(root && literal.starts_with('$')) {
                 go_on(node, search);
             }
