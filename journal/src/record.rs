@@ -62,8 +62,11 @@ pub struct RecordBatch {
 }
 
 impl RecordBatch {
-    pub fn new() -> RecordBatch {
-        RecordBatch::default()
+    pub const fn new() -> RecordBatch {
+        RecordBatch {
+            bytes: Vec::new(),
+            count: 0,
+        }
     }
 
     /// Encodes one record. The lengths are bounded by MQTT itself (strings of at most 65,535

@@ -1,15 +1,14 @@
 //! What leaves for the client: acknowledgements that became durable, and deliveries.
 
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use journal::Position;
 
-use super::{Ack, AckKind, Client, End};
+use super::acks::{AckKind, Wait};
+use super::{Client, End};
 use crate::connection::UNSENT_BYTES_MAX;
 use crate::gate::Gate;
 use crate::packet::{Qos, ReasonCode, Version, encode};
@@ -41,12 +40,13 @@ impl Client {
             return;
         }
         let durable = self.gate.journal.durable();
-        let gate = Arc::clone(&self.gate);
-        let is_due = |ack: &mut Ack| {
-            (ack.position == Position::ZERO || ack.position <= durable)
-                && is_queued(&gate, ack, waker)
+        let gate = &*self.gate;
+        let is_over = |wait: &mut Wait| {
+            (wait.position == Position::ZERO || wait.position <= durable)
+                && is_queued(gate, wait, waker)
         };
-        while let Some(ack) = self.acks.pop_front_if(is_due) {
+        let mut finished = 0_u16;
+        self.acks.leave(is_over, |ack| {
             let encode = match ack.kind {
                 AckKind::Puback => encode::puback,
                 AckKind::Pubrec => encode::pubrec,
@@ -54,14 +54,10 @@ impl Client {
                 AckKind::Pubcomp => encode::pubcomp,
             };
             encode(out, self.terms.version, ack.packet_id, ack.reason);
-            if ack.ends_exchange() {
-                // What an earlier connection began is finished here without having been counted.
-                self.unfinished = self.unfinished.saturating_sub(1);
-            }
-        }
-        if self.acks.is_empty() {
-            release_capacity(&mut self.acks);
-        }
+            finished = finished.saturating_add(u16::from(ack.ends_exchange()));
+        });
+        // What an earlier connection began is finished here without having been counted.
+        self.unfinished = self.unfinished.saturating_sub(finished);
     }
 
     fn send_deliveries(&mut self, out: &mut Vec<u8>, waker: &Waker) -> bool {
@@ -200,42 +196,6 @@ impl Client {
         self.gate.stats.delivered.add(1);
         Ok(())
     }
-
-    /// Queues an acknowledgement behind those of earlier publishes.
-    pub(super) fn acknowledge(
-        &mut self,
-        kind: AckKind,
-        packet_id: u16,
-        reason: ReasonCode,
-        position: Position,
-    ) {
-        self.acks.push_back(Ack {
-            kind,
-            packet_id,
-            reason,
-            position,
-            saved: Position::ZERO,
-            routed: 0,
-        });
-    }
-
-    /// Queues an answer of QoS 2, which may have to wait for the log of kept sessions.
-    pub(super) fn answer(
-        &mut self,
-        kind: AckKind,
-        packet_id: u16,
-        reason: ReasonCode,
-        saved: Position,
-    ) {
-        self.acks.push_back(Ack {
-            kind,
-            packet_id,
-            reason,
-            position: Position::ZERO,
-            saved,
-            routed: 0,
-        });
-    }
 }
 
 /// What came of an attempt to send what is next.
@@ -274,28 +234,19 @@ impl Outgoing<'_> {
 }
 
 /// Whether kept sessions have what is acknowledged, durably; if not, the waker is woken when they may.
-fn is_queued(gate: &Gate, ack: &mut Ack, waker: &Waker) -> bool {
-    if ack.routed != 0 {
-        if !gate.router.is_delivered(ack.routed, waker) {
+fn is_queued(gate: &Gate, wait: &mut Wait, waker: &Waker) -> bool {
+    if wait.routed != 0 {
+        if !gate.router.is_delivered(wait.routed, waker) {
             return false;
         }
-        ack.routed = 0;
+        wait.routed = 0;
         if let Some(log) = gate.log_of_queues() {
-            ack.saved = ack.saved.max(log.end());
+            wait.saved = wait.saved.max(log.end());
         }
     }
-    gate.is_saved_or_wakes(ack.saved, waker)
+    gate.is_saved_or_wakes(wait.saved, waker)
 }
 
 /// The client does not take packets of this size.
 #[derive(Debug)]
 struct TooLarge;
-
-/// A queue's buffer above this many entries is given back once it is empty, for the sake of idle connections.
-const KEPT_CAPACITY: usize = 8;
-
-fn release_capacity<T>(queue: &mut VecDeque<T>) {
-    if queue.capacity() > KEPT_CAPACITY {
-        *queue = VecDeque::new();
-    }
-}

@@ -1,12 +1,14 @@
 //! What comes from the client, packet by packet.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Waker;
 
 use journal::{Position, Record, RecordBatch};
 
+use super::acks::{Ack, AckKind, UNPLACED, UNROUTED, Wait};
 use super::subscribe::Effort;
-use super::{Ack, AckKind, Client, End, Parked, UNPLACED, UNROUTED};
+use super::{Client, End, Parked};
 use crate::access::{Action, Decision};
 use crate::gate::now_micros;
 use crate::message::Message;
@@ -27,18 +29,27 @@ struct Intake<'a, 'i> {
     batch: RecordBatch,
     received: u64,
     effort: Effort,
-    latest: Option<Permitted<'i>>,
+    /// Of the publish that is handled, or was last.
+    route: Route<'i>,
     out: &'a mut Vec<u8>,
     waker: &'a Waker,
 }
 
-/// A topic that the client may publish to: clients send many messages to one topic, and the rules are asked once in each read.
-#[derive(Clone, Copy)]
-struct Permitted<'i> {
-    topic: &'i str,
-    /// Of the rules that said so.
+/// What is known of a topic that the client may publish to: clients send many messages to one topic, and what holds for all of
+/// them is asked once in each read.
+#[derive(Default)]
+struct Route<'i> {
+    /// `None`: nothing is known for the next publish.
+    topic: Option<&'i str>,
+    /// The rules that let the client publish there.
     rules: u64,
     is_telemetry: bool,
+    targets: Option<Targets>,
+}
+
+thread_local! {
+    /// A buffer that has grown to the size of what clients send, shared by all connections of a thread.
+    static BATCH: Cell<RecordBatch> = const { Cell::new(RecordBatch::new()) };
 }
 
 impl Client {
@@ -52,10 +63,10 @@ impl Client {
     ) -> Result<usize, End> {
         let mut intake = Intake {
             received_at: now_micros(),
-            batch: RecordBatch::new(),
+            batch: BATCH.take(),
             received: 0,
             effort: Effort::default(),
-            latest: None,
+            route: Route::default(),
             out,
             waker,
         };
@@ -64,9 +75,10 @@ impl Client {
         // Also before an end: what was received before the offending packet counts.
         self.gate.stats.received.add(intake.received);
         self.charge(intake.received, handled);
-        if !intake.batch.is_empty()
-            && let Some(batch) = self.append(intake.batch, waker)
-        {
+        let mut batch = intake.batch;
+        if batch.is_empty() || self.append(&mut batch, waker) {
+            BATCH.set(batch);
+        } else {
             self.parked().batch = Some(batch);
         }
         if !self.may_receive() {
@@ -167,15 +179,15 @@ impl Client {
         }
         let found = self.session.received(ack.packet_id, waker);
         let found = found.map_err(|Mismatch| End::Refused(ReasonCode::ProtocolError))?;
-        let (reason, saved) = reason_for(found);
-        self.answer(AckKind::Pubrel, ack.packet_id, reason, saved);
+        let (reason, wait) = reason_for(found);
+        self.answer(AckKind::Pubrel, ack.packet_id, reason, wait);
         Ok(())
     }
 
     /// The client will not send a QoS 2 publish again. Section 4.3.3.
     fn pubrel(&mut self, ack: &packet::Ack<'_>, waker: &Waker) {
-        let (reason, saved) = reason_for(self.session.release(ack.packet_id, waker));
-        self.answer(AckKind::Pubcomp, ack.packet_id, reason, saved);
+        let (reason, wait) = reason_for(self.session.release(ack.packet_id, waker));
+        self.answer(AckKind::Pubcomp, ack.packet_id, reason, wait);
     }
 
     fn publish<'i>(
@@ -191,6 +203,9 @@ impl Client {
             if too_many && !self.counts_already(publish) {
                 return Err(End::Refused(ReasonCode::ReceiveMaximumExceeded));
             }
+        }
+        if publish.properties.topic_alias.is_none() {
+            return self.publish_to(publish.topic, publish, intake);
         }
         // Taken out for the time of this call, since the topic may be borrowed from it.
         let mut aliases = std::mem::take(&mut self.aliases);
@@ -210,36 +225,25 @@ impl Client {
         publish: &Publish<'i>,
         intake: &mut Intake<'_, 'i>,
     ) -> Result<(), End> {
-        let Some(is_telemetry) = self.permitted(topic, publish, intake) else {
-            self.gate.stats.denied.add(1);
-            return self.refuse_publish(publish, ReasonCode::NotAuthorized);
-        };
-        if let Some(reason) = self.exceeds_limits(topic, publish) {
-            self.gate.stats.refused_by_limit.add(1);
+        if let Err(reason) = self.admit(topic, publish, intake) {
             return self.refuse_publish(publish, reason);
         }
+        let is_telemetry = intake.route.is_telemetry;
         if let Some(packet_id) = publish.packet_id {
-            let position = if is_telemetry {
-                UNPLACED
-            } else {
-                Position::ZERO
+            let wait = match is_telemetry {
+                true => Wait::for_journal(UNPLACED),
+                false => Wait::default(),
             };
-            if publish.qos != Qos::ExactlyOnce {
-                self.acknowledge(AckKind::Puback, packet_id, ReasonCode::Success, position);
-            } else {
-                match self.session.hold(packet_id) {
-                    Hold::Again(held) => {
-                        if held.counted {
-                            self.unfinished -= 1;
-                        }
-                        self.publish_again(held, intake.waker);
-                        return Ok(());
-                    }
-                    Hold::New => {
-                        self.acknowledge(AckKind::Pubrec, packet_id, ReasonCode::Success, position);
-                    }
+            if publish.qos == Qos::ExactlyOnce
+                && let Hold::Again(held) = self.session.hold(packet_id)
+            {
+                if held.counted {
+                    self.unfinished -= 1;
                 }
+                self.publish_again(held, intake.waker);
+                return Ok(());
             }
+            self.answer(ack_kind(publish.qos), packet_id, ReasonCode::Success, wait);
         }
         // A start must be able to tell a publish that is sent again from a new one.
         let exactly_once_here = publish.qos == Qos::ExactlyOnce && self.session.is_logged();
@@ -262,20 +266,41 @@ impl Client {
         {
             // PUBREC waits until the log knows of the publish too.
             let told = self.session.distributed(packet_id, intake.waker);
-            if let Some(ack) = self.acks.back_mut() {
-                ack.saved = ack.saved.max(told);
-            }
+            self.acks
+                .change_last(|wait| wait.saved = wait.saved.max(told));
         }
         Ok(())
     }
 
     /// Hands a publish to whoever subscribes to its topic, and retains it if it asks for it.
-    fn distribute(&mut self, topic: &str, publish: &Publish<'_>, intake: &Intake<'_, '_>) {
-        let targets = self.gate.subscriptions.targets(topic);
-        if !publish.retain && targets.is_empty() {
+    fn distribute(&mut self, topic: &str, publish: &Publish<'_>, intake: &mut Intake<'_, '_>) {
+        let mut retained = None;
+        if publish.retain {
+            let message = self.message(topic, publish, intake.received_at);
+            self.gate.retain(&message);
+            retained = Some(message);
+        }
+        // After it is retained: who subscribes meanwhile finds the message in the store or is found here.
+        let subscriptions = &self.gate.subscriptions;
+        let targets = match &mut intake.route.targets {
+            Some(targets) if subscriptions.are_still(targets) => targets,
+            targets => targets.insert(subscriptions.targets(topic)),
+        };
+        if targets.is_empty() {
             return;
         }
-        let message = Arc::new(Message {
+        let message = retained.unwrap_or_else(|| self.message(topic, publish, intake.received_at));
+        let busy = self.gate.fan_out(targets, &message).is_err();
+        if publish.packet_id.is_some() {
+            self.await_queues(targets, busy);
+        }
+        if busy {
+            self.router_busy(message, intake.waker);
+        }
+    }
+
+    fn message(&self, topic: &str, publish: &Publish<'_>, received_at: i64) -> Arc<Message> {
+        Arc::new(Message {
             topic: topic.into(),
             payload: bytes::Bytes::copy_from_slice(publish.payload),
             qos: publish.qos,
@@ -283,27 +308,9 @@ impl Client {
             properties: publish.properties.raw_forwardable().to_bytes(),
             expiry_seconds: publish.properties.message_expiry,
             publisher: self.session.number,
-            received_at: intake.received_at,
+            received_at,
             holders: Default::default(),
-        });
-        if message.retain {
-            self.gate.retain(&message);
-        }
-        let busy = self.gate.fan_out(&targets, &message).is_err();
-        if publish.packet_id.is_some() {
-            self.await_queues(&targets, busy);
-        }
-        if busy {
-            self.router_busy(message, intake.waker);
-        }
-    }
-
-    fn exceeds_limits(&self, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
-        let settings = &self.gate.settings;
-        if settings.topics.check_bounds(topic).is_err() {
-            return Some(ReasonCode::TopicNameInvalid);
-        }
-        (publish.payload.len() > settings.max_payload_bytes).then_some(ReasonCode::QuotaExceeded)
+        })
     }
 
     /// The publish that was acknowledged last may have entered queues of kept sessions, or will when the router delivers it: the
@@ -312,17 +319,19 @@ impl Client {
         let Some(log) = self.gate.log_of_queues() else {
             return;
         };
-        let Some(ack) = self.acks.back_mut() else {
-            return;
+        let saved = match targets.exact {
+            Some(_) => log.end(),
+            None => Position::ZERO,
         };
-        if targets.exact.is_some() {
-            ack.saved = ack.saved.max(log.end());
-        }
-        ack.routed = match targets.wildcard {
+        let routed = match targets.wildcard {
             false => 0,
             true if busy => UNROUTED,
             true => self.gate.router.accepted(),
         };
+        self.acks.change_last(|wait| {
+            wait.saved = wait.saved.max(saved);
+            wait.routed = routed;
+        });
     }
 
     /// A QoS 2 publish that was received before: it is answered, and nothing else happens.
@@ -333,19 +342,17 @@ impl Client {
             saved,
             ..
         } = held;
-        let is_unplaced = |ack: &Ack| ack.position == UNPLACED && ack.packet_id == packet_id;
-        let position = match self.acks.iter().any(is_unplaced) {
+        let is_unplaced = self.acks.unplaced().any(|ack| ack.packet_id == packet_id);
+        let position = match is_unplaced {
             true => UNPLACED,
             false => journalled,
         };
-        self.acks.push_back(Ack {
-            kind: AckKind::Pubrec,
-            packet_id,
-            reason: ReasonCode::Success,
+        let wait = Wait {
             position,
             saved,
             routed: 0,
-        });
+        };
+        self.answer(AckKind::Pubrec, packet_id, ReasonCode::Success, wait);
         if position != UNPLACED && position > self.gate.journal.durable() {
             // The waker that was given with its record may be that of an earlier connection.
             self.gate.journal.wake_when_durable(position, waker);
@@ -358,29 +365,48 @@ impl Client {
         publish.qos == Qos::ExactlyOnce && packet_id.is_some_and(|id| self.session.counts(id))
     }
 
-    /// Whether the topic, to which the client may publish, is telemetry; `None`: it may not.
-    fn permitted<'i>(
+    /// Sees whether the client may publish this. Afterwards the route is that of its topic.
+    fn admit<'i>(
         &self,
         topic: &str,
         publish: &Publish<'i>,
         intake: &mut Intake<'_, 'i>,
-    ) -> Option<bool> {
+    ) -> Result<(), ReasonCode> {
         let rules = self.gate.access.generation();
-        let is_again = |latest: &Permitted<'_>| latest.rules == rules && latest.topic == topic;
-        if let Some(latest) = intake.latest.filter(is_again) {
-            return Some(latest.is_telemetry);
+        let route = &intake.route;
+        if route.topic != Some(topic) || route.rules != rules {
+            intake.route = Route::default();
+            if self.denies(Action::Publish, topic) {
+                self.gate.stats.denied.add(1);
+                return Err(ReasonCode::NotAuthorized);
+            }
+            if self.gate.settings.topics.check_bounds(topic).is_err() {
+                self.gate.stats.refused_by_limit.add(1);
+                return Err(ReasonCode::TopicNameInvalid);
+            }
+            intake.route = Route {
+                // Empty: the topic is that of an alias, and does not live as long as the input.
+                topic: (!publish.topic.is_empty()).then_some(publish.topic),
+                rules,
+                is_telemetry: (self.gate.is_telemetry)(topic),
+                targets: None,
+            };
         }
-        if self.denies(Action::Publish, topic) {
-            return None;
+        if publish.payload.len() > self.gate.settings.max_payload_bytes {
+            self.gate.stats.refused_by_limit.add(1);
+            return Err(ReasonCode::QuotaExceeded);
         }
-        let is_telemetry = (self.gate.is_telemetry)(topic);
-        // Empty: the topic is that of an alias.
-        intake.latest = (!publish.topic.is_empty()).then_some(Permitted {
-            topic: publish.topic,
-            rules,
-            is_telemetry,
-        });
-        Some(is_telemetry)
+        Ok(())
+    }
+
+    /// Queues an acknowledgement behind those of earlier packets.
+    fn answer(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode, wait: Wait) {
+        let ack = Ack {
+            kind,
+            reason,
+            packet_id,
+        };
+        self.acks.push(ack, wait);
     }
 
     pub(super) fn denies(&self, action: Action, topic: &str) -> bool {
@@ -393,7 +419,7 @@ impl Client {
             _ if !self.speaks_v5() => return Err(End::Refused(reason)),
             Some(packet_id) => {
                 let kind = ack_kind(publish.qos);
-                self.acknowledge(kind, packet_id, reason, Position::ZERO);
+                self.answer(kind, packet_id, reason, Wait::default());
             }
             None => {}
         }
@@ -426,10 +452,10 @@ impl Client {
 }
 
 /// What PUBREL or PUBCOMP says, and what it waits for.
-fn reason_for(found: Option<Position>) -> (ReasonCode, Position) {
+fn reason_for(found: Option<Position>) -> (ReasonCode, Wait) {
     match found {
-        Some(saved) => (ReasonCode::Success, saved),
-        None => (ReasonCode::PacketIdentifierNotFound, Position::ZERO),
+        Some(saved) => (ReasonCode::Success, Wait::for_log(saved)),
+        None => (ReasonCode::PacketIdentifierNotFound, Wait::default()),
     }
 }
 

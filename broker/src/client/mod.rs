@@ -4,6 +4,7 @@
 //! session's. Never: does I/O, so that a test can drive it with bytes. Invariants: acknowledgements leave in the order of their
 //! publishes, and that of a journalled publish never before the journal calls it durable.
 
+mod acks;
 mod egress;
 mod ingress;
 mod subscribe;
@@ -20,6 +21,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use journal::{AppendError, Position, RecordBatch};
 
+use self::acks::{AckKind, Acks};
 use self::subscribe::Answers;
 use crate::access::Principal;
 use crate::auth::Identity;
@@ -76,45 +78,6 @@ pub(crate) struct Terms {
     pub(crate) kept: bool,
 }
 
-/// An acknowledgement on its way to the client.
-struct Ack {
-    kind: AckKind,
-    packet_id: u16,
-    reason: ReasonCode,
-    /// It leaves when the journal is durable up to here,
-    position: Position,
-    /// and the log of kept sessions up to here,
-    saved: Position,
-    /// after the router has delivered so many messages, among them the one that is acknowledged; then what kept sessions queue of it
-    /// is in their log. 0: it has nothing to do with the router.
-    routed: u64,
-}
-
-/// Of an acknowledgement whose message the router could not take yet.
-const UNROUTED: u64 = u64::MAX;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AckKind {
-    Puback,
-    Pubrec,
-    Pubrel,
-    Pubcomp,
-}
-
-impl Ack {
-    /// Whether the client may then send one more publish: section 4.9.
-    fn ends_exchange(&self) -> bool {
-        match self.kind {
-            AckKind::Puback | AckKind::Pubcomp => true,
-            AckKind::Pubrec => self.reason.is_error(),
-            AckKind::Pubrel => false,
-        }
-    }
-}
-
-/// Of an acknowledgement whose records have no position yet.
-const UNPLACED: Position = Position(u64::MAX);
-
 /// What could not go on at once and is tried again before anything more is received.
 #[derive(Default)]
 struct Parked {
@@ -132,8 +95,7 @@ pub(crate) struct Client {
     terms: Terms,
     /// Topics by alias − 1, once the client uses aliases.
     aliases: Vec<Option<Box<str>>>,
-    /// In the order of their publishes.
-    acks: VecDeque<Ack>,
+    acks: Acks,
     /// To SUBSCRIBE and UNSUBSCRIBE, while there are some.
     answers: Option<Box<Answers>>,
     /// Publishes received on this connection whose exchange has not ended yet.
@@ -159,7 +121,7 @@ impl Client {
             session,
             terms,
             aliases: Vec::new(),
-            acks: VecDeque::new(),
+            acks: Acks::default(),
             answers: None,
             unfinished: 0,
             departure: Departure::default(),
@@ -243,12 +205,12 @@ impl Client {
             parked.messages.pop_front();
         }
         if parked.messages.is_empty() {
-            let accepted = self.gate.router.accepted();
-            let unrouted = self.acks.iter_mut().filter(|ack| ack.routed == UNROUTED);
-            unrouted.for_each(|ack| ack.routed = accepted);
+            self.acks.route(self.gate.router.accepted());
         }
-        if let Some(batch) = parked.batch.take() {
-            parked.batch = self.append(batch, waker);
+        if let Some(batch) = &mut parked.batch
+            && self.append(batch, waker)
+        {
+            parked.batch = None;
         }
         parked.filters &= !self.gate.router.has_room_for_filters(waker);
         if parked.batch.is_some() || !parked.messages.is_empty() || parked.filters {
@@ -283,22 +245,21 @@ impl Client {
         }
     }
 
-    /// Hands the batch to the journal and gives its acknowledgements their position. What the journal cannot take comes back
-    /// when the client must wait for it.
-    fn append(&mut self, mut batch: RecordBatch, waker: &Waker) -> Option<RecordBatch> {
+    /// Hands the batch to the journal, which leaves it empty, and gives its acknowledgements their position. False: the journal
+    /// cannot take it, and the client must wait for it.
+    fn append(&mut self, batch: &mut RecordBatch, waker: &Waker) -> bool {
         let records = u64::from(batch.len());
         let session = Arc::clone(&self.session);
-        let is_held = |ack: &Ack| ack.position == UNPLACED && ack.kind == AckKind::Pubrec;
         // Until the session knows where its records are.
-        let _exchange = match self.acks.iter().any(is_held) {
+        let _exchange = match self.unplaced_exchanges().next().is_some() {
             true => session.exchange(),
             false => None,
         };
-        let result = match self.gate.journal.append(&mut batch, waker) {
+        let result = match self.gate.journal.append(batch, waker) {
             Err(AppendError::Full | AppendError::Busy) => {
                 // Registered before the second try: space that is released in between must not be missed.
                 self.gate.journal.wake_when_writable(waker);
-                self.gate.journal.append(&mut batch, waker)
+                self.gate.journal.append(batch, waker)
             }
             result => result,
         };
@@ -306,68 +267,56 @@ impl Client {
             Ok(end) => {
                 self.gate.stats.journalled.add(records);
                 self.place_acks(end);
-                None
+                true
             }
             Err(AppendError::Full) => self.journal_full(batch),
-            Err(AppendError::Busy) => Some(batch),
+            Err(AppendError::Busy) => false,
             // The process is about to stop; nothing of this is acknowledged, so the client sends it again.
             Err(AppendError::Poisoned(_)) => {
                 self.closing = Some(ReasonCode::ServerUnavailable);
-                None
+                *batch = RecordBatch::new();
+                true
             }
         }
     }
 
     /// MQTT 5 can be told and goes on; a QoS 0 publish is dropped as its level allows; a 3.1.1 client at QoS 1 must wait.
-    fn journal_full(&mut self, batch: RecordBatch) -> Option<RecordBatch> {
-        let waiting = self.unplaced_acks().count() as u64;
+    fn journal_full(&mut self, batch: &mut RecordBatch) -> bool {
+        let waiting = self.acks.unplaced().count() as u64;
         if !self.speaks_v5() && waiting > 0 {
-            return Some(batch);
+            return false;
         }
         self.release_unplaced();
-        for ack in self.unplaced_acks() {
-            ack.position = Position::ZERO;
-            ack.reason = ReasonCode::QuotaExceeded;
-        }
+        self.acks.refuse_unplaced(ReasonCode::QuotaExceeded);
         let records = u64::from(batch.len());
         self.gate.stats.refused_journal_full.add(waiting);
         // One id sent twice in a batch has one record and two acknowledgements.
         let dropped = records.saturating_sub(waiting);
         self.gate.stats.dropped_journal_full.add(dropped);
-        None
+        *batch = RecordBatch::new();
+        true
     }
 
     /// The records of the last read lie before this position.
     fn place_acks(&mut self, position: Position) {
-        let mut held = Vec::new();
-        for ack in self.unplaced_acks() {
-            ack.position = position;
-            if ack.kind == AckKind::Pubrec {
-                held.push(ack.packet_id);
-            }
-        }
-        if !held.is_empty() {
+        if self.unplaced_exchanges().next().is_some() {
+            let held: Vec<u16> = self.unplaced_exchanges().collect();
             self.session.journalled(&held, position);
         }
+        self.acks.place(position);
     }
 
     /// Publishes without a record were not received: their ids may carry other messages.
-    fn release_unplaced(&mut self) {
-        let session = Arc::clone(&self.session);
-        for ack in self.unplaced_acks() {
-            if ack.kind == AckKind::Pubrec {
-                session.release(ack.packet_id, Waker::noop());
-            }
+    fn release_unplaced(&self) {
+        for packet_id in self.unplaced_exchanges() {
+            self.session.release(packet_id, Waker::noop());
         }
     }
 
-    fn unplaced_acks(&mut self) -> impl Iterator<Item = &mut Ack> {
-        // All of one read: they form the tail, mixed with acknowledgements that need no record.
-        let first = self.acks.iter().position(|ack| ack.position == UNPLACED);
-        let from = first.unwrap_or(self.acks.len());
-        self.acks
-            .range_mut(from..)
-            .filter(|ack| ack.position == UNPLACED)
+    /// The ids of QoS 2 publishes whose record has no position yet.
+    fn unplaced_exchanges(&self) -> impl Iterator<Item = u16> {
+        let exchanges = self.acks.unplaced();
+        exchanges.filter_map(|ack| (ack.kind == AckKind::Pubrec).then_some(ack.packet_id))
     }
 
     /// The client never learns that it was let in, so nobody else does: its will is not published.

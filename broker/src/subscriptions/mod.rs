@@ -10,7 +10,8 @@ mod group;
 mod tree;
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock, RwLockWriteGuard};
 
 use foldhash::HashMap;
 
@@ -83,6 +84,8 @@ struct Index {
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     index: RwLock<Index>,
+    /// How often somebody subscribed or left; changes only under the index's lock.
+    generation: AtomicU64,
 }
 
 /// What a topic's publish must do.
@@ -90,6 +93,8 @@ pub(crate) struct Targets {
     pub(crate) exact: Option<Arc<FilterEntry>>,
     /// At least one wildcard filter matches: the router has work.
     pub(crate) wildcard: bool,
+    /// Of the index that was searched.
+    generation: u64,
 }
 
 impl Membership {
@@ -119,7 +124,7 @@ impl Subscriptions {
         session: &Arc<Session>,
         options: Options,
     ) -> (Membership, bool) {
-        let mut index = write(&self.index);
+        let mut index = self.changed();
         let entry = index.entry(router, filter.filter);
         let mut holders = write(&entry.holders);
         let (group, new) = match filter.share {
@@ -137,7 +142,7 @@ impl Subscriptions {
     /// Removes the session from where it was entered; the last holder takes the filter with it.
     pub(crate) fn unsubscribe(&self, router: &Router, membership: &Membership, session: u64) {
         let Membership { entry, group } = membership;
-        let mut index = write(&self.index);
+        let mut index = self.changed();
         let mut holders = write(&entry.holders);
         match group {
             None => leave(&mut holders.members, session),
@@ -154,12 +159,26 @@ impl Subscriptions {
         }
     }
 
+    /// The index, of which nobody believes any more what was found before.
+    fn changed(&self) -> RwLockWriteGuard<'_, Index> {
+        let index = write(&self.index);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        index
+    }
+
     pub(crate) fn targets(&self, topic: &str) -> Targets {
         let index = read(&self.index);
         Targets {
             exact: index.exact.get(topic).cloned(),
             wildcard: index.matches_wildcard(topic),
+            generation: self.generation.load(Ordering::Acquire),
         }
+    }
+
+    /// Whether the topic of these targets has them still: for who publishes much to one topic, and need not take the lock that
+    /// all publishers share.
+    pub(crate) fn are_still(&self, targets: &Targets) -> bool {
+        targets.generation == self.generation.load(Ordering::Acquire)
     }
 
     pub(crate) fn by_id(&self, id: FilterId) -> Option<Arc<FilterEntry>> {

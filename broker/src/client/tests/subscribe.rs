@@ -94,3 +94,27 @@ async fn every_filter_of_many_gets_its_retained_messages_in_its_turn() {
     let got: BTreeSet<_> = got.into_iter().map(str::to_owned).collect();
     assert_eq!(got, topics);
 }
+
+#[tokio::test]
+async fn a_subscription_between_two_publishes_of_one_read_counts_from_there() {
+    let bench = Bench::new();
+    for version in [Version::V311, Version::V5] {
+        let mut line = bench.client(version);
+        let filter = ["own/topic".to_owned()];
+        let mut unsubscribe = Vec::new();
+        client::unsubscribe(&mut unsubscribe, version, 9, &["own/topic"]);
+        let read = [
+            publish(version, "own/topic", 1),
+            ask(version, 8, &filter),
+            publish(version, "own/topic", 2),
+            publish(version, "own/topic", 3),
+            unsubscribe,
+            publish(version, "own/topic", 4),
+        ];
+        let delivered = line.says(&read.concat());
+        let delivered = delivered
+            .iter()
+            .filter(|packet| packet.starts_with("publish"));
+        assert_eq!(delivered.count(), 2);
+    }
+}
