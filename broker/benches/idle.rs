@@ -5,9 +5,6 @@
 // The modules are those of the tests, which use all of them.
 
 #[allow(dead_code)]
-#[path = "../tests/listeners/authority.rs"]
-mod authority;
-#[allow(dead_code)]
 #[path = "../tests/listeners/doors.rs"]
 mod doors;
 #[allow(dead_code)]

@@ -1,9 +1,5 @@
 //! The clients that people have: mosquitto's, paho-mqtt and mqtt.js, in both versions of the protocol.
 
-// Shared with the listeners' own tests, which use all of it.
-#[allow(dead_code)]
-#[path = "../../broker/tests/listeners/authority.rs"]
-mod authority;
 mod encrypted;
 mod own;
 mod revoked;

@@ -75,6 +75,17 @@ impl Session {
     }
 }
 
+impl Locked<'_> {
+    /// Wakes the connection that drains the queue, after unlocking it.
+    pub(super) fn wake(mut self) {
+        let waker = self.waker.take();
+        drop(self);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
 impl Deref for Locked<'_> {
     type Target = Outbound;
 

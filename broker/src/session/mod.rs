@@ -151,11 +151,7 @@ impl Session {
         let mut outbound = self.lock_outbound();
         outbound.push(delivery, self.bounds(), stats, self.scribe(Waker::noop()));
         let begun = outbound.drops.take_begun();
-        let waker = outbound.waker.take();
-        drop(outbound);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        outbound.wake();
         if begun {
             self.tell_dropping();
         }
@@ -166,11 +162,7 @@ impl Session {
         let mut outbound = self.lock_outbound();
         let scribe = self.scribe(Waker::noop());
         outbound.offer(delivery, To::Connected, self.bounds(), scribe)?;
-        let waker = outbound.waker.take();
-        drop(outbound);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        outbound.wake();
         Ok(())
     }
 
@@ -210,11 +202,7 @@ impl Session {
             return false;
         }
         outbound.close.get_or_insert(reason);
-        let waker = outbound.waker.take();
-        drop(outbound);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        outbound.wake();
         true
     }
 

@@ -42,17 +42,10 @@ impl Session {
             gate.stats.dropped_revoked.add(dropped as u64);
             drop(filters);
             self.give_up_shared(gate, &revoked);
-            self.wake();
+            // What waited behind a message that is gone may be sent.
+            self.lock_outbound().wake();
         }
         count
-    }
-
-    /// What waited behind a message that is gone may be sent now.
-    fn wake(&self) {
-        let waker = lock(&self.outbound).waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 
     /// How many messages are not sent any more.

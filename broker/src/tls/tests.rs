@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
-    CertifiedKey, DistinguishedName, DnType, IsCa, KeyIdMethod, KeyPair, RevokedCertParams,
-    SanType, SerialNumber, date_time_ymd, generate_simple_self_signed,
+    BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, KeyPair, SanType,
+    generate_simple_self_signed,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use testkit::Authority;
 
 use super::revocation::Revocations;
 use super::{Files, Tls, TlsError, identity};
@@ -120,14 +120,14 @@ fn lists_that_cannot_be_used_are_told_with_what_to_do() {
         write(&path, text);
         path
     };
-    let (authority, other) = (issuer("Plant"), issuer("Office"));
+    let (authority, other) = (Authority::new("Plant"), Authority::new("Office"));
     let with = |crl: PathBuf| Files {
         client_ca: Some(folder.path().join("clients.pem")),
         crl: Some(crl),
         ..pair(folder.path())
     };
     write(&folder.path().join("clients.pem"), &authority.pem());
-    let list = list(&authority, &[1], 2020);
+    let list = authority.list(&[1], 2020);
     let torn = &list[..list.len() / 2];
     assert!(load(&with(named("good.pem", &list))).is_ok());
 
@@ -149,12 +149,12 @@ fn lists_that_cannot_be_used_are_told_with_what_to_do() {
 
 #[test]
 fn of_lists_of_one_authority_the_newest_counts() {
-    let (authority, other) = (issuer("Plant"), issuer("Office"));
+    let (authority, other) = (Authority::new("Plant"), Authority::new("Office"));
     let der = |text: &String| CertificateRevocationListDer::from_pem_slice(text.as_bytes());
     let texts = [
-        list(&authority, &[1], 2021),
-        list(&other, &[1, 2], 2020),
-        list(&authority, &[3, 4, 5], 2022),
+        authority.list(&[1], 2021),
+        other.list(&[1, 2], 2020),
+        authority.list(&[3, 4, 5], 2022),
     ];
     let mut lists = texts
         .each_ref()
@@ -166,7 +166,8 @@ fn of_lists_of_one_authority_the_newest_counts() {
     };
     assert_eq!(lists, kept);
     assert_eq!(revocations.len(), 5);
-    let authorities = [&authority, &other].map(|issuer| issuer.der().clone());
+    let certificate = |pem: String| CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM");
+    let authorities = [authority.pem(), other.pem()].map(certificate);
     assert_eq!(revocations.uncovered(&authorities), None);
 
     // Due at the beginning of 2100, and told once.
@@ -175,34 +176,6 @@ fn of_lists_of_one_authority_the_newest_counts() {
     assert!(!revocations.is_expiry_news(due));
     assert!(revocations.is_expiry_news(due + 1));
     assert!(!revocations.is_expiry_news(due + 2));
-}
-
-fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
-    CertifiedIssuer::self_signed(params, key).expect("an authority")
-}
-
-fn list(issuer: &CertifiedIssuer<'_, KeyPair>, revoked: &[u64], year: i32) -> String {
-    let revoked = revoked.iter().map(|serial| RevokedCertParams {
-        serial_number: SerialNumber::from(*serial),
-        revocation_time: date_time_ymd(2020, 1, 1),
-        reason_code: None,
-        invalidity_date: None,
-    });
-    let list = CertificateRevocationListParams {
-        this_update: date_time_ymd(year, 1, 1),
-        next_update: date_time_ymd(2100, 1, 1),
-        crl_number: SerialNumber::from(year as u64),
-        issuing_distribution_point: None,
-        revoked_certs: revoked.collect(),
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    let list = list.signed_by(issuer).expect("a list");
-    list.pem().expect("PEM")
 }
 
 #[test]

@@ -5,9 +5,8 @@ use std::io::{Read, Write};
 use broker::packet::Version;
 use broker::packet::client::Connect;
 use broker::{Config, ListenerKind};
-use testkit::wait_until;
+use testkit::{Authority, Issued, wait_until};
 
-use crate::authority::{Authority, Issued};
 use crate::doors::{Doors, PATIENCE, Secure, secure, trusting};
 use crate::line::Line;
 

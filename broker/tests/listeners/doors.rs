@@ -11,11 +11,11 @@ use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts, Reloaded};
 use journal::local::LocalJournal;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use testkit::{Authority, Issued};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
-use crate::authority::{Authority, Issued};
 use crate::line::Line;
 
 /// Far more than anything here takes; a test that waits so long has failed.

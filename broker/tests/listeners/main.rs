@@ -1,7 +1,6 @@
 //! Every kind of listener over real sockets: what clients reach through it, and what strangers cannot do to it.
 
 #[allow(dead_code)] // Shared with the tests of the whole, which use all of it.
-mod authority;
 mod certificates;
 mod doors;
 #[allow(dead_code)] // Shared with the gate's own tests, which use all of it.

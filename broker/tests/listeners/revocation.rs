@@ -6,9 +6,9 @@ use std::sync::Arc;
 use broker::packet::Version;
 use broker::packet::client::{self, Connect};
 use broker::{Config, ListenerKind, ReloadOutcome};
+use testkit::{Authority, Issued};
 use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
 
-use crate::authority::{Authority, Issued};
 use crate::doors::{Doors, Secure, secure, trusting};
 use crate::line::Line;
 
@@ -103,7 +103,10 @@ fn a_list_is_taken_up_by_itself_and_an_expired_one_still_counts() {
         doors.authority.client("kept"),
     );
     let (mut line, _) = connect(&doors, "lost", &lost);
-    write_lists(&doors, &[doors.authority.expired_list(&[lost.serial])]);
+    write_lists(
+        &doors,
+        &[doors.authority.list_until(&[lost.serial], 2000, 2001)],
+    );
     assert_eq!(line.next(), "disconnect 87");
     let shown = |issued| trusting(&doors.authority.pem(), Some(issued));
     assert!(!is_let_in(&doors, &shown(&lost)));

@@ -1,11 +1,8 @@
 use std::fs;
 
 use expect_test::{Expect, expect};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
-    DistinguishedName, DnType, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
-    date_time_ymd,
-};
+use rcgen::KeyPair;
+use testkit::Authority;
 
 use super::*;
 use crate::config::{Override, Sources};
@@ -199,7 +196,7 @@ fn keys_of_tokens_are_read_and_counted() {
 
 #[test]
 fn revocation_lists_are_read_and_counted() {
-    let plant = authority("Plant");
+    let plant = Authority::new("Plant");
     let server = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");
     let shown = |list: String, expected: Expect| {
         check(
@@ -219,7 +216,7 @@ fn revocation_lists_are_read_and_counted() {
         );
     };
     shown(
-        list(&plant, 2100),
+        plant.list_until(&[7], 2020, 2100),
         expect![[r#"
         ok  configuration   `millrace.toml`
         ok  data folder     `millrace-data`
@@ -234,7 +231,7 @@ fn revocation_lists_are_read_and_counted() {
     "#]],
     );
     shown(
-        list(&plant, 2021),
+        plant.list_until(&[7], 2020, 2021),
         expect![[r#"
         ok  configuration   `millrace.toml`
         ok  data folder     `millrace-data`
@@ -249,7 +246,7 @@ fn revocation_lists_are_read_and_counted() {
     "#]],
     );
     shown(
-        list(&authority("Office"), 2100),
+        Authority::new("Office").list(&[7], 2020),
         expect![[r#"
         error: `broker.listener.0.crl` cannot be used
          --> millrace.toml:9:7
@@ -260,34 +257,6 @@ fn revocation_lists_are_read_and_counted() {
           hint: nobody with a certificate of that authority could be let in: add its list, which may be empty, to the file, or take the authority out of `client_ca`
     "#]],
     );
-}
-
-fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
-    CertifiedIssuer::self_signed(params, key).expect("an authority")
-}
-
-/// A list of one certificate that is good until the year begins.
-fn list(authority: &CertifiedIssuer<'_, KeyPair>, year: i32) -> String {
-    let list = CertificateRevocationListParams {
-        this_update: date_time_ymd(2020, 1, 1),
-        next_update: date_time_ymd(year, 1, 1),
-        crl_number: SerialNumber::from(1),
-        issuing_distribution_point: None,
-        revoked_certs: vec![RevokedCertParams {
-            serial_number: SerialNumber::from(7),
-            revocation_time: date_time_ymd(2020, 1, 1),
-            reason_code: None,
-            invalidity_date: None,
-        }],
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    let list = list.signed_by(authority).expect("a list");
-    list.pem().expect("PEM")
 }
 
 #[test]

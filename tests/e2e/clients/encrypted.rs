@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use testkit::{ChildGuard, free_port};
+use testkit::{Authority, ChildGuard, Issued, free_port};
 
-use super::authority::{Authority, Issued};
 use super::{VERSIONS, mqtt_js, paho, speaks_both_versions, wait_for_rows, with_rules};
 use crate::server::{PATIENCE, Setup};
 

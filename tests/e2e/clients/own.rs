@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use testkit::ChildGuard;
+use testkit::{Authority, ChildGuard, Issued};
 
-use super::authority::{Authority, Issued};
 use super::encrypted::Encrypted;
 use crate::server::{PATIENCE, millrace};
 

@@ -1,4 +1,4 @@
-//! An authority of the test's own, and the certificates it gives out.
+//! A certificate authority of a test's own, and the certificates it gives out and takes back.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,29 +9,31 @@ use rcgen::{
     date_time_ymd,
 };
 
-pub(crate) struct Authority {
+/// A key whose certificates are trusted by who trusts its own.
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// Its number, if another authority gave it out, and the certificates below it.
+    /// Its own number, if another authority gave it out, and the certificates below it.
     serial: u64,
     issued: AtomicU64,
 }
 
 /// A certificate and its key, as PEM.
-pub(crate) struct Issued {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
-    pub(crate) serial: u64,
+pub struct Issued {
+    pub certificate: String,
+    pub key: String,
+    pub serial: u64,
 }
 
 impl Authority {
-    pub(crate) fn new(name: &str) -> Authority {
+    /// One that nobody vouches for.
+    pub fn new(name: &str) -> Authority {
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(authority(name, 0), key);
         Authority::of(issuer.expect("an authority"), 0)
     }
 
     /// Another one, which this one vouches for.
-    pub(crate) fn below(&self, name: &str) -> Authority {
+    pub fn below(&self, name: &str) -> Authority {
         let key = KeyPair::generate().expect("a key");
         let serial = self.next_serial();
         let issuer = CertifiedIssuer::signed_by(authority(name, serial), key, &self.issuer);
@@ -47,25 +49,23 @@ impl Authority {
         }
     }
 
-    pub(crate) fn serial(&self) -> u64 {
+    /// Its own number among those that its authority gave out.
+    pub fn serial(&self) -> u64 {
         self.serial
     }
 
     /// The private key, as PEM.
-    pub(crate) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// The list of the certificates that it takes back, by their serial numbers; made in `year` and good until 2100.
-    pub(crate) fn list(&self, revoked: &[u64], year: i32) -> String {
+    /// The list of the certificates that it takes back, by their serial numbers; made in `year` and good until 2100. As PEM.
+    pub fn list(&self, revoked: &[u64], year: i32) -> String {
         self.list_until(revoked, year, 2100)
     }
 
-    pub(crate) fn expired_list(&self, revoked: &[u64]) -> String {
-        self.list_until(revoked, 2000, 2001)
-    }
-
-    fn list_until(&self, revoked: &[u64], year: i32, end: i32) -> String {
+    /// The same, good until the year `end` begins.
+    pub fn list_until(&self, revoked: &[u64], year: i32, end: i32) -> String {
         let revoked = revoked.iter().map(|serial| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2020, 1, 1),
@@ -84,12 +84,13 @@ impl Authority {
         list.pem().expect("PEM")
     }
 
-    pub(crate) fn pem(&self) -> String {
+    /// Its own certificate, as PEM.
+    pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// For a server on this machine, under a name of its own.
-    pub(crate) fn server(&self, name: &str) -> Issued {
+    pub fn server(&self, name: &str) -> Issued {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -97,7 +98,7 @@ impl Authority {
     }
 
     /// For a client of this common name.
-    pub(crate) fn client(&self, name: &str) -> Issued {
+    pub fn client(&self, name: &str) -> Issued {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -131,7 +132,7 @@ fn authority(name: &str, serial: u64) -> CertificateParams {
 
 impl Issued {
     /// Writes `server.pem` and `server.key`.
-    pub(crate) fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
+    pub fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let certificate = folder.join("server.pem");
         let key = folder.join("server.key");
         std::fs::write(&certificate, &self.certificate).expect("written");
