@@ -1,20 +1,18 @@
 //! What comes from the client, packet by packet.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::task::Waker;
 
-use journal::{Position, Record, RecordBatch};
+use journal::{Position, RecordBatch};
 
-use super::acks::{Ack, AckKind, UNPLACED, UNROUTED, Wait};
+use super::acks::{Ack, AckKind, Wait};
+use super::publish::Route;
 use super::subscribe::Effort;
 use super::{Client, End, Parked};
 use crate::access::{Action, Decision};
 use crate::gate::now_micros;
-use crate::message::Message;
-use crate::packet::{self, Disconnect, Frame, Packet, Publish, Qos, ReasonCode, encode, frame};
-use crate::session::{Held, Hold, Mismatch};
-use crate::subscriptions::Targets;
+use crate::packet::{self, Disconnect, Frame, Packet, ReasonCode, encode, frame};
+use crate::session::Mismatch;
 
 /// Bytes of records after which a batch goes to the journal, even if more packets have been read: a record repeats the client
 /// id and may be far larger than its packet.
@@ -24,27 +22,15 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 const FILTERS_AT_ONCE: usize = 256;
 
 /// What one `receive` gathers from its input, which lives for `'i`.
-struct Intake<'a, 'i> {
-    received_at: i64,
-    batch: RecordBatch,
-    received: u64,
+pub(super) struct Intake<'a, 'i> {
+    pub(super) received_at: i64,
+    pub(super) batch: RecordBatch,
+    pub(super) received: u64,
     effort: Effort,
     /// Of the publish that is handled, or was last.
-    route: Route<'i>,
+    pub(super) route: Route<'i>,
     out: &'a mut Vec<u8>,
-    waker: &'a Waker,
-}
-
-/// What is known of a topic that the client may publish to: clients send many messages to one topic, and what holds for all of
-/// them is asked once in each read.
-#[derive(Default)]
-struct Route<'i> {
-    /// `None`: nothing is known for the next publish.
-    topic: Option<&'i str>,
-    /// The rules that let the client publish there.
-    rules: u64,
-    is_telemetry: bool,
-    targets: Option<Targets>,
+    pub(super) waker: &'a Waker,
 }
 
 thread_local! {
@@ -190,217 +176,8 @@ impl Client {
         self.answer(AckKind::Pubcomp, ack.packet_id, reason, wait);
     }
 
-    fn publish<'i>(
-        &mut self,
-        publish: &Publish<'i>,
-        intake: &mut Intake<'_, 'i>,
-    ) -> Result<(), End> {
-        intake.received += 1;
-        if publish.qos != Qos::AtMostOnce {
-            self.unfinished = self.unfinished.saturating_add(1);
-            // [MQTT-3.3.4-7]; 3.1.1 has no word about it, and such a client is not read further instead.
-            let too_many = self.speaks_v5() && self.unfinished > self.gate.settings.receive_maximum;
-            if too_many && !self.counts_already(publish) {
-                return Err(End::Refused(ReasonCode::ReceiveMaximumExceeded));
-            }
-        }
-        if publish.properties.topic_alias.is_none() {
-            return self.publish_to(publish.topic, publish, intake);
-        }
-        // Taken out for the time of this call, since the topic may be borrowed from it.
-        let mut aliases = std::mem::take(&mut self.aliases);
-        let result = resolve_alias(
-            &mut aliases,
-            publish,
-            self.gate.settings.topic_alias_maximum,
-        )
-        .and_then(|topic| self.publish_to(topic, publish, intake));
-        self.aliases = aliases;
-        result
-    }
-
-    fn publish_to<'i>(
-        &mut self,
-        topic: &str,
-        publish: &Publish<'i>,
-        intake: &mut Intake<'_, 'i>,
-    ) -> Result<(), End> {
-        if let Err(reason) = self.admit(topic, publish, intake) {
-            return self.refuse_publish(publish, reason);
-        }
-        let is_telemetry = intake.route.is_telemetry;
-        if let Some(packet_id) = publish.packet_id {
-            let wait = match is_telemetry {
-                true => Wait::for_journal(UNPLACED),
-                false => Wait::default(),
-            };
-            if publish.qos == Qos::ExactlyOnce
-                && let Hold::Again(held) = self.session.hold(packet_id)
-            {
-                if held.counted {
-                    self.unfinished -= 1;
-                }
-                self.publish_again(held, intake.waker);
-                return Ok(());
-            }
-            self.answer(ack_kind(publish.qos), packet_id, ReasonCode::Success, wait);
-        }
-        // A start must be able to tell a publish that is sent again from a new one.
-        let exactly_once_here = publish.qos == Qos::ExactlyOnce && self.session.is_logged();
-        if is_telemetry {
-            intake.batch.push(&Record {
-                received_at: intake.received_at,
-                qos: publish.qos as u8,
-                packet_id: publish.packet_id.filter(|_| exactly_once_here),
-                content_type: publish.properties.content_type.unwrap_or_default(),
-                client_id: &self.session.client_id,
-                user: &self.terms.identity.user,
-                topic,
-                payload: publish.payload,
-            });
-        }
-        self.distribute(topic, publish, intake);
-        if let Some(packet_id) = publish.packet_id
-            && publish.qos == Qos::ExactlyOnce
-            && !is_telemetry
-        {
-            // PUBREC waits until the log knows of the publish too.
-            let told = self.session.distributed(packet_id, intake.waker);
-            self.acks
-                .change_last(|wait| wait.saved = wait.saved.max(told));
-        }
-        Ok(())
-    }
-
-    /// Hands a publish to whoever subscribes to its topic, and retains it if it asks for it.
-    fn distribute(&mut self, topic: &str, publish: &Publish<'_>, intake: &mut Intake<'_, '_>) {
-        let mut retained = None;
-        if publish.retain {
-            let message = self.message(topic, publish, intake.received_at);
-            self.gate.retain(&message);
-            retained = Some(message);
-        }
-        // After it is retained: who subscribes meanwhile finds the message in the store or is found here.
-        let subscriptions = &self.gate.subscriptions;
-        let targets = match &mut intake.route.targets {
-            Some(targets) if subscriptions.are_still(targets) => targets,
-            targets => targets.insert(subscriptions.targets(topic)),
-        };
-        if targets.is_empty() {
-            return;
-        }
-        let message = retained.unwrap_or_else(|| self.message(topic, publish, intake.received_at));
-        let busy = self.gate.fan_out(targets, &message).is_err();
-        if publish.packet_id.is_some() {
-            self.await_queues(targets, busy);
-        }
-        if busy {
-            self.router_busy(message, intake.waker);
-        }
-    }
-
-    fn message(&self, topic: &str, publish: &Publish<'_>, received_at: i64) -> Arc<Message> {
-        Arc::new(Message {
-            topic: topic.into(),
-            payload: bytes::Bytes::copy_from_slice(publish.payload),
-            qos: publish.qos,
-            retain: publish.retain,
-            properties: publish.properties.raw_forwardable().to_bytes(),
-            expiry_seconds: publish.properties.message_expiry,
-            publisher: self.session.number,
-            received_at,
-            holders: Default::default(),
-        })
-    }
-
-    /// The publish that was acknowledged last may have entered queues of kept sessions, or will when the router delivers it: the
-    /// acknowledgement waits until they are saved.
-    fn await_queues(&mut self, targets: &Targets, busy: bool) {
-        let Some(log) = self.gate.log_of_queues() else {
-            return;
-        };
-        let saved = match targets.exact {
-            Some(_) => log.end(),
-            None => Position::ZERO,
-        };
-        let routed = match targets.wildcard {
-            false => 0,
-            true if busy => UNROUTED,
-            true => self.gate.router.accepted(),
-        };
-        self.acks.change_last(|wait| {
-            wait.saved = wait.saved.max(saved);
-            wait.routed = routed;
-        });
-    }
-
-    /// A QoS 2 publish that was received before: it is answered, and nothing else happens.
-    fn publish_again(&mut self, held: Held, waker: &Waker) {
-        let Held {
-            packet_id,
-            journalled,
-            saved,
-            ..
-        } = held;
-        let is_unplaced = self.acks.unplaced().any(|ack| ack.packet_id == packet_id);
-        let position = match is_unplaced {
-            true => UNPLACED,
-            false => journalled,
-        };
-        let wait = Wait {
-            position,
-            saved,
-            routed: 0,
-        };
-        self.answer(AckKind::Pubrec, packet_id, ReasonCode::Success, wait);
-        if position != UNPLACED && position > self.gate.journal.durable() {
-            // The waker that was given with its record may be that of an earlier connection.
-            self.gate.journal.wake_when_durable(position, waker);
-        }
-    }
-
-    /// Whether it is a QoS 2 publish that came before on this connection: one exchange, however often the publish is sent.
-    fn counts_already(&self, publish: &Publish<'_>) -> bool {
-        let packet_id = publish.packet_id;
-        publish.qos == Qos::ExactlyOnce && packet_id.is_some_and(|id| self.session.counts(id))
-    }
-
-    /// Sees whether the client may publish this. Afterwards the route is that of its topic.
-    fn admit<'i>(
-        &self,
-        topic: &str,
-        publish: &Publish<'i>,
-        intake: &mut Intake<'_, 'i>,
-    ) -> Result<(), ReasonCode> {
-        let rules = self.gate.access.generation();
-        let route = &intake.route;
-        if route.topic != Some(topic) || route.rules != rules {
-            intake.route = Route::default();
-            if self.denies(Action::Publish, topic) {
-                self.gate.stats.denied.add(1);
-                return Err(ReasonCode::NotAuthorized);
-            }
-            if self.gate.settings.topics.check_bounds(topic).is_err() {
-                self.gate.stats.refused_by_limit.add(1);
-                return Err(ReasonCode::TopicNameInvalid);
-            }
-            intake.route = Route {
-                // Empty: the topic is that of an alias, and does not live as long as the input.
-                topic: (!publish.topic.is_empty()).then_some(publish.topic),
-                rules,
-                is_telemetry: (self.gate.is_telemetry)(topic),
-                targets: None,
-            };
-        }
-        if publish.payload.len() > self.gate.settings.max_payload_bytes {
-            self.gate.stats.refused_by_limit.add(1);
-            return Err(ReasonCode::QuotaExceeded);
-        }
-        Ok(())
-    }
-
     /// Queues an acknowledgement behind those of earlier packets.
-    fn answer(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode, wait: Wait) {
+    pub(super) fn answer(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode, wait: Wait) {
         let ack = Ack {
             kind,
             reason,
@@ -413,30 +190,6 @@ impl Client {
         self.gate.access.authorize(&self.principal(), action, topic) == Decision::Deny
     }
 
-    /// 3.1.1 has no way to refuse a publish but to close the connection: acknowledging it would be a lie. [MQTT-3.3.5-2] of 3.1.1.
-    fn refuse_publish(&mut self, publish: &Publish<'_>, reason: ReasonCode) -> Result<(), End> {
-        match publish.packet_id {
-            _ if !self.speaks_v5() => return Err(End::Refused(reason)),
-            Some(packet_id) => {
-                let kind = ack_kind(publish.qos);
-                self.answer(kind, packet_id, reason, Wait::default());
-            }
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// QoS 0 is dropped and counted; a QoS 1 message waits, and its client with it.
-    fn router_busy(&mut self, message: Arc<Message>, waker: &Waker) {
-        if message.qos == Qos::AtMostOnce {
-            self.gate.stats.dropped_router_busy.add(1);
-            return;
-        }
-        self.parked().messages.push_back(message);
-        // The router may have become ready in between; the next poll tries.
-        waker.wake_by_ref();
-    }
-
     /// A client that brings filters faster than the router takes them up is not read until it has caught up.
     fn await_router(&mut self, waker: &Waker) {
         if self.gate.router.is_crowded() {
@@ -446,7 +199,7 @@ impl Client {
         }
     }
 
-    fn parked(&mut self) -> &mut Parked {
+    pub(super) fn parked(&mut self) -> &mut Parked {
         self.parked.get_or_insert_default()
     }
 }
@@ -456,39 +209,5 @@ fn reason_for(found: Option<Position>) -> (ReasonCode, Wait) {
     match found {
         Some(saved) => (ReasonCode::Success, Wait::for_log(saved)),
         None => (ReasonCode::PacketIdentifierNotFound, Wait::default()),
-    }
-}
-
-/// How a publish of that QoS, which is not 0, is answered.
-fn ack_kind(qos: Qos) -> AckKind {
-    match qos {
-        Qos::ExactlyOnce => AckKind::Pubrec,
-        _ => AckKind::Puback,
-    }
-}
-
-/// The topic of a publish, after its alias was learned or looked up. Section 3.3.2.3.4.
-fn resolve_alias<'a>(
-    aliases: &'a mut Vec<Option<Box<str>>>,
-    publish: &Publish<'a>,
-    alias_max: u16,
-) -> Result<&'a str, End> {
-    let Some(alias) = publish.properties.topic_alias else {
-        return Ok(publish.topic);
-    };
-    if alias > alias_max {
-        return Err(End::Refused(ReasonCode::TopicAliasInvalid));
-    }
-    let index = usize::from(alias) - 1;
-    if !publish.topic.is_empty() {
-        if aliases.len() <= index {
-            aliases.resize(index + 1, None);
-        }
-        aliases[index] = Some(publish.topic.into());
-        return Ok(publish.topic);
-    }
-    match aliases.get(index) {
-        Some(Some(topic)) => Ok(topic),
-        _ => Err(End::Refused(ReasonCode::ProtocolError)),
     }
 }

@@ -7,6 +7,7 @@
 mod acks;
 mod egress;
 mod ingress;
+mod publish;
 mod subscribe;
 #[cfg(test)]
 mod tests;
