@@ -3,13 +3,13 @@
 //! Owns: the records, in memory, and who waits for them. Never: calls a record durable, or takes one again after it was told to
 //! refuse, before it is told to.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
 use journal::{
-    AppendError, Chunk, Journal, Poisoned, Position, ReadError, Reader, Record, RecordBatch, State,
-    Status,
+    AppendError, Chunk, Interrupter, Journal, Poisoned, Position, ReadError, Reader, Record,
+    RecordBatch, State, Status,
 };
 
 use crate::lock::lock;
@@ -85,6 +85,37 @@ impl HandJournal {
     }
 }
 
+/// Reads what was there when it was made.
+struct HandReader {
+    rest: Option<Chunk>,
+    position: Position,
+}
+
+impl Reader for HandReader {
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn read(
+        &mut self,
+        chunks: &mut Vec<Chunk>,
+        _max_bytes: usize,
+        _timeout: Duration,
+    ) -> Result<usize, ReadError> {
+        let Some(chunk) = self.rest.take() else {
+            return Ok(0);
+        };
+        self.position = chunk.end();
+        let count = chunk.len() as usize;
+        chunks.push(chunk);
+        Ok(count)
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        Interrupter(Arc::new(|| ()))
+    }
+}
+
 impl Journal for HandJournal {
     fn identity(&self) -> uuid::Uuid {
         uuid::Uuid::nil()
@@ -134,8 +165,17 @@ impl Journal for HandJournal {
 
     fn release(&self, _up_to: Position) {}
 
-    fn reader(&self, _from: Position) -> Result<Box<dyn Reader>, ReadError> {
-        unreachable!("the gate never reads")
+    fn reader(&self, from: Position) -> Result<Box<dyn Reader>, ReadError> {
+        let memory = self.memory();
+        let mut batch = RecordBatch::new();
+        let records = memory.chunks.iter().flat_map(Chunk::records);
+        records
+            .filter(|(position, _)| *position >= from)
+            .for_each(|(_, record)| batch.push(&record));
+        Ok(Box::new(HandReader {
+            rest: Some(batch.take(from)),
+            position: from,
+        }))
     }
 
     fn status(&self) -> Status {

@@ -14,7 +14,7 @@ use super::{
 /// Scripts of the corpus that are those of a number.
 const LIVES: u64 = 40;
 /// Further ones.
-const UNKNOWN_LIVES: u64 = 300;
+const UNKNOWN_LIVES: u64 = 400;
 
 /// Each input, every beginning of it, and mutants of it; then noise alone.
 fn try_all(check: fn(&[u8]), target: &str) {

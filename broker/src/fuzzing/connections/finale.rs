@@ -39,13 +39,7 @@ impl Stage {
             self.try_a_fresh_client(version).await;
         }
         self.nothing_is_left();
-        self.gate.stop.cancel();
-        self.gate.ended.cancel();
-        self.gate.router.shutdown().await;
-        self.gate.retained.close();
-        if let Some(log) = &self.gate.session_log {
-            log.close();
-        }
+        self.stop().await;
     }
 
     /// Lets every client take what there is for it, and answer.
@@ -81,7 +75,7 @@ impl Stage {
         }
     }
 
-    async fn all_leave(&mut self) {
+    pub(super) async fn all_leave(&mut self) {
         for line in 0..LINES {
             self.leave(line, Leave::Lost);
             self.settle().await;

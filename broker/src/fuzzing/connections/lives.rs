@@ -10,7 +10,7 @@ use super::LINES;
 const STEPS_MAX: usize = 90;
 
 /// First bytes of steps, without the line, and how many bytes follow; how often each is drawn.
-const KINDS: [(u8, usize, u32); 22] = [
+const KINDS: [(u8, usize, u32); 23] = [
     (0, 2, 8),   // connect
     (6, 2, 30),  // publish
     (11, 2, 18), // subscribe
@@ -33,18 +33,20 @@ const KINDS: [(u8, usize, u32); 22] = [
     (5, 0, 1),   // raw: a length of 0 would be read as a step of its own
     (0, 3, 4),   // connect with a will
     (0, 2, 4),   // connect, and come back to what was kept
+    (31, 1, 3),  // restart
 ];
 const RAW: u8 = 5;
 const WILL: usize = 20;
 const RETURN: usize = 21;
+const RESTART: usize = 22;
 
 /// The script of that number.
 pub(in crate::fuzzing) fn life(number: u64) -> Vec<u8> {
     let mut random = ChaCha8Rng::seed_from_u64(number);
-    // One in four has a slow disk, or little room; one in eight a log.
+    // One in four has a slow disk, or little room; one in two a log.
     let flags = u8::from(random.random_ratio(3, 4))
         | u8::from(random.random_ratio(1, 4)) << 1
-        | u8::from(random.random_ratio(1, 8)) << 2;
+        | u8::from(random.random_ratio(1, 2)) << 2;
     let mut script = vec![flags];
     let lines = random.random_range(2..=LINES as u8);
     for line in 0..lines {
@@ -76,6 +78,7 @@ pub(in crate::fuzzing) fn life(number: u64) -> Vec<u8> {
             }
             WILL => script[start] |= 0x80,
             RETURN => script[start] &= 0x3D,
+            RESTART => script[start] |= 0xC0,
             // Not one in two with a will, which would take a byte of the next step.
             0 => script[start] &= 0x7F,
             _ => {}

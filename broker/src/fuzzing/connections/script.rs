@@ -111,6 +111,8 @@ pub(super) enum Step<'a> {
         what: u8,
     },
     System,
+    /// Millrace stops in order and starts again.
+    Restart,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +264,8 @@ impl<'a> Iterator for Script<'a> {
             },
             _ => match self.byte() {
                 what @ 0..=0x7F => Step::Own { what },
-                _ => Step::System,
+                0x80..=0xBF => Step::System,
+                _ => Step::Restart,
             },
         })
     }

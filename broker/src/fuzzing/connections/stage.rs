@@ -3,6 +3,7 @@
 //! Owns: the connections' tasks, polled here and nowhere else, so that a connection which has something to do and was not woken is
 //! noticed. Never: judges; it tells the oracle. Invariant: between two steps nobody has anything to do.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -38,12 +39,16 @@ pub(super) struct Stage {
     pub(super) oracle: Oracle,
     lines: [Option<Connection>; LINES],
     setting: script::Stage,
+    config: crate::Config,
     /// What the router had accepted when it had delivered all of it.
     delivered: u64,
     /// Payloads and packet ids of subscribes come from here.
     count: u16,
-    _folder: Folder,
+    folder: Folder,
 }
+
+/// The access rules, in the stage's folder: a start judges by them what it finds.
+const RULES_FILE: &str = "acl.toml";
 
 struct Connection {
     wire: Wire,
@@ -83,28 +88,68 @@ impl Stage {
                 exclusive_client_ids: false,
                 ..Default::default()
             },
+            acl: crate::access::Config {
+                file: Some(folder.path().join(RULES_FILE)),
+            },
             ..crate::Config::default()
         };
-        let gate = Gate::assemble(Parts {
-            settings: config.validate().expect("good settings"),
-            data: folder.path().to_owned(),
-            journal: Arc::clone(&journal) as Arc<dyn Journal>,
-            is_telemetry: Arc::new(words::is_telemetry),
-            devices: Some(Arc::new(OneDevice)),
-        });
-        let gate = gate.expect("a gate needs a folder and threads");
+        write_rules(&folder, 0);
+        let gate = assemble(&config, &folder, &journal);
         let mut stage = Stage {
             oracle: Oracle::new(Arc::clone(&gate), Arc::clone(&journal), limits),
             gate,
             journal,
             lines: Default::default(),
             setting,
+            config,
             delivered: 0,
             count: 0,
-            _folder: folder,
+            folder,
         };
         stage.change_rules(0);
         stage
+    }
+
+    /// Stops in order, and starts again with what is in the folder; without a log sessions would be lost.
+    async fn restart(&mut self) {
+        if !self.setting.is_logged {
+            return;
+        }
+        self.turn_disk(Disk::TakesAgain);
+        self.settle().await;
+        let reason = ReasonCode::ServerShuttingDown;
+        self.gate.registry.close_all(reason);
+        self.settle().await;
+        // What was received is acknowledged before the farewell.
+        self.turn_disk(Disk::Syncs);
+        self.settle().await;
+        self.all_leave().await;
+        let retained = self.retained();
+        self.stop().await;
+        self.gate = assemble(&self.config, &self.folder, &self.journal);
+        self.delivered = 0;
+        self.oracle.restarted(Arc::clone(&self.gate));
+        assert_eq!(self.retained(), retained, "step {}", self.oracle.step);
+    }
+
+    /// Ends the gate, which nobody is connected to.
+    pub(super) async fn stop(&self) {
+        self.gate.stop.cancel();
+        self.gate.ended.cancel();
+        self.gate.router.shutdown().await;
+        self.gate.retained.close();
+        if let Some(log) = &self.gate.session_log {
+            log.close();
+        }
+    }
+
+    /// Topics and payloads of what is retained.
+    fn retained(&self) -> BTreeSet<(String, Vec<u8>)> {
+        let mut all = BTreeSet::new();
+        self.gate.retained.matching("#", &mut |retained| {
+            all.insert((retained.topic.to_string(), retained.payload.to_vec()));
+        });
+        all
     }
 
     /// Takes the step, and waits until nobody has anything to do.
@@ -192,6 +237,7 @@ impl Stage {
                 self.gate.publish_own(message);
             }
             Step::System => system::publish_once(&self.gate),
+            Step::Restart => self.restart().await,
         }
     }
 
@@ -302,6 +348,7 @@ impl Stage {
     }
 
     pub(super) fn change_rules(&mut self, which: usize) {
+        write_rules(&self.folder, which);
         let policy = Policy::parse(words::RULES[which]).expect("good rules");
         enforce(&self.gate, policy);
         self.oracle.rules_changed();
@@ -422,4 +469,20 @@ impl Stage {
         self.count += 1;
         self.count
     }
+}
+
+fn assemble(config: &crate::Config, folder: &Folder, journal: &Arc<HandJournal>) -> Arc<Gate> {
+    let gate = Gate::assemble(Parts {
+        settings: config.validate().expect("good settings"),
+        data: folder.path().to_owned(),
+        journal: Arc::clone(journal) as Arc<dyn Journal>,
+        is_telemetry: Arc::new(words::is_telemetry),
+        devices: Some(Arc::new(OneDevice)),
+    });
+    gate.expect("a gate needs a folder and threads")
+}
+
+fn write_rules(folder: &Folder, which: usize) {
+    let file = folder.path().join(RULES_FILE);
+    std::fs::write(file, words::RULES[which]).expect("the folder takes a file");
 }

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::messages::Key;
+use super::session::Session;
 use super::{Oracle, is_named, is_telemetry};
 
 impl Oracle {
@@ -49,27 +50,27 @@ impl Oracle {
 
     /// Whoever is connected has all that it was promised, after it has taken all that came.
     pub(in super::super) fn check_promises(&self) {
-        let stats = &self.gate.stats;
-        let dropped = [
-            &stats.dropped_slow_consumer,
-            &stats.dropped_too_large,
-            &stats.dropped_expired,
-            &stats.dropped_offline_full,
-            &stats.dropped_router_busy,
-            &stats.dropped_revoked,
-        ];
-        if dropped.iter().any(|counter| counter.get() > 0) {
+        if self.dropped() > 0 {
             return;
         }
+        let is_judged = |session: &Session| {
+            let is_whole = session.line.is_some_and(|line| self.is_clean(line));
+            is_whole && !session.is_sloppy
+        };
         for (key, message) in self.messages.iter() {
             for (client_id, number) in message.missing() {
                 let session = self.sessions.get(client_id);
-                let is_there = session.is_some_and(|session| {
-                    let is_whole = session.line.is_some_and(|line| self.is_clean(line));
-                    session.number == *number && is_whole && !session.is_sloppy
-                });
+                let is_there =
+                    session.is_some_and(|session| session.number == *number && is_judged(session));
                 assert!(!is_there, "`{client_id}` never got {}", name(key));
             }
+        }
+        for (client_id, session) in &self.sessions {
+            let in_flight = &session.in_flight;
+            assert!(
+                in_flight.is_empty() || !is_judged(session),
+                "`{client_id}` waits for {in_flight:?}"
+            );
         }
     }
 
@@ -86,7 +87,7 @@ impl Oracle {
             assert!(records == 0 || (is_telemetry(&key.0) && message.is_permitted));
         }
         let (_, all) = self.journal.count(|_| true);
-        assert_eq!(all as u64, self.gate.stats.journalled.get());
+        assert_eq!(all as u64, self.journalled_in_all());
     }
 
     /// What is retained was published to be.

@@ -38,9 +38,18 @@ pub(super) struct Oracle {
     refuses: bool,
     /// The step at which the rules changed last.
     rules_step: u32,
+    past: Past,
     lines: [Line; LINES],
     sessions: HashMap<String, Session>,
     messages: Messages,
+}
+
+/// What gates before the present one have counted.
+#[derive(Default)]
+struct Past {
+    journalled: u64,
+    sessions_refused: u64,
+    dropped: u64,
 }
 
 /// A delivery that a good client has something to say about.
@@ -61,6 +70,7 @@ impl Oracle {
             clock: 0,
             refuses: false,
             rules_step: 0,
+            past: Past::default(),
             lines: Default::default(),
             sessions: HashMap::new(),
             messages: Messages::default(),
@@ -136,6 +146,46 @@ impl Oracle {
         for client_id in client_ids {
             self.revoke(&client_id);
         }
+    }
+
+    /// Another gate has begun with what the former one left, and with a clock on which the script let no time pass.
+    pub(super) fn restarted(&mut self, gate: Arc<Gate>) {
+        self.past.journalled = self.journalled_in_all();
+        self.past.sessions_refused = self.sessions_refused();
+        self.past.dropped = self.dropped();
+        self.gate = gate;
+        for session in self.sessions.values_mut() {
+            if session.has_expired(self.clock) || session.left.is_none() {
+                continue;
+            }
+            if !session.must_be_kept(self.clock) {
+                session.doubt();
+            }
+            session.left = Some((self.clock, Instant::now()));
+        }
+        self.rules_changed();
+    }
+
+    fn journalled_in_all(&self) -> u64 {
+        self.past.journalled + self.gate.stats.journalled.get()
+    }
+
+    fn sessions_refused(&self) -> u64 {
+        self.past.sessions_refused + self.gate.stats.sessions_refused.get()
+    }
+
+    /// Messages that somebody did not get because there was no room, or no need.
+    fn dropped(&self) -> u64 {
+        let stats = &self.gate.stats;
+        let dropped = [
+            &stats.dropped_slow_consumer,
+            &stats.dropped_too_large,
+            &stats.dropped_expired,
+            &stats.dropped_offline_full,
+            &stats.dropped_router_busy,
+            &stats.dropped_revoked,
+        ];
+        self.past.dropped + dropped.map(|counter| counter.get()).iter().sum::<u64>()
     }
 
     /// The version that is spoken on the line; 5 as long as none is.

@@ -98,7 +98,7 @@ impl Oracle {
             "step {step}: `{client_id}` gets a session that it should not have"
         );
         let must = fits.is_some_and(|known| known.must_be_kept(self.clock))
-            && self.gate.stats.sessions_refused.get() == 0;
+            && self.sessions_refused() == 0;
         assert!(
             present || !must,
             "step {step}: `{client_id}` has lost its session"
