@@ -59,6 +59,17 @@ impl HandJournal {
             .collect()
     }
 
+    /// As a crash of the machine leaves it.
+    pub(crate) fn lose_what_is_not_durable(&self) {
+        let memory = &mut *self.memory();
+        let durable = memory.durable;
+        // One sync makes all durable that there is, so no chunk is so in part.
+        memory.chunks.retain(|chunk| chunk.end() <= durable);
+        memory.end = durable;
+        memory.appenders.clear();
+        memory.waiters.clear();
+    }
+
     /// What every further append fails with; `None`: nothing any more.
     pub(crate) fn refuse(&self, error: Option<AppendError>) {
         let waiting = {

@@ -33,7 +33,7 @@ const KINDS: [(u8, usize, u32); 23] = [
     (5, 0, 1),   // raw: a length of 0 would be read as a step of its own
     (0, 3, 4),   // connect with a will
     (0, 2, 4),   // connect, and come back to what was kept
-    (31, 1, 3),  // restart
+    (31, 1, 3),  // restart, crash
 ];
 const RAW: u8 = 5;
 const WILL: usize = 20;

@@ -99,6 +99,13 @@ impl Folder {
         }
     }
 
+    /// Another one with the same files, as they are while somebody may write to them.
+    pub(super) fn copy(&self) -> Folder {
+        let copy = Folder::create();
+        copy_files(&self.0, &copy.0).expect("a folder can be copied");
+        copy
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -108,4 +115,20 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&to)?;
+            copy_files(&from, &to)?;
+        } else if let Err(error) = std::fs::copy(&from, &to)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
 }

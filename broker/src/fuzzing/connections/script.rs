@@ -111,8 +111,10 @@ pub(super) enum Step<'a> {
         what: u8,
     },
     System,
-    /// Millrace stops in order and starts again.
+    /// Millrace stops in order, and starts again.
     Restart,
+    /// It ends in the midst of the next step, and starts with what it had written; the journal loses what was not durable.
+    Crash,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,7 +267,8 @@ impl<'a> Iterator for Script<'a> {
             _ => match self.byte() {
                 what @ 0..=0x7F => Step::Own { what },
                 0x80..=0xBF => Step::System,
-                _ => Step::Restart,
+                0xC0..=0xDF => Step::Restart,
+                _ => Step::Crash,
             },
         })
     }

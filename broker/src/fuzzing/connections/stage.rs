@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use journal::{AppendError, Journal, Poisoned};
 
-use super::oracle::{Due, Oracle};
+use super::oracle::{Due, Fleeting, Oracle};
 use super::props::{Folder, OneDevice, PATIENCE, Woken, wait_until};
 use super::script::{self, Disk, Step};
 use super::wire::{Heard, Leave, Wire};
@@ -40,12 +40,17 @@ pub(super) struct Stage {
     lines: [Option<Connection>; LINES],
     setting: script::Stage,
     config: crate::Config,
+    /// Millrace ends in the midst of the next step.
+    crashes_next: bool,
     /// What the router had accepted when it had delivered all of it.
     delivered: u64,
     /// Payloads and packet ids of subscribes come from here.
     count: u16,
     folder: Folder,
 }
+
+/// In which connections may act before a crash: an answer may leave that must not, or not leave.
+const ROUNDS_BEFORE_CRASH: usize = 3;
 
 /// The access rules, in the stage's folder: a start judges by them what it finds.
 const RULES_FILE: &str = "acl.toml";
@@ -102,6 +107,7 @@ impl Stage {
             lines: Default::default(),
             setting,
             config,
+            crashes_next: false,
             delivered: 0,
             count: 0,
             folder,
@@ -126,10 +132,37 @@ impl Stage {
         self.all_leave().await;
         let retained = self.retained();
         self.stop().await;
+        self.start();
+        assert_eq!(self.retained(), retained, "step {}", self.oracle.step);
+    }
+
+    /// Lets the connections do something, but waits for nobody, and starts with what is in the folder at this moment.
+    async fn crash(&mut self, before: &Fleeting) {
+        for _ in 0..ROUNDS_BEFORE_CRASH {
+            if self.setting.syncs_alone {
+                self.journal.sync();
+            }
+            for line in 0..LINES {
+                self.poll_if_woken(line);
+            }
+        }
+        self.oracle.cut_short(before);
+        let folder = self.folder.copy();
+        for line in 0..LINES {
+            self.abort(line);
+        }
+        self.stop().await;
+        self.journal.lose_what_is_not_durable();
+        self.journal.refuse(None);
+        self.config.acl.file = Some(folder.path().join(RULES_FILE));
+        self.folder = folder;
+        self.start();
+    }
+
+    fn start(&mut self) {
         self.gate = assemble(&self.config, &self.folder, &self.journal);
         self.delivered = 0;
         self.oracle.restarted(Arc::clone(&self.gate));
-        assert_eq!(self.retained(), retained, "step {}", self.oracle.step);
     }
 
     /// Ends the gate, which nobody is connected to.
@@ -155,7 +188,12 @@ impl Stage {
     /// Takes the step, and waits until nobody has anything to do.
     pub(super) async fn take(&mut self, step: Step<'_>) {
         self.oracle.step += 1;
+        let crashes = std::mem::take(&mut self.crashes_next);
+        let before = crashes.then(|| self.oracle.fleeting());
         self.begin(step).await;
+        if let Some(before) = before {
+            self.crash(&before).await;
+        }
         self.settle().await;
         self.oracle.check_account();
     }
@@ -238,6 +276,7 @@ impl Stage {
             }
             Step::System => system::publish_once(&self.gate),
             Step::Restart => self.restart().await,
+            Step::Crash => self.crashes_next = self.setting.is_logged,
         }
     }
 

@@ -11,13 +11,13 @@ mod messages;
 mod session;
 mod welcome;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use self::line::{Asked, Line, Stage};
 use self::messages::{Key, Messages, Sent};
-use self::session::{Session, Subscription};
+use self::session::{InFlight, Session, Subscription};
 use super::words::{is_forbidden, is_telemetry};
 use super::{LINES, Limits};
 use crate::access::{Action, Decision, Principal};
@@ -50,6 +50,17 @@ struct Past {
     journalled: u64,
     sessions_refused: u64,
     dropped: u64,
+}
+
+/// What a crash may take back of sessions, by client id.
+pub(super) struct Fleeting(HashMap<String, (End, BTreeMap<u16, InFlight>)>);
+
+/// When a session ends.
+#[derive(PartialEq, Eq)]
+struct End {
+    number: u32,
+    expiry_max: u32,
+    is_over: bool,
 }
 
 /// A delivery that a good client has something to say about.
@@ -150,7 +161,9 @@ impl Oracle {
 
     /// Another gate has begun with what the former one left, and with a clock on which the script let no time pass.
     pub(super) fn restarted(&mut self, gate: Arc<Gate>) {
-        self.past.journalled = self.journalled_in_all();
+        // A crash has taken some of them.
+        let (_, journalled) = self.journal.count(|_| true);
+        self.past.journalled = journalled as u64;
         self.past.sessions_refused = self.sessions_refused();
         self.past.dropped = self.dropped();
         self.gate = gate;
@@ -166,8 +179,31 @@ impl Oracle {
         self.rules_changed();
     }
 
-    fn journalled_in_all(&self) -> u64 {
-        self.past.journalled + self.gate.stats.journalled.get()
+    /// What a crash may take back of every client's session.
+    pub(super) fn fleeting(&self) -> Fleeting {
+        let fleeting = |(client_id, session): (&String, &Session)| {
+            let end = End {
+                number: session.number,
+                expiry_max: session.expiry_max,
+                is_over: session.has_expired(self.clock),
+            };
+            (client_id.clone(), (end, session.in_flight.clone()))
+        };
+        Fleeting(self.sessions.iter().map(fleeting).collect())
+    }
+
+    /// The step is cut short. Of what has changed in it nobody was told that it will last: when a session ends, and what it has in
+    /// flight at QoS 1.
+    pub(super) fn cut_short(&mut self, before: &Fleeting) {
+        let now = self.fleeting();
+        for (client_id, session) in &mut self.sessions {
+            let (end, in_flight) = &now.0[client_id];
+            match before.0.get(client_id) {
+                Some((end_before, _)) if end != end_before => session.doubt(),
+                Some((_, in_flight_before)) if in_flight == in_flight_before => {}
+                _ => session.is_sloppy = true,
+            }
+        }
     }
 
     fn sessions_refused(&self) -> u64 {
