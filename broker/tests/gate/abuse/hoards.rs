@@ -26,6 +26,8 @@ fn what_hundreds_of_sessions_wait_for_is_bounded_and_who_is_connected_gets_every
         max_queued_bytes_total: ByteSize(BUDGET_BYTES),
         max_sessions_per_user: Some(SESSIONS),
         sys_interval: Duration::from_millis(100),
+        // Who comes back gets one message at a time: what it does not read would keep its acknowledgement from being read.
+        max_inflight: 1,
         ..Config::default()
     });
     for at in 0..SESSIONS {
