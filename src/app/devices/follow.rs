@@ -134,17 +134,18 @@ impl Follower {
         let table = Table::of(entries);
         let is_known = |known: &Table| known.entries().eq(table.entries());
         let is_same = self.table.as_ref().is_some_and(is_known);
+        // That there are none is no news where there never were devices, and no reason for a file.
+        let is_news = !is_same && (self.table.is_some() || table.len() > 0);
         if !is_same {
             info!(devices = table.len(), "device credentials are known");
-            // Where there never were devices, there is no file either.
-            self.is_unsaved |= self.table.is_some() || table.len() > 0;
+            self.is_unsaved |= is_news;
             self.take(table);
             self.known.secrets_ended();
         }
         self.tell_overfull(devices);
-        self.answer(match is_same {
-            true => ReloadOutcome::Same,
-            false => ReloadOutcome::New,
+        self.answer(match is_news {
+            true => ReloadOutcome::New,
+            false => ReloadOutcome::Same,
         });
         Ok(version)
     }
