@@ -9,6 +9,7 @@ mod finale;
 pub(super) mod lives;
 mod oracle;
 mod props;
+mod restart;
 mod script;
 mod stage;
 mod wire;

@@ -3,7 +3,6 @@
 //! Owns: the connections' tasks, polled here and nowhere else, so that a connection which has something to do and was not woken is
 //! noticed. Never: judges; it tells the oracle. Invariant: between two steps nobody has anything to do.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,15 +11,15 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use journal::{AppendError, Journal, Poisoned};
+use journal::{AppendError, Poisoned};
 
-use super::oracle::{Due, Fleeting, Oracle};
-use super::props::{Folder, OneDevice, PATIENCE, Woken, wait_until};
+use super::oracle::{Due, Oracle};
+use super::props::{Folder, PATIENCE, Woken, wait_until};
+use super::restart::{RULES_FILE, assemble, write_rules};
 use super::script::{self, Disk, Step};
 use super::wire::{Heard, Leave, Wire};
 use super::{LINES, Limits, words};
 use crate::access::{Policy, enforce};
-use crate::broker::Parts;
 use crate::fuzzing::HandJournal;
 use crate::gate::Gate;
 use crate::listener::Place;
@@ -38,22 +37,16 @@ pub(super) struct Stage {
     pub(super) journal: Arc<HandJournal>,
     pub(super) oracle: Oracle,
     lines: [Option<Connection>; LINES],
-    setting: script::Stage,
-    config: crate::Config,
+    pub(super) setting: script::Stage,
+    pub(super) config: crate::Config,
     /// Millrace ends in the midst of the next step.
     crashes_next: bool,
     /// What the router had accepted when it had delivered all of it.
-    delivered: u64,
+    pub(super) delivered: u64,
     /// Payloads and packet ids of subscribes come from here.
     count: u16,
-    folder: Folder,
+    pub(super) folder: Folder,
 }
-
-/// In which connections may act before a crash: an answer may leave that must not, or not leave.
-const ROUNDS_BEFORE_CRASH: usize = 3;
-
-/// The access rules, in the stage's folder: a start judges by them what it finds.
-const RULES_FILE: &str = "acl.toml";
 
 struct Connection {
     wire: Wire,
@@ -114,75 +107,6 @@ impl Stage {
         };
         stage.change_rules(0);
         stage
-    }
-
-    /// Stops in order, and starts again with what is in the folder; without a log sessions would be lost.
-    async fn restart(&mut self) {
-        if !self.setting.is_logged {
-            return;
-        }
-        self.turn_disk(Disk::TakesAgain);
-        self.settle().await;
-        let reason = ReasonCode::ServerShuttingDown;
-        self.gate.registry.close_all(reason);
-        self.settle().await;
-        // What was received is acknowledged before the farewell.
-        self.turn_disk(Disk::Syncs);
-        self.settle().await;
-        self.all_leave().await;
-        let retained = self.retained();
-        self.stop().await;
-        self.start();
-        assert_eq!(self.retained(), retained, "step {}", self.oracle.step);
-    }
-
-    /// Lets the connections do something, but waits for nobody, and starts with what is in the folder at this moment.
-    async fn crash(&mut self, before: &Fleeting) {
-        for _ in 0..ROUNDS_BEFORE_CRASH {
-            if self.setting.syncs_alone {
-                self.journal.sync();
-            }
-            for line in 0..LINES {
-                self.poll_if_woken(line);
-            }
-        }
-        self.oracle.cut_short(before);
-        let folder = self.folder.copy();
-        for line in 0..LINES {
-            self.abort(line);
-        }
-        self.stop().await;
-        self.journal.lose_what_is_not_durable();
-        self.journal.refuse(None);
-        self.config.acl.file = Some(folder.path().join(RULES_FILE));
-        self.folder = folder;
-        self.start();
-    }
-
-    fn start(&mut self) {
-        self.gate = assemble(&self.config, &self.folder, &self.journal);
-        self.delivered = 0;
-        self.oracle.restarted(Arc::clone(&self.gate));
-    }
-
-    /// Ends the gate, which nobody is connected to.
-    pub(super) async fn stop(&self) {
-        self.gate.stop.cancel();
-        self.gate.ended.cancel();
-        self.gate.router.shutdown().await;
-        self.gate.retained.close();
-        if let Some(log) = &self.gate.session_log {
-            log.close();
-        }
-    }
-
-    /// Topics and payloads of what is retained.
-    fn retained(&self) -> BTreeSet<(String, Vec<u8>)> {
-        let mut all = BTreeSet::new();
-        self.gate.retained.matching("#", &mut |retained| {
-            all.insert((retained.topic.to_string(), retained.payload.to_vec()));
-        });
-        all
     }
 
     /// Takes the step, and waits until nobody has anything to do.
@@ -349,7 +273,7 @@ impl Stage {
         self.with_wire(line, |wire| wire.leave(how));
     }
 
-    fn abort(&mut self, line: usize) {
+    pub(super) fn abort(&mut self, line: usize) {
         if self.lines[line].take().is_some() {
             self.oracle.ended(line);
         }
@@ -439,7 +363,7 @@ impl Stage {
         connection.is_some_and(|connection| connection.woken.is_set())
     }
 
-    fn poll_if_woken(&mut self, line: usize) -> bool {
+    pub(super) fn poll_if_woken(&mut self, line: usize) -> bool {
         let connection = self.lines[line].as_ref();
         let woken = connection.is_some_and(|connection| connection.woken.take());
         if woken {
@@ -508,20 +432,4 @@ impl Stage {
         self.count += 1;
         self.count
     }
-}
-
-fn assemble(config: &crate::Config, folder: &Folder, journal: &Arc<HandJournal>) -> Arc<Gate> {
-    let gate = Gate::assemble(Parts {
-        settings: config.validate().expect("good settings"),
-        data: folder.path().to_owned(),
-        journal: Arc::clone(journal) as Arc<dyn Journal>,
-        is_telemetry: Arc::new(words::is_telemetry),
-        devices: Some(Arc::new(OneDevice)),
-    });
-    gate.expect("a gate needs a folder and threads")
-}
-
-fn write_rules(folder: &Folder, which: usize) {
-    let file = folder.path().join(RULES_FILE);
-    std::fs::write(file, words::RULES[which]).expect("the folder takes a file");
 }

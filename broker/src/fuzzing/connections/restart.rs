@@ -1,0 +1,116 @@
+//! The end of a gate, in order or not, and the next one on the same folder.
+//!
+//! Owns: what goes over from one to the other. Never: judges clients; the oracle does. Invariant: a crash takes nothing that was written
+//! before the last byte the oracle heard.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use journal::Journal;
+
+use super::oracle::Fleeting;
+use super::props::{Folder, OneDevice};
+use super::script::Disk;
+use super::stage::Stage;
+use super::{LINES, words};
+use crate::broker::Parts;
+use crate::fuzzing::HandJournal;
+use crate::gate::Gate;
+use crate::packet::ReasonCode;
+
+/// In which connections may act before a crash: an answer may leave that must not, or not leave.
+const ROUNDS_BEFORE_CRASH: usize = 3;
+
+/// The access rules, in the stage's folder: a start judges by them what it finds.
+pub(super) const RULES_FILE: &str = "acl.toml";
+
+impl Stage {
+    /// Stops in order, and starts again with what is in the folder; without a log sessions would be lost.
+    pub(super) async fn restart(&mut self) {
+        if !self.setting.is_logged {
+            return;
+        }
+        self.turn_disk(Disk::TakesAgain);
+        self.settle().await;
+        let reason = ReasonCode::ServerShuttingDown;
+        self.gate.registry.close_all(reason);
+        self.settle().await;
+        // What was received is acknowledged before the farewell.
+        self.turn_disk(Disk::Syncs);
+        self.settle().await;
+        self.all_leave().await;
+        let retained = self.retained();
+        self.stop().await;
+        self.start();
+        assert_eq!(self.retained(), retained, "step {}", self.oracle.step);
+    }
+
+    /// Lets the connections do something, but waits for nobody, and starts with what is in the folder at this moment.
+    pub(super) async fn crash(&mut self, before: &Fleeting) {
+        for _ in 0..ROUNDS_BEFORE_CRASH {
+            if self.setting.syncs_alone {
+                self.journal.sync();
+            }
+            for line in 0..LINES {
+                self.poll_if_woken(line);
+            }
+        }
+        self.oracle.cut_short(before);
+        let folder = self.folder.copy();
+        for line in 0..LINES {
+            self.abort(line);
+        }
+        self.stop().await;
+        self.journal.lose_what_is_not_durable();
+        self.journal.refuse(None);
+        self.config.acl.file = Some(folder.path().join(RULES_FILE));
+        self.folder = folder;
+        self.start();
+    }
+
+    fn start(&mut self) {
+        self.gate = assemble(&self.config, &self.folder, &self.journal);
+        self.delivered = 0;
+        self.oracle.restarted(Arc::clone(&self.gate));
+    }
+
+    /// Ends the gate, which nobody is connected to.
+    pub(super) async fn stop(&self) {
+        self.gate.stop.cancel();
+        self.gate.ended.cancel();
+        self.gate.router.shutdown().await;
+        self.gate.retained.close();
+        if let Some(log) = &self.gate.session_log {
+            log.close();
+        }
+    }
+
+    /// Topics and payloads of what is retained.
+    fn retained(&self) -> BTreeSet<(String, Vec<u8>)> {
+        let mut all = BTreeSet::new();
+        self.gate.retained.matching("#", &mut |retained| {
+            all.insert((retained.topic.to_string(), retained.payload.to_vec()));
+        });
+        all
+    }
+}
+
+pub(super) fn assemble(
+    config: &crate::Config,
+    folder: &Folder,
+    journal: &Arc<HandJournal>,
+) -> Arc<Gate> {
+    let gate = Gate::assemble(Parts {
+        settings: config.validate().expect("good settings"),
+        data: folder.path().to_owned(),
+        journal: Arc::clone(journal) as Arc<dyn Journal>,
+        is_telemetry: Arc::new(words::is_telemetry),
+        devices: Some(Arc::new(OneDevice)),
+    });
+    gate.expect("a gate needs a folder and threads")
+}
+
+pub(super) fn write_rules(folder: &Folder, which: usize) {
+    let file = folder.path().join(RULES_FILE);
+    std::fs::write(file, words::RULES[which]).expect("the folder takes a file");
+}
