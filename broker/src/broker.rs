@@ -162,12 +162,7 @@ impl Broker {
 
     /// Ends the router and writes what is retained; to be called after `close`.
     pub async fn shutdown(self) {
-        self.gate.ended.cancel();
-        self.gate.router.shutdown().await;
-        self.gate.retained.close();
-        if let Some(log) = &self.gate.session_log {
-            log.close();
-        }
+        self.gate.end().await;
         info!("broker stopped");
     }
 }

@@ -328,6 +328,16 @@ impl Gate {
         }
     }
 
+    /// Ends the router and writes what is retained and what kept sessions hold; nobody may be connected.
+    pub(crate) async fn end(&self) {
+        self.ended.cancel();
+        self.router.shutdown().await;
+        self.retained.close();
+        if let Some(log) = &self.session_log {
+            log.close();
+        }
+    }
+
     /// Keeps the message as its topic's retained one; an empty payload clears it.
     pub(crate) fn retain(&self, message: &Message) {
         if self.retained.put(message).is_err() {

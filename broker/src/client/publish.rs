@@ -44,17 +44,14 @@ impl Client {
                 return Err(End::Refused(ReasonCode::ReceiveMaximumExceeded));
             }
         }
-        if publish.properties.topic_alias.is_none() {
+        let Some(alias) = publish.properties.topic_alias else {
             return self.publish_to(publish.topic, publish, intake);
-        }
+        };
         // Taken out for the time of this call, since the topic may be borrowed from it.
         let mut aliases = std::mem::take(&mut self.aliases);
-        let result = resolve_alias(
-            &mut aliases,
-            publish,
-            self.gate.settings.topic_alias_maximum,
-        )
-        .and_then(|topic| self.publish_to(topic, publish, intake));
+        let alias_max = self.gate.settings.topic_alias_maximum;
+        let result = resolve_alias(&mut aliases, alias, publish.topic, alias_max)
+            .and_then(|topic| self.publish_to(topic, publish, intake));
         self.aliases = aliases;
         result
     }
@@ -272,25 +269,24 @@ fn ack_kind(qos: Qos) -> AckKind {
     }
 }
 
-/// The topic of a publish, after its alias was learned or looked up. Section 3.3.2.3.4.
+/// The topic that the alias of a publish stands for, after it was learned or looked up; `topic` is empty where the client relies
+/// on the alias. Section 3.3.2.3.4.
 fn resolve_alias<'a>(
     aliases: &'a mut Vec<Option<Box<str>>>,
-    publish: &Publish<'a>,
+    alias: u16,
+    topic: &'a str,
     alias_max: u16,
 ) -> Result<&'a str, End> {
-    let Some(alias) = publish.properties.topic_alias else {
-        return Ok(publish.topic);
-    };
     if alias > alias_max {
         return Err(End::Refused(ReasonCode::TopicAliasInvalid));
     }
     let index = usize::from(alias) - 1;
-    if !publish.topic.is_empty() {
+    if !topic.is_empty() {
         if aliases.len() <= index {
             aliases.resize(index + 1, None);
         }
-        aliases[index] = Some(publish.topic.into());
-        return Ok(publish.topic);
+        aliases[index] = Some(topic.into());
+        return Ok(topic);
     }
     match aliases.get(index) {
         Some(Some(topic)) => Ok(topic),

@@ -55,12 +55,7 @@ impl Bench {
             mut config,
             ..
         } = self;
-        gate.ended.cancel();
-        gate.router.shutdown().await;
-        gate.retained.close();
-        if let Some(log) = &gate.session_log {
-            log.close();
-        }
+        gate.end().await;
         drop(gate);
         change(&mut config);
         Bench::assembled(config, data)

@@ -22,7 +22,7 @@ use crate::packet::ReasonCode;
 const ROUNDS_BEFORE_CRASH: usize = 3;
 
 /// The access rules, in the stage's folder: a start judges by them what it finds.
-pub(super) const RULES_FILE: &str = "acl.toml";
+const RULES_FILE: &str = "acl.toml";
 
 impl Stage {
     /// Stops in order, and starts again with what is in the folder; without a log sessions would be lost.
@@ -63,7 +63,6 @@ impl Stage {
         self.stop().await;
         self.journal.lose_what_is_not_durable();
         self.journal.refuse(None);
-        self.config.acl.file = Some(folder.path().join(RULES_FILE));
         self.folder = folder;
         self.start();
     }
@@ -77,12 +76,7 @@ impl Stage {
     /// Ends the gate, which nobody is connected to.
     pub(super) async fn stop(&self) {
         self.gate.stop.cancel();
-        self.gate.ended.cancel();
-        self.gate.router.shutdown().await;
-        self.gate.retained.close();
-        if let Some(log) = &self.gate.session_log {
-            log.close();
-        }
+        self.gate.end().await;
     }
 
     /// Topics and payloads of what is retained.
@@ -100,6 +94,12 @@ pub(super) fn assemble(
     folder: &Folder,
     journal: &Arc<HandJournal>,
 ) -> Arc<Gate> {
+    let config = crate::Config {
+        acl: crate::access::Config {
+            file: Some(folder.path().join(RULES_FILE)),
+        },
+        ..config.clone()
+    };
     let gate = Gate::assemble(Parts {
         settings: config.validate().expect("good settings"),
         data: folder.path().to_owned(),

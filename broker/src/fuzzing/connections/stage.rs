@@ -15,7 +15,7 @@ use journal::{AppendError, Poisoned};
 
 use super::oracle::{Due, Oracle};
 use super::props::{Folder, PATIENCE, Woken, wait_until};
-use super::restart::{RULES_FILE, assemble, write_rules};
+use super::restart::{assemble, write_rules};
 use super::script::{self, Disk, Step};
 use super::wire::{Heard, Leave, Wire};
 use super::{LINES, Limits, words};
@@ -86,14 +86,11 @@ impl Stage {
                 exclusive_client_ids: false,
                 ..Default::default()
             },
-            acl: crate::access::Config {
-                file: Some(folder.path().join(RULES_FILE)),
-            },
             ..crate::Config::default()
         };
         write_rules(&folder, 0);
         let gate = assemble(&config, &folder, &journal);
-        let mut stage = Stage {
+        Stage {
             oracle: Oracle::new(Arc::clone(&gate), Arc::clone(&journal), limits),
             gate,
             journal,
@@ -104,9 +101,7 @@ impl Stage {
             delivered: 0,
             count: 0,
             folder,
-        };
-        stage.change_rules(0);
-        stage
+        }
     }
 
     /// Takes the step, and waits until nobody has anything to do.
