@@ -1,8 +1,8 @@
 //! Recorded telemetry of real machines, replayed over MQTT into both stores.
 //!
-//! The two series lie in `../shared/data/nab`, seen from the project's folder; the README beside
-//! them says where they come from. The machine's temperature has a planned shutdown (December
-//! 2013) and a failure (February 2014): a rule must find these two, at the times of the readings.
+//! The two series lie in `tests/data/nab`; the README there says where they come from. The machine's
+//! temperature has a planned shutdown (December 2013) and a failure (February 2014): a rule must find
+//! these two, at the times of the readings.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -148,15 +148,8 @@ fn replay(setup: &Setup, file: &Path, device: &str, metric: &str) {
 }
 
 fn recorded(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/nab");
-    let file = folder.join(name);
-    assert!(
-        file.is_file(),
-        "{} is missing: this test replays the recorded series of the folder `shared`, which lies \
-         beside the project's folder",
-        file.display()
-    );
-    file
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/nab");
+    folder.join(name)
 }
 
 /// Each row of the file, sorted: its time in microseconds and the bits of its value.
