@@ -8,6 +8,7 @@ mod contract_credentials;
 mod contract_values;
 mod postgres;
 mod postgres_failures;
+mod postgres_partitions;
 mod sqlite;
 
 /// Each name is a function `fn(&dyn Backend)`; it becomes a test of each store.

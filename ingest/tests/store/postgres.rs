@@ -7,7 +7,7 @@ use testkit::wait_until;
 
 use crate::backend::{Backend, PostgresBackend, count, open, readings};
 use crate::batches::{NOON, batch, journal};
-use crate::contract::{assert_fatal, assert_rejected, assert_unavailable};
+use crate::contract::{assert_fatal, assert_rejected};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const DAY: i64 = 86_400_000_000;
@@ -99,49 +99,6 @@ fn the_tender_builds_a_missing_index_and_tomorrows_partition() {
 }
 
 #[test]
-fn a_partition_that_was_dropped_is_made_again() {
-    let backend = PostgresBackend::new();
-    let mut store = loaded(&backend);
-    let first = batch(0).series(0, "a", "m").sample(0, NOON, 1.0).build();
-    store.commit(journal(1), &first).expect("committed");
-    for (start, times) in [(1, [NOON, NOON]), (3, [NOON, NOON + 40 * DAY])] {
-        for partition in partitions(&backend, "samples") {
-            backend.execute(&format!("DROP TABLE {partition}"));
-        }
-        let next = batch(start)
-            .sample(0, times[0], 2.0)
-            .sample(0, times[1], 3.0)
-            .build();
-        assert_unavailable(store.commit(journal(1), &next));
-        store.load(journal(1)).expect("loaded");
-        store.commit(journal(1), &next).expect("committed");
-        assert_eq!(count(&backend, "samples"), 2);
-    }
-}
-
-#[test]
-fn a_detached_partition_in_the_way_is_named_as_the_cause() {
-    let backend = PostgresBackend::new();
-    let mut store = loaded(&backend);
-    let first = batch(0).series(0, "a", "m").sample(0, 0, 1.0).build();
-    store.commit(journal(1), &first).expect("committed");
-    backend.execute("ALTER TABLE samples DETACH PARTITION samples_197001");
-    let next = batch(1).sample(0, 0, 2.0).sample(0, NOON, 2.0).build();
-    assert_unavailable(store.commit(journal(1), &next));
-    store.load(journal(1)).expect("loaded");
-    assert_fatal(
-        store.commit(journal(1), &next),
-        "that a new partition needs",
-    );
-    backend.execute("ALTER TABLE samples_197001 RENAME TO archive");
-    store.commit(journal(1), &next).expect("the hint was right");
-    assert_eq!(
-        (count(&backend, "archive"), count(&backend, "samples")),
-        (1, 2)
-    );
-}
-
-#[test]
 fn a_partition_of_somebody_elses_making_is_used() {
     let backend = PostgresBackend::new();
     let mut store = loaded(&backend);
@@ -227,7 +184,7 @@ fn partitions_of_texts(backend: &PostgresBackend) -> Vec<String> {
     partitions(backend, "readings_text")
 }
 
-fn partitions(backend: &PostgresBackend, parent: &str) -> Vec<String> {
+pub(crate) fn partitions(backend: &PostgresBackend, parent: &str) -> Vec<String> {
     let rows = backend.query(&format!(
         "SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '{parent}'::regclass",
     ));

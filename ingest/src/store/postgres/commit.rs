@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::copy::Copy;
 use super::error::Failure;
 use super::index::Indexes;
+use super::membership::{self, Target};
 use super::partition::{self, Partitions};
 use super::session::{Session, within};
 use super::sorted::{SortedSample, sort_samples};
@@ -40,6 +41,10 @@ pub(super) struct Scratch {
     buffer: BytesMut,
 }
 
+/// Tries with a list of partitions that turned out to be old: detaching several at once under load
+/// may take more than one.
+const TRIES: u32 = 3;
+
 /// Writes all or nothing, except when the connection is lost: then nobody knows.
 pub(super) async fn commit(
     session: &mut Session,
@@ -49,7 +54,30 @@ pub(super) async fn commit(
     scratch: &mut Scratch,
     heavy: bool,
 ) -> Result<(), Failure> {
-    ensure_partitions(session, batch, Indexes::affordable(heavy)).await?;
+    let mut tries = 1;
+    loop {
+        let indexes = Indexes::affordable(heavy);
+        let written = write_once(session, journal, batch, ids, scratch, indexes).await;
+        match written {
+            Err(failure) if tries < TRIES && failure.is_stale_list() && session.is_usable() => {
+                ids.revert();
+                session.refresh_partitions().await?;
+                tries += 1;
+            }
+            written => return written,
+        }
+    }
+}
+
+async fn write_once(
+    session: &mut Session,
+    journal: Uuid,
+    batch: &Batch,
+    ids: &mut SeriesIds,
+    scratch: &mut Scratch,
+    indexes: Indexes,
+) -> Result<(), Failure> {
+    ensure_partitions(session, batch, indexes).await?;
     let written = write(session, journal, batch, ids, scratch).await;
     match &written {
         Ok(()) => {}
@@ -74,10 +102,15 @@ async fn write(
     ids: &mut SeriesIds,
     scratch: &mut Scratch,
 ) -> Result<(), Failure> {
-    begin(session, journal, batch).await?;
+    let tables = Tables::of(session, batch);
+    begin(session, journal, batch, &tables).await?;
     resolve_series(session, batch, ids).await?;
-    copy_samples(session, batch, ids, scratch).await?;
-    copy_texts(session, batch, ids, &mut scratch.buffer).await?;
+    if let Some(table) = &tables.samples {
+        copy_samples(session, table, batch, ids, scratch).await?;
+    }
+    if let Some(table) = &tables.texts {
+        copy_texts(session, table, batch, ids, &mut scratch.buffer).await?;
+    }
     copy_dead_letters(session, journal, batch, &mut scratch.buffer).await?;
     alerts::write(session, &journal.to_string(), &batch.alerts).await?;
     session
@@ -104,7 +137,12 @@ async fn ensure_partitions(
     .await
 }
 
-async fn begin(session: &Session, journal: Uuid, batch: &Batch) -> Result<(), Failure> {
+async fn begin(
+    session: &Session,
+    journal: Uuid,
+    batch: &Batch,
+    tables: &Tables,
+) -> Result<(), Failure> {
     let client = session.client();
     let journal = journal.to_string();
     let start = signed(batch.start);
@@ -122,15 +160,18 @@ async fn begin(session: &Session, journal: Uuid, batch: &Batch) -> Result<(), Fa
         &filtered,
         &dead_lettered,
     ];
+    let targets = tables.targets();
+    let begin = membership::begin(&targets);
     // Sent together, in this order.
-    let both = async {
+    let all = async {
         tokio::try_join!(
             biased;
-            client.batch_execute("BEGIN"),
-            client.execute(&session.statements.advance, &parameters),
+            async { Ok::<(), Failure>(client.batch_execute(&begin).await?) },
+            membership::look(session, &targets),
+            async { Ok(client.execute(&session.statements.advance, &parameters).await?) },
         )
     };
-    let ((), moved) = session.answer(both).await?;
+    let ((), (), moved) = session.answer(all).await?;
     match moved {
         1 => Ok(()),
         _ => Err(Violation::Position {
@@ -160,19 +201,15 @@ async fn resolve_series(
 
 async fn copy_samples(
     session: &mut Session,
+    table: &Table,
     batch: &Batch,
     ids: &SeriesIds,
     scratch: &mut Scratch,
 ) -> Result<(), Failure> {
     let rows = &mut scratch.samples;
     sort_samples(&batch.samples, ids, rows);
-    let times = rows.iter().map(|row| row.time);
-    let Some((first, last)) = bounds(times) else {
-        return Ok(());
-    };
-    let table = table_for(&session.samples, first, last);
     let statement = session
-        .copy_statement(&table, "time, value, series_id")
+        .copy_statement(table.name(), "time, value, series_id")
         .await?;
     let mut copy = Copy::begin(session, &statement, &mut scratch.buffer).await?;
     copy.samples(rows).await?;
@@ -181,17 +218,13 @@ async fn copy_samples(
 
 async fn copy_texts(
     session: &mut Session,
+    table: &Table,
     batch: &Batch,
     ids: &SeriesIds,
     buffer: &mut BytesMut,
 ) -> Result<(), Failure> {
-    let times = batch.texts.iter().map(|text| text.time);
-    let Some((first, last)) = bounds(times) else {
-        return Ok(());
-    };
-    let table = table_for(&session.texts, first, last);
     let statement = session
-        .copy_statement(&table, "time, series_id, value")
+        .copy_statement(table.name(), "time, series_id, value")
         .await?;
     let mut copy = Copy::begin(session, &statement, buffer).await?;
     for text in &batch.texts {
@@ -243,12 +276,57 @@ async fn copy_dead_letters(
     copy.end().await
 }
 
-/// Straight into the partition when one holds all rows, as nearly always: that saves finding it for
-/// every row.
-fn table_for(partitions: &Partitions, first: Micros, last: Micros) -> String {
-    match partitions.holding(first, last) {
-        Some(partition) => partition.table.clone(),
-        None => partitions.parent().to_owned(),
+/// Where the rows of a batch go; `None`: there are none.
+struct Tables {
+    samples: Option<Table>,
+    texts: Option<Table>,
+}
+
+enum Table {
+    /// Straight into the partition when one holds all rows, as nearly always: that saves finding
+    /// it for every row.
+    Partition(Target),
+    /// PostgreSQL finds the partition of each row, and so only those that are attached.
+    Parent(&'static str),
+}
+
+impl Tables {
+    fn of(session: &Session, batch: &Batch) -> Tables {
+        let samples = batch.samples.iter().map(|sample| sample.time);
+        let texts = batch.texts.iter().map(|text| text.time);
+        Tables {
+            samples: bounds(samples).map(|times| Table::holding(&session.samples, times)),
+            texts: bounds(texts).map(|times| Table::holding(&session.texts, times)),
+        }
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let tables = self.samples.iter().chain(&self.texts);
+        let targets = tables.filter_map(|table| match table {
+            Table::Partition(target) => Some(target.clone()),
+            Table::Parent(_) => None,
+        });
+        targets.collect()
+    }
+}
+
+impl Table {
+    fn holding(partitions: &Partitions, (first, last): (Micros, Micros)) -> Table {
+        let parent = partitions.parent();
+        match partitions.holding(first, last) {
+            Some(partition) => Table::Partition(Target {
+                parent,
+                table: partition.table.clone(),
+            }),
+            None => Table::Parent(parent),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Table::Partition(target) => &target.table,
+            Table::Parent(parent) => parent,
+        }
     }
 }
 

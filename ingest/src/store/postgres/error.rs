@@ -22,11 +22,39 @@ pub(super) enum Failure {
     Violation(#[from] Violation),
     #[error("the rows of one batch fall into more than {0} partitions")]
     Scattered(usize),
+    /// A partition that rows should go to is none any more.
+    #[error("a partition was detached, dropped or renamed meanwhile")]
+    Strayed,
+    #[error(
+        "`{table}` is being detached, and until that ends no other partition can have its times; \
+         if it was interrupted, finish it: ALTER TABLE {parent} DETACH PARTITION {table} FINALIZE"
+    )]
+    Detaching { parent: &'static str, table: String },
+    #[error("a table of rows, or the view on them, was replaced meanwhile")]
+    TablesChanged,
+    #[error("another table has the name `series` now, and its ids are not those in use")]
+    SeriesReplaced,
+    #[error("the view `telemetry` reads another table than the one that is now named `{0}`")]
+    Unseen(&'static str),
     #[error("the server has version {0}")]
     OldServer(String),
 }
 
 impl Failure {
+    /// Whether the partitions are not what they were when they were listed; that the list is read
+    /// again may be all it takes.
+    pub(super) fn is_stale_list(&self) -> bool {
+        match self {
+            Failure::Strayed | Failure::Detaching { .. } => true,
+            // The name of a partition is gone; a time has no partition, or the one it was sent to
+            // has other bounds now. Our tables have no other check.
+            Failure::Database(error) => error.code().is_some_and(|code| {
+                *code == SqlState::UNDEFINED_TABLE || *code == SqlState::CHECK_VIOLATION
+            }),
+            _ => false,
+        }
+    }
+
     pub(super) fn while_loading(self, address: &Address) -> StoreError {
         self.classify(address, true)
     }
@@ -39,7 +67,23 @@ impl Failure {
         match self {
             Failure::Database(error) => database(error, address, loading),
             Failure::Violation(violation) => violation.classify(address, "database"),
-            Failure::Silent(_) => unavailable(address, self),
+            Failure::Silent(_)
+            | Failure::Strayed
+            | Failure::Detaching { .. }
+            | Failure::TablesChanged => unavailable(address, self),
+            Failure::SeriesReplaced => fatal(
+                format!("the table `series` in `{address}` was replaced"),
+                "restart Millrace: it then reads the series from the new table",
+                self,
+            ),
+            Failure::Unseen(table) => fatal(
+                format!("queries on `telemetry` in `{address}` would miss what is stored"),
+                format!(
+                    "give the name `{table}` back to the table that the view reads, or make the \
+                     view anew on the present one"
+                ),
+                self,
+            ),
             Failure::Scattered(_) => StoreError::Rejected {
                 source: Box::new(self),
             },
@@ -91,13 +135,6 @@ fn database(error: tokio_postgres::Error, address: &Address, loading: bool) -> S
         return fatal(
             format!("the search path of user `{user}` in database `{name}` names no schema"),
             "create the schema, or correct `options=-csearch_path=…` in `store.url`",
-            error,
-        );
-    }
-    if code == SqlState::DUPLICATE_TABLE && !loading {
-        return fatal(
-            format!("a table in `{address}` has the name that a new partition needs"),
-            "it was detached, or is somebody else's: attach it again or rename it",
             error,
         );
     }

@@ -15,6 +15,7 @@ mod index;
 mod load;
 mod load_rate;
 mod maintenance;
+mod membership;
 mod migration;
 mod partition;
 mod series;
@@ -50,6 +51,8 @@ pub struct PostgresStore {
     runtime: Runtime,
     session: Option<Session>,
     ids: SeriesIds,
+    /// The table that `ids` are from, by PostgreSQL's number.
+    series_table: Option<u32>,
     scratch: Scratch,
     committed: Committed,
     rate: Arc<LoadRate>,
@@ -68,6 +71,7 @@ impl PostgresStore {
             runtime: runtime()?,
             session: None,
             ids: SeriesIds::default(),
+            series_table: None,
             scratch: Scratch::default(),
             committed: Committed::default(),
             rate: Arc::default(),
@@ -78,11 +82,17 @@ impl PostgresStore {
     fn try_load(&mut self, journal: Uuid) -> Result<Checkpoint, Failure> {
         let address = &self.address;
         let session = &mut self.session;
+        let series_table = &mut self.series_table;
         let checkpoint = self.runtime.block_on(async {
             let session = match session.take().filter(Session::is_usable) {
                 Some(open) => session.insert(open),
                 None => session.insert(Session::open(address).await?),
             };
+            let series = session.tables.series;
+            if series_table.is_some() && *series_table != series {
+                return Err(Failure::SeriesReplaced);
+            }
+            *series_table = series;
             load::checkpoint(session, journal).await
         })?;
         self.committed.found(journal, checkpoint.rows)?;
@@ -124,8 +134,10 @@ impl Store for PostgresStore {
             }
             Err(failure) => {
                 self.ids.revert();
+                // What is known of a partition that is being detached is worth keeping.
+                let keeps_session = matches!(failure, Failure::Detaching { .. });
                 let error = failure.while_committing(&self.address);
-                if matches!(error, StoreError::Unavailable { .. }) {
+                if matches!(error, StoreError::Unavailable { .. }) && !keeps_session {
                     self.session = None;
                 }
                 Err(error)

@@ -4,14 +4,18 @@
 //! for the day; else one for the month, or for the day when the month already has partitions of
 //! days. So retention can drop single days of what is recent, and a device with a wild clock cannot
 //! make more than twelve partitions a year.
+//!
+//! A table that was a partition is never written: whoever detached it may be archiving it. A new
+//! partition takes its times, under a name that is free.
+
+mod create;
 
 use crate::store::guard::Violation;
 use telemetry::Micros;
 use tokio_postgres::Client;
 
+pub(super) use self::create::ensure;
 use super::error::Failure;
-use super::index;
-use super::migration::SCHEMA_LOCK;
 use crate::store::civil::{DAY, Date, TIME_END, TIME_MIN};
 
 /// Times this close to now, before or after, get a partition a day.
@@ -22,25 +26,30 @@ const RECENT: Micros = 40 * DAY;
 /// split.
 const PARTITIONS_PER_BATCH_MAX: usize = 256;
 
-/// Partitions made in one transaction, for the same reason; more would also keep others waiting.
-const PARTITIONS_PER_CREATION: usize = 16;
-
 /// The times `from <= t < to` of a partitioned table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Partition {
     pub(super) from: Micros,
     pub(super) to: Micros,
-    /// As SQL: quoted and qualified where needed.
+    /// As SQL: quoted where needed, and with its schema. One that is planned has neither yet.
     pub(super) table: String,
+    /// PostgreSQL's number of the table, which a new name does not change; 0 for one that is
+    /// planned.
+    pub(super) oid: u32,
 }
 
-/// The partitions of one table as far as they were seen; only grows, so one dropped meanwhile is
-/// noticed by a failing statement.
+/// The partitions of one table as they were when somebody last looked. The transaction that writes
+/// rows finds out whether that still holds (`membership`), and has them listed again if not.
 #[derive(Debug)]
 pub(super) struct Partitions {
     parent: &'static str,
     /// In the order of time, without overlaps.
     known: Vec<Partition>,
+    /// `DETACH … CONCURRENTLY` has begun and not ended: their rows are in no query any more, but
+    /// until it ends no other partition can have their times.
+    detaching: Vec<Partition>,
+    /// Seen before and not there any more, as long as nothing else has taken their times.
+    gone: Vec<Partition>,
 }
 
 impl Partitions {
@@ -91,7 +100,12 @@ impl Partitions {
         if (from, to) != wanted {
             table += &format!("_from_{:05}", (from - wanted.0) / 1_000_000);
         }
-        Partition { from, to, table }
+        Partition {
+            from,
+            to,
+            table,
+            oid: 0,
+        }
     }
 
     fn between(&self, from: Micros, to: Micros) -> &[Partition] {
@@ -117,6 +131,8 @@ impl Partitions {
         let mut planned = Partitions {
             parent: self.parent,
             known: self.known.clone(),
+            detaching: Vec::new(),
+            gone: Vec::new(),
         };
         let mut missing = Vec::new();
         let mut touched = std::collections::BTreeSet::new();
@@ -131,6 +147,7 @@ impl Partitions {
             last = match planned.covering(time) {
                 Some(known) => known.from..known.to,
                 None => {
+                    self.check_detaching(time)?;
                     let partition = planned.plan(time, now);
                     missing.push(partition.clone());
                     let range = partition.from..partition.to;
@@ -145,81 +162,68 @@ impl Partitions {
         }
         Ok(missing)
     }
-}
 
-/// Makes the partitions that `times` need, in transactions of their own.
-pub(super) async fn ensure(
-    client: &Client,
-    partitions: &mut Partitions,
-    times: impl Iterator<Item = Micros>,
-    now: Micros,
-    indexes: index::Indexes,
-) -> Result<(), Failure> {
-    let missing = partitions.missing(times, now)?;
-    for group in missing.chunks(PARTITIONS_PER_CREATION) {
-        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({SCHEMA_LOCK})");
-        client.batch_execute(&begin).await?;
-        let made = make(client, partitions, group, now, indexes).await;
-        let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = client.batch_execute(end).await;
-        made?;
-        ended?;
-    }
-    Ok(())
-}
-
-/// Under the lock nobody else makes partitions, but somebody may have done it since we looked.
-async fn make(
-    client: &Client,
-    partitions: &mut Partitions,
-    wanted: &[Partition],
-    now: Micros,
-    indexes: index::Indexes,
-) -> Result<(), Failure> {
-    *partitions = list(client, partitions.parent).await?;
-    for wanted in wanted {
-        if partitions.holding(wanted.from, wanted.to - 1).is_none() {
-            let partition = partitions.plan(wanted.from, now);
-            client
-                .batch_execute(&create(partitions.parent, &partition, indexes))
-                .await?;
-            partitions.insert(partition);
+    fn check_detaching(&self, time: Micros) -> Result<(), Failure> {
+        let mut detaching = self.detaching.iter();
+        match detaching.find(|partition| (partition.from..partition.to).contains(&time)) {
+            None => Ok(()),
+            Some(partition) => Err(Failure::Detaching {
+                parent: self.parent,
+                table: partition.table.clone(),
+            }),
         }
     }
-    Ok(())
-}
 
-/// `ATTACH` and not `PARTITION OF`: it lets queries on the parent run on, which may take long.
-fn create(parent: &str, partition: &Partition, indexes: index::Indexes) -> String {
-    let table = &partition.table;
-    let from = literal(partition.from);
-    let to = literal(partition.to);
-    let indexes = index::create(parent, table, indexes);
-    format!(
-        "CREATE TABLE {table} (LIKE {parent} INCLUDING ALL);
-         {indexes}
-         ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES FROM ({from}) TO ({to})"
-    )
-}
+    /// Takes a newer list, and remembers which partitions are not in it any more.
+    fn replace(&mut self, newer: Partitions) {
+        let before = std::mem::replace(self, newer);
+        let seen = before.known.into_iter().chain(before.detaching);
+        self.gone = seen
+            .chain(before.gone)
+            // What was planned only, in a transaction that failed, was never there.
+            .filter(|partition| partition.oid != 0)
+            .filter(|partition| !self.has_table(partition.oid) && !self.covers(partition))
+            .collect();
+    }
 
-fn literal(time: Micros) -> String {
-    let Date { year, month, day } = Date::at(time);
-    let seconds = time.rem_euclid(DAY) / 1_000_000;
-    let micros = time.rem_euclid(1_000_000);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("'{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}+00'")
+    fn has_table(&self, oid: u32) -> bool {
+        let mut listed = self.known.iter().chain(&self.detaching);
+        listed.any(|partition| partition.oid == oid)
+    }
+
+    /// Whether no time of `other` is without a partition.
+    fn covers(&self, other: &Partition) -> bool {
+        let mut from = other.from;
+        for partition in self.between(other.from, other.to) {
+            if partition.from > from {
+                return false;
+            }
+            from = partition.to;
+        }
+        from >= other.to
+    }
+
+    /// Those that are gone and had times of the range; asked once.
+    fn take_gone(&mut self, from: Micros, to: Micros) -> Vec<Partition> {
+        let overlap = |partition: &mut Partition| partition.from < to && from < partition.to;
+        self.gone.extract_if(.., overlap).collect()
+    }
 }
 
 /// A bound without a finite value (MINVALUE, infinity) comes as null. A default partition covers
 /// nothing: it must not keep times from getting partitions of their own.
+/// PostgreSQL 13 has no `inhdetachpending`.
 const LIST: &str = r"
     WITH children AS (
-        SELECT child.oid::regclass::text AS name, pg_get_expr(child.relpartbound, child.oid) AS bound
+        SELECT format('%I.%I', nspname, child.relname) AS name, child.oid AS number,
+               pg_get_expr(child.relpartbound, child.oid) AS bound,
+               coalesce((to_jsonb(pg_inherits) ->> 'inhdetachpending')::boolean, false) AS detaching
         FROM pg_inherits
         JOIN pg_class AS child ON child.oid = pg_inherits.inhrelid
+        JOIN pg_namespace ON pg_namespace.oid = child.relnamespace
         WHERE pg_inherits.inhparent = $1::text::regclass
     ), bounds AS (
-        SELECT name,
+        SELECT name, number, detaching,
                substring(bound FROM 'FROM \(''([^'']+)''\)')::timestamptz AS low,
                substring(bound FROM 'TO \(''([^'']+)''\)')::timestamptz AS high
         FROM children
@@ -227,24 +231,40 @@ const LIST: &str = r"
     )
     SELECT name,
            CASE WHEN isfinite(low) THEN (extract(epoch FROM low) * 1000000)::bigint END,
-           CASE WHEN isfinite(high) THEN (extract(epoch FROM high) * 1000000)::bigint END
+           CASE WHEN isfinite(high) THEN (extract(epoch FROM high) * 1000000)::bigint END,
+           number, detaching
     FROM bounds
     ORDER BY low NULLS FIRST";
 
 /// Reads the partitions of a table. The session's time zone must be UTC.
 pub(super) async fn list(client: &Client, parent: &'static str) -> Result<Partitions, Failure> {
     let rows = client.query(LIST, &[&parent]).await?;
-    let known = rows
-        .iter()
-        .map(|row| {
-            Ok(Partition {
-                table: row.try_get(0)?,
-                from: row.try_get::<_, Option<i64>>(1)?.unwrap_or(Micros::MIN),
-                to: row.try_get::<_, Option<i64>>(2)?.unwrap_or(Micros::MAX),
-            })
-        })
-        .collect::<Result<_, tokio_postgres::Error>>()?;
-    Ok(Partitions { parent, known })
+    let mut partitions = Partitions {
+        parent,
+        known: Vec::with_capacity(rows.len()),
+        detaching: Vec::new(),
+        gone: Vec::new(),
+    };
+    for row in rows {
+        let partition = Partition {
+            table: row.try_get(0)?,
+            from: row.try_get::<_, Option<i64>>(1)?.unwrap_or(Micros::MIN),
+            to: row.try_get::<_, Option<i64>>(2)?.unwrap_or(Micros::MAX),
+            oid: row.try_get(3)?,
+        };
+        if row.try_get(4)? {
+            partitions.detaching.push(partition);
+        } else {
+            partitions.known.push(partition);
+        }
+    }
+    Ok(partitions)
+}
+
+/// Reads them again.
+pub(super) async fn refresh(client: &Client, partitions: &mut Partitions) -> Result<(), Failure> {
+    partitions.replace(list(client, partitions.parent).await?);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tokio_postgres::{Client, NoTls, Statement};
 
 use super::address::Address;
 use super::error::Failure;
+use super::membership::{self, Tables};
 use super::partition::Partitions;
 use super::{migration, partition};
 
@@ -19,12 +20,14 @@ pub(super) struct Session {
     pub(super) statements: Statements,
     pub(super) samples: Partitions,
     pub(super) texts: Partitions,
+    pub(super) tables: Tables,
     copies: HashMap<String, Statement>,
     answer_timeout: Duration,
 }
 
 /// Prepared once per connection.
 pub(super) struct Statements {
+    pub(super) look: Statement,
     pub(super) advance: Statement,
     pub(super) find_series: Statement,
     pub(super) insert_series: Statement,
@@ -44,6 +47,7 @@ impl Session {
         within(timeout, end_earlier_sessions(&client, &address.application)).await?;
         migration::migrate(&client, timeout).await?;
         let statements = within(timeout, Box::pin(Statements::prepare(&client))).await?;
+        let tables = within(timeout, Tables::find(&client)).await?;
         let samples = within(timeout, partition::list(&client, "samples")).await?;
         let texts = within(timeout, partition::list(&client, "readings_text")).await?;
         Ok(Session {
@@ -51,6 +55,7 @@ impl Session {
             statements,
             samples,
             texts,
+            tables,
             copies: HashMap::new(),
             answer_timeout: timeout,
         })
@@ -71,6 +76,17 @@ impl Session {
     /// The partitions of samples and of texts, and the connection to make more.
     pub(super) fn partitions_mut(&mut self) -> (&Client, &mut Partitions, &mut Partitions) {
         (&self.client, &mut self.samples, &mut self.texts)
+    }
+
+    /// Reads the partitions again.
+    pub(super) async fn refresh_partitions(&mut self) -> Result<(), Failure> {
+        let timeout = self.answer_timeout;
+        let (client, of_samples, of_texts) = self.partitions_mut();
+        within(timeout, async {
+            partition::refresh(client, of_samples).await?;
+            partition::refresh(client, of_texts).await
+        })
+        .await
     }
 
     /// Waits for an answer, but not for ever: a frozen server keeps its connections open.
@@ -141,6 +157,7 @@ impl Statements {
     async fn prepare(client: &Client) -> Result<Statements, Failure> {
         // Sent together: one round trip for all.
         let (
+            look,
             advance,
             find_series,
             insert_series,
@@ -150,6 +167,7 @@ impl Statements {
             delete_alerts,
             insert_events,
         ) = tokio::try_join!(
+            client.prepare(membership::LOOK),
             client.prepare(super::commit::ADVANCE),
             client.prepare(super::series::FIND),
             client.prepare(super::series::INSERT),
@@ -160,6 +178,7 @@ impl Statements {
             client.prepare(super::alerts::INSERT_EVENTS),
         )?;
         Ok(Statements {
+            look,
             advance,
             find_series,
             insert_series,

@@ -1,3 +1,4 @@
+use super::create::{free_name, literal};
 use super::*;
 use crate::store::guard::Violation;
 
@@ -13,6 +14,8 @@ fn none() -> Partitions {
     Partitions {
         parent: "samples",
         known: Vec::new(),
+        detaching: Vec::new(),
+        gone: Vec::new(),
     }
 }
 
@@ -23,6 +26,7 @@ fn with(known: &[(&str, &str)]) -> Partitions {
             from: at(from),
             to: at(to),
             table: "own".into(),
+            oid: 0,
         });
     }
     partitions
@@ -35,6 +39,7 @@ fn check(partitions: &Partitions, time: &str, table: &str, from: &str, to: &str)
         from: at(from),
         to: at(to),
         table: table.into(),
+        oid: 0,
     };
     assert!(partitions.covering(at(time)).is_none());
     assert_eq!(partitions.plan(at(time), NOW), expected);
@@ -143,4 +148,54 @@ fn bounds_are_written_with_their_fractions() {
     assert_eq!(literal(0), "'1970-01-01 00:00:00.000000+00'");
     assert_eq!(literal(-1), "'1969-12-31 23:59:59.999999+00'");
     assert_eq!(literal(TIME_END), "'10000-01-01 00:00:00.000000+00'");
+}
+
+#[test]
+fn a_name_that_is_taken_gets_a_number() {
+    let taken = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(free_name("samples_202601", &taken(&[])), "samples_202601");
+    let days = taken(&["samples_20260105"]);
+    assert_eq!(free_name("samples_202601", &days), "samples_202601");
+    let two = taken(&["samples_202601", "samples_202601_2", "samples_202601_4"]);
+    assert_eq!(free_name("samples_202601", &two), "samples_202601_3");
+}
+
+#[test]
+fn what_is_not_listed_any_more_is_remembered_until_its_times_are_taken() {
+    let listed = |days: &[(u32, &str, &str)]| {
+        let mut partitions = none();
+        for (oid, from, to) in days {
+            partitions.insert(Partition {
+                from: at(from),
+                to: at(to),
+                table: format!("own.{oid}"),
+                oid: *oid,
+            });
+        }
+        partitions
+    };
+    let first = (1, "2026-03-14T00:00:00Z", "2026-03-15T00:00:00Z");
+    let second = (2, "2026-03-15T00:00:00Z", "2026-03-16T00:00:00Z");
+    let morning = (3, "2026-03-15T00:00:00Z", "2026-03-15T12:00:00Z");
+    let evening = (4, "2026-03-15T12:00:00Z", "2026-03-16T00:00:00Z");
+    let gone = |partitions: &Partitions| -> Vec<u32> {
+        let gone = partitions.gone.iter();
+        gone.map(|partition| partition.oid).collect()
+    };
+    let mut partitions = listed(&[first, second]);
+    partitions.replace(listed(&[first]));
+    assert_eq!(gone(&partitions), [2]);
+    partitions.replace(listed(&[first, morning]));
+    assert_eq!(gone(&partitions), [2], "its evening has no partition");
+    partitions.replace(listed(&[first, morning, evening]));
+    assert_eq!(gone(&partitions), [0; 0]);
+    partitions.replace(listed(&[second]));
+    // What replaced the second one has no times of its own left.
+    assert_eq!(gone(&partitions), [1]);
+    assert_eq!(partitions.take_gone(at(first.1), at(first.2)).len(), 1);
+    assert_eq!(partitions.take_gone(at(first.1), at(first.2)).len(), 0);
+    partitions.replace(listed(&[first, second]));
+    partitions.replace(listed(&[second]));
+    partitions.replace(listed(&[first, second]));
+    assert_eq!(gone(&partitions), [0; 0], "it was attached again");
 }
