@@ -11,7 +11,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -23,7 +23,7 @@ use telemetry::{Micros, NAME_BYTES_MAX, Value};
 use crate::batch::SeriesKey;
 use crate::filter::{Counts, Reason, RuleSet, Rules};
 use crate::registry::{self, Registry};
-use crate::series::{Series, SeriesTable, TooManySeries};
+use crate::series::{Origin, Series, SeriesTable, TooManySeries};
 
 /// What decides the meaning of records; shared by the lanes.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Preparer {
     decoder: Decoder,
     table: SeriesTable,
     kept: Vec<Kept>,
+    /// Where the name of a device is joined.
+    name: String,
 }
 
 /// A sample that passed the stateless filters.
@@ -60,9 +62,20 @@ pub struct Prepared<'a> {
     pub device: &'a str,
     /// What the stateless filters dropped.
     pub filtered: Counts,
+    /// The topic gives a series other labels than it has.
+    pub relabelled: Option<Relabelled>,
     entries: Entries<'a>,
     kept: &'a [Kept],
     table: &'a SeriesTable,
+}
+
+/// Series keep the labels of their first message; this one came with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relabelled {
+    /// One of them.
+    pub series: SeriesKey,
+    /// Those of which it was not known yet.
+    pub new: u32,
 }
 
 /// One value of one series, converted to its unit.
@@ -95,6 +108,7 @@ impl Preparer {
             meaning,
             decoder: Decoder::new(),
             kept: Vec::new(),
+            name: String::new(),
         }
     }
 
@@ -107,17 +121,19 @@ impl Preparer {
         self.table.len()
     }
 
-    /// The device a record comes from, without looking at its payload.
-    pub fn device_of<'r>(&'r self, record: &Record<'r>) -> Option<&'r str> {
+    /// The device a record comes from, without looking at its payload. `name` is where it may be
+    /// joined.
+    pub fn device_of<'r>(&'r self, record: &Record<'r>, name: &'r mut String) -> Option<&'r str> {
         let matched = self.meaning.topics.matches(record.topic)?;
-        Some(matched.device_or(record.client_id))
+        Some(matched.device(record.client_id, name))
     }
 
     /// The labels of a record's device, from its topic and from the registry's lines without a
     /// metric: a JSON object of strings, keys sorted.
     pub fn device_labels(&self, record: &Record<'_>) -> String {
         let labels = self.meaning.topics.matches(record.topic).map(|matched| {
-            let device = matched.device_or(record.client_id);
+            let mut name = String::new();
+            let device = matched.device(record.client_id, &mut name);
             self.meaning
                 .registry
                 .device_labels(device, matched.labels())
@@ -136,6 +152,7 @@ impl Preparer {
             decoder,
             table,
             kept,
+            name,
         } = self;
         let matched = meaning
             .topics
@@ -144,7 +161,7 @@ impl Preparer {
                 reason: "no_template",
                 detail: format!("no template matches the topic of position {position}"),
             })?;
-        let device = matched.device_or(record.client_id);
+        let device = matched.device(record.client_id, name);
         check_device(device)?;
         let entries = decoder
             .decode(record.payload, matched.metric)
@@ -185,9 +202,11 @@ impl Preparer {
                 }),
             }
         }
+        let relabelled = resolver.relabelled;
         Ok(Prepared {
             device,
             filtered,
+            relabelled,
             entries,
             kept,
             table,
@@ -245,6 +264,9 @@ struct Resolver<'m, 'a> {
     topic: &'a str,
     /// 0 when no rule looks at topics.
     topic_hash: u32,
+    /// Of what the topic gives; 0 when it gives no labels.
+    labels_hash: u32,
+    relabelled: Option<Relabelled>,
 }
 
 impl<'m, 'a> Resolver<'m, 'a> {
@@ -261,6 +283,11 @@ impl<'m, 'a> Resolver<'m, 'a> {
                 true => FixedState::default().hash_one(topic) as u32 | 1,
                 false => 0,
             },
+            labels_hash: match matched.template.has_labels() {
+                true => hash_labels(&matched),
+                false => 0,
+            },
+            relabelled: None,
             meaning,
             table,
             matched,
@@ -279,6 +306,9 @@ impl<'m, 'a> Resolver<'m, 'a> {
                     let rules = self.rules(metric);
                     self.table.set_rules(key, rules, self.topic_hash);
                 }
+                if !self.table.has_labels_of(key, self.labels_hash) {
+                    self.labels_differ(key, metric);
+                }
                 Ok(key)
             }
             None => self.add(metric),
@@ -290,9 +320,14 @@ impl<'m, 'a> Resolver<'m, 'a> {
         let registry = &self.meaning.registry;
         let enrichment = registry.enrich(self.device, metric, self.matched.labels());
         let rules = self.rules(metric);
-        let added = self
-            .table
-            .add(self.device, metric, enrichment, rules, self.topic_hash);
+        let (topic, labels) = (self.topic_hash, self.labels_hash);
+        let added = self.table.add(
+            self.device,
+            metric,
+            enrichment,
+            rules,
+            Origin { topic, labels },
+        );
         let key = added.map_err(|TooManySeries| Undecodable {
             reason: "too_many_series",
             detail: format!("there are {} series already", self.table.len()),
@@ -301,9 +336,40 @@ impl<'m, 'a> Resolver<'m, 'a> {
         Ok(key)
     }
 
+    /// What the registry says may cover the difference.
+    #[cold]
+    fn labels_differ(&mut self, key: SeriesKey, metric: &str) {
+        let mut new = 0;
+        if !self.table.is_known_to_differ(key) {
+            let registry = &self.meaning.registry;
+            let enrichment = registry.enrich(self.device, metric, self.matched.labels());
+            if registry::labels_json(&enrichment.labels) == self.table.get(key).labels {
+                self.table.set_labels_of(key, self.labels_hash);
+                return;
+            }
+            self.table.set_known_to_differ(key);
+            new = 1;
+        }
+        let before = self.relabelled.map_or(0, |found| found.new);
+        // One that is new is the better example.
+        if self.relabelled.is_none() || new > 0 {
+            let new = before + new;
+            self.relabelled = Some(Relabelled { series: key, new });
+        }
+    }
+
     fn rules(&self, metric: &str) -> RuleSet {
         self.meaning.rules.resolve(self.device, metric, self.topic)
     }
+}
+
+/// Of the labels that a topic gives; never 0.
+fn hash_labels(matched: &Match<'_>) -> u32 {
+    let mut hasher = FixedState::default().build_hasher();
+    for label in matched.labels() {
+        label.hash(&mut hasher);
+    }
+    hasher.finish() as u32 | 1
 }
 
 /// A device's name must be one that every store takes.

@@ -19,6 +19,7 @@ mod commit;
 mod gather;
 mod lane;
 mod outage;
+mod relabelled;
 mod release;
 mod split;
 mod stats;

@@ -4,7 +4,7 @@
 //! filters). Never: forgets a series. Invariant: keys count from 0 without gaps, and memory is
 //! bounded by the number of series.
 //!
-//! A series costs 20 bytes, a slot in the index, and its names, which are kept once each.
+//! A series costs 24 bytes, a slot in the index, and its names, which are kept once each.
 //! Enrichments are shared: the thousand devices of one type have one.
 
 mod names;
@@ -43,6 +43,20 @@ struct Entry {
     rules: u32,
     /// Hash of the topic that the rules were resolved for; 0 when they do not depend on it.
     topic: u32,
+    /// Hash of the labels that the topic gave; 0 for none. The highest bit: others were seen, too.
+    labels: u32,
+}
+
+/// Of an entry whose series came with several sets of labels.
+const DIFFERS: u32 = 1 << 31;
+
+/// Hashes of what a series was made from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin {
+    /// Of the topic, if the rules depend on it.
+    pub(crate) topic: u32,
+    /// Of the labels that the topic gave, if it gave any.
+    pub(crate) labels: u32,
 }
 
 /// An enrichment as it is applied, its labels as JSON.
@@ -126,7 +140,7 @@ impl SeriesTable {
         metric: &str,
         enrichment: Enrichment,
         rules: RuleSet,
-        topic: u32,
+        origin: Origin,
     ) -> Result<SeriesKey, TooManySeries> {
         if self.series.len() >= self.series_max {
             return Err(TooManySeries);
@@ -137,7 +151,8 @@ impl SeriesTable {
             metric: self.metrics.intern(&self.hasher, metric),
             enrichment: self.share_enrichment(enrichment),
             rules: self.share_rules(rules),
-            topic,
+            topic: origin.topic,
+            labels: origin.labels & !DIFFERS,
         };
         let index = self.series.len() as u32;
         self.series.push(entry);
@@ -166,6 +181,24 @@ impl SeriesTable {
         let entry = &mut self.series[key.0 as usize];
         entry.rules = rules;
         entry.topic = topic;
+    }
+
+    /// Whether the labels with this hash are those that the series was made with.
+    pub(crate) fn has_labels_of(&self, key: SeriesKey, labels: u32) -> bool {
+        (self.series[key.0 as usize].labels ^ labels) & !DIFFERS == 0
+    }
+
+    /// Other labels that come to the same.
+    pub(crate) fn set_labels_of(&mut self, key: SeriesKey, labels: u32) {
+        self.series[key.0 as usize].labels = labels & !DIFFERS;
+    }
+
+    pub(crate) fn is_known_to_differ(&self, key: SeriesKey) -> bool {
+        self.series[key.0 as usize].labels & DIFFERS != 0
+    }
+
+    pub(crate) fn set_known_to_differ(&mut self, key: SeriesKey) {
+        self.series[key.0 as usize].labels |= DIFFERS;
     }
 
     /// Panics when the key is not one of this table.

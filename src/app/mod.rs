@@ -69,6 +69,15 @@ impl App {
         let devices = wait_for_devices(devices).await?;
 
         let topics = Arc::clone(&settings.meaning.topics);
+        for template in topics.iter().filter(|topics| topics.joins_by_default()) {
+            let (topic, device) = (template.as_str(), template.device_name());
+            info!(
+                topic,
+                device,
+                "the devices of these topics are named by every part; the template's key \
+                 `device` names them otherwise"
+            );
+        }
         let broker = Broker::start(broker::Parts {
             settings: settings.broker,
             data: settings.data.clone(),

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use broker::RevocationLists;
 use ingest::store;
 use jiff::Timestamp;
+use telemetry::topic::TopicTemplate;
 
 use super::options::{ConfigFile, Overrides};
 use super::{Outcome, output};
@@ -69,12 +70,7 @@ fn found(settings: &Settings) -> Result<String, Failure> {
         ok("tokens", tokens.describe());
     }
     ok("store", store::open(&settings.store)?.describe());
-    let topics: Vec<_> = settings
-        .meaning
-        .topics
-        .iter()
-        .map(|topic| topic.as_str())
-        .collect();
+    let topics: Vec<_> = settings.meaning.topics.iter().map(template).collect();
     ok("topics", topics.join(", "));
     let registry = match &settings.devices {
         Some(file) => {
@@ -101,6 +97,14 @@ fn found(settings: &Settings) -> Result<String, Failure> {
     };
     ok("alert rules", rules);
     Ok(out)
+}
+
+/// The topics, and what their devices are called where that is not `{device}` alone.
+fn template(template: &TopicTemplate) -> String {
+    match template.written_device().is_some() || template.joins_by_default() {
+        true => format!("{} (device `{}`)", template, template.device_name()),
+        false => template.to_string(),
+    }
 }
 
 /// How many there are, or what it means that there are none.

@@ -8,14 +8,19 @@
 //! device, `{metric}` the metric, any other part becomes a label. A template without `{device}`
 //! must have the literal level `me`: then the device is the client that published, as in
 //! `v1/devices/me/telemetry`.
+//!
+//! All parts but `{metric}` are part of the device's name, so that `north/4/press-7` and
+//! `south/1/press-7` are two devices. The key `device` of a template says otherwise.
 
+mod device;
 mod list;
 mod template;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use list::{DEFAULT_TEMPLATES, Topics};
-pub use template::{LEVELS_MAX, Match, TemplateError, TemplateReason, TopicTemplate};
+pub use template::{Key, LEVELS_MAX, Match, TemplateError, TemplateReason, TopicTemplate};
 
 /// A topic cut at its `/`, on the stack.
 struct Levels<'a> {

@@ -18,3 +18,4 @@ mod replay;
 mod server;
 mod sessions;
 mod sqlite;
+mod topics;

@@ -10,8 +10,9 @@ use crate::prepare::Preparer;
 
 /// Decodes and enriches records. What cannot be understood yields nothing: the rows lane accounts for it.
 pub trait Source: Send {
-    /// The device of a record, from its topic alone; `None` when no topic template matches.
-    fn device<'r>(&'r self, record: &Record<'r>) -> Option<&'r str>;
+    /// The device of a record, without its payload; `None` when no topic template matches. A name
+    /// of several parts of the topic is made in `name`.
+    fn device<'r>(&'r self, record: &Record<'r>, name: &'r mut String) -> Option<&'r str>;
 
     /// The labels of a record's device, from topic and registry, as a JSON object of strings. Asked for once per device.
     fn device_labels(&self, record: &Record<'_>) -> String;
@@ -27,8 +28,8 @@ pub trait Source: Send {
 
 impl Source for Preparer {
     /// A name that no store takes is no device.
-    fn device<'r>(&'r self, record: &Record<'r>) -> Option<&'r str> {
-        let device = self.device_of(record)?;
+    fn device<'r>(&'r self, record: &Record<'r>, name: &'r mut String) -> Option<&'r str> {
+        let device = self.device_of(record, name)?;
         let valid = (1..=NAME_BYTES_MAX).contains(&device.len()) && !device.contains('\0');
         valid.then_some(device)
     }
@@ -98,7 +99,11 @@ mod tests {
     fn samples_come_enriched_and_converted() {
         let mut source = preparer();
         let record = record("devices/boiler-1/telemetry", r#"{"t":21,"mode":"auto"}"#);
-        assert_eq!(Source::device(&source, &record), Some("boiler-1"));
+        let mut name = String::new();
+        assert_eq!(
+            Source::device(&source, &record, &mut name),
+            Some("boiler-1")
+        );
         let labels = Source::device_labels(&source, &record);
         assert_eq!(labels, r#"{"site":"north"}"#);
         let mut seen = Vec::new();
@@ -130,17 +135,18 @@ mod tests {
         let mut source = preparer();
         let broken = record("devices/boiler-1/telemetry", "{");
         // It is a sign of life all the same.
-        assert_eq!(Source::device(&source, &broken), Some("boiler-1"));
+        let mut name = String::new();
+        assert_eq!(
+            Source::device(&source, &broken, &mut name),
+            Some("boiler-1")
+        );
         Source::samples(&mut source, Position(0), &broken, &mut |sample| {
             panic!("{sample:?}");
         });
         let long = format!("devices/{}/telemetry", "x".repeat(NAME_BYTES_MAX + 1));
         for topic in ["elsewhere", "devices//telemetry", long.as_str()] {
-            assert_eq!(
-                Source::device(&source, &record(topic, "{}")),
-                None,
-                "{topic}"
-            );
+            let found = record(topic, "{}");
+            assert_eq!(Source::device(&source, &found, &mut name), None, "{topic}");
         }
     }
 }

@@ -342,12 +342,12 @@ fn device_of<'r>(record: &Record<'r>) -> Option<&'r str> {
 }
 
 impl Source for FakeSource {
-    fn device<'r>(&'r self, record: &Record<'r>) -> Option<&'r str> {
+    fn device<'r>(&'r self, record: &Record<'r>, _name: &'r mut String) -> Option<&'r str> {
         device_of(record)
     }
 
     fn device_labels(&self, record: &Record<'_>) -> String {
-        labels(self.device(record).unwrap())
+        labels(device_of(record).unwrap())
     }
 
     fn samples(

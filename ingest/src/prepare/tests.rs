@@ -179,7 +179,10 @@ fn rules_for_topics_follow_the_topic() {
 
 #[test]
 fn parts_of_the_topic_are_labels() {
-    let mut preparer = preparer("topics = ['{site}/{line}/{device}']", "d2,,registry,,,\n");
+    let mut preparer = preparer(
+        "topics = ['{site}/{line}/{device}']",
+        "north/*/d2,,registry,,,\nnorth/4/d2,value,,K,2,\n",
+    );
     prepared(&mut preparer, "north/4/d1", "1");
     prepared(&mut preparer, "north/4/d2", "1");
     assert_eq!(
@@ -190,6 +193,77 @@ fn parts_of_the_topic_are_labels() {
         preparer.series(SeriesKey(1)).labels,
         r#"{"line":"4","site":"registry"}"#
     );
+    assert_eq!(preparer.series(SeriesKey(1)).unit, "K");
+}
+
+/// Machines of the same name at two places, and the two relays of one switch.
+#[test]
+fn two_machines_are_two_series() {
+    let topics =
+        "topics = ['{site}/{line}/{device}/data', 'shellies/{device}/relay/{channel}/{metric}']";
+    let mut preparer = preparer(topics, "");
+    for (topic, payload, expected) in [
+        (
+            "north/4/press-7/data",
+            r#"{"t":1}"#,
+            "0:north/4/press-7/t=1",
+        ),
+        (
+            "south/1/press-7/data",
+            r#"{"t":2}"#,
+            "1:south/1/press-7/t=2",
+        ),
+        (
+            "north/4/press-7/data",
+            r#"{"t":3}"#,
+            "0:north/4/press-7/t=3",
+        ),
+        ("shellies/s/relay/0/power", "4", "2:s/0/power=4"),
+        ("shellies/s/relay/1/power", "5", "3:s/1/power=5"),
+    ] {
+        assert_eq!(prepared(&mut preparer, topic, payload), expected, "{topic}");
+    }
+    let labels = |key| preparer.series(SeriesKey(key)).labels;
+    assert_eq!(labels(0), r#"{"line":"4","site":"north"}"#);
+    assert_eq!(labels(1), r#"{"line":"1","site":"south"}"#);
+    assert_eq!(labels(3), r#"{"channel":"1"}"#);
+}
+
+/// Somebody chose a name that does not tell the machines apart.
+#[test]
+fn labels_that_differ_are_noticed() {
+    let topics = "topics = [{ topic = '{site}/{device}', device = '{device}' }, 'd/{device}/t']";
+    // What the registry says covers the difference.
+    let mut preparer = preparer(topics, "covered,,here,,,\n");
+    let mut relabelled = |topic, payload: &str| {
+        let record = Record {
+            received_at: RECEIVED,
+            qos: 1,
+            packet_id: None,
+            content_type: "",
+            client_id: "",
+            user: "",
+            topic,
+            payload: payload.as_bytes(),
+        };
+        let prepared = preparer.prepare(Position(0), &record).unwrap();
+        prepared.relabelled.map(|found| (found.series.0, found.new))
+    };
+    let both = r#"{"a":1,"b":2}"#;
+    assert_eq!(relabelled("north/press", both), None);
+    assert_eq!(relabelled("north/press", both), None);
+    assert_eq!(relabelled("south/press", r#"{"c":1}"#), None);
+    assert_eq!(relabelled("south/press", both), Some((1, 2)));
+    assert_eq!(relabelled("south/press", both), Some((0, 0)));
+    assert_eq!(relabelled("north/press", both), None);
+    assert_eq!(relabelled("north/press", r#"{"c":1}"#), Some((2, 1)));
+    // Without labels from the topic.
+    assert_eq!(relabelled("d/press/t", r#"{"a":1}"#), Some((0, 0)));
+    assert_eq!(relabelled("d/pump/t", r#"{"a":1}"#), None);
+    assert_eq!(relabelled("north/pump", r#"{"a":1}"#), Some((3, 1)));
+    assert_eq!(relabelled("north/covered", r#"{"a":1}"#), None);
+    assert_eq!(relabelled("south/covered", r#"{"a":1}"#), None);
+    assert_eq!(relabelled("north/covered", r#"{"a":1}"#), None);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Instant;
 use journal::{Chunk, Position, Record};
 use telemetry::{Micros, Value};
 
+use super::relabelled::Relabelling;
 use super::split::dead_letter;
 use super::stats::Stats;
 use crate::batch::{Batch, Outcome, SampleRow, SeriesKey, TextRow};
@@ -30,6 +31,7 @@ pub(super) struct Gatherer {
     /// The store's key of each of the preparer's series: only what has rows is announced.
     keys: Vec<u32>,
     announced: u32,
+    relabelling: Relabelling,
     work: Work,
     /// Rows, records and bytes of the batch under construction.
     bytes: usize,
@@ -56,6 +58,7 @@ impl Gatherer {
             memory,
             keys: Vec::new(),
             announced: 0,
+            relabelling: Relabelling::default(),
             work,
             bytes: 0,
             begun: None,
@@ -66,6 +69,10 @@ impl Gatherer {
     /// Lets the filters remember a record that is committed already.
     pub(super) fn warm_up(&mut self, position: Position, record: &Record<'_>) {
         if let Ok(prepared) = self.preparer.prepare(position, record) {
+            if let Some(found) = prepared.relabelled {
+                let series = prepared.series(found.series);
+                self.relabelling.note(&series, record.topic, found.new);
+            }
             for sample in prepared.samples() {
                 self.memory.check(&sample, record.received_at);
             }
@@ -111,6 +118,11 @@ impl Gatherer {
             }
         };
         filtered.merge(&prepared.filtered);
+        if let Some(found) = prepared.relabelled {
+            stats.relabelled();
+            let series = prepared.series(found.series);
+            self.relabelling.note(&series, record.topic, found.new);
+        }
         let mut outcome = Outcome::Filtered;
         for sample in prepared.samples() {
             if let Some(reason) = self.memory.check(&sample, record.received_at) {
@@ -148,6 +160,11 @@ impl Gatherer {
         }
         batch.outcomes.push(outcome);
         stats.record_in(prepared.values() as u64);
+    }
+
+    /// Tells the log what it was not told yet.
+    pub(super) fn tell(&mut self) {
+        self.relabelling.tell();
     }
 
     pub(super) fn is_empty(&self) -> bool {

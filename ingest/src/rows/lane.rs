@@ -79,6 +79,7 @@ impl Lane<'_> {
                 }
             }
             self.shared.stats.set_series(gatherer.series_len());
+            gatherer.tell();
             if self.is_due(gatherer)
                 && self.writer_has_room()
                 && self.hand_over(gatherer).is_break()

@@ -32,6 +32,7 @@ pub(super) struct Stats {
     records_in: AtomicU64,
     samples_in: AtomicU64,
     series: AtomicU64,
+    relabelled: AtomicU64,
     store_failures: AtomicU64,
     away: AtomicU64,
     committed: Mutex<Committed>,
@@ -85,6 +86,8 @@ pub struct Snapshot {
     pub store_is_away: bool,
     /// Series known to the lane.
     pub series: u64,
+    /// Records whose topic gives a series other labels than its first message did.
+    pub relabelled: u64,
     /// Committed; zero before the store was first reached.
     pub rows_position: Position,
     pub alerts_position: Position,
@@ -100,6 +103,11 @@ impl Stats {
 
     pub(super) fn set_series(&self, series: usize) {
         self.series.store(series as u64, Ordering::Relaxed);
+    }
+
+    /// A record came with other labels than its series has.
+    pub(super) fn relabelled(&self) {
+        self.relabelled.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn store_failed(&self) {
@@ -202,6 +210,7 @@ impl Stats {
             store_failures: self.store_failures.load(Ordering::Relaxed),
             store_is_away: self.away.load(Ordering::Relaxed) > 0,
             series: self.series.load(Ordering::Relaxed),
+            relabelled: self.relabelled.load(Ordering::Relaxed),
             rows_position,
             alerts_position: inner
                 .checkpoint

@@ -11,7 +11,13 @@ fn enrichment(unit: &str) -> Enrichment {
 
 fn add(table: &mut SeriesTable, device: &str, metric: &str, unit: &str) -> SeriesKey {
     table
-        .add(device, metric, enrichment(unit), RuleSet::default(), 0)
+        .add(
+            device,
+            metric,
+            enrichment(unit),
+            RuleSet::default(),
+            Origin::default(),
+        )
         .unwrap()
 }
 
@@ -49,7 +55,13 @@ fn the_number_of_series_is_bounded() {
     let mut table = SeriesTable::new(2);
     add(&mut table, "a", "x", "");
     add(&mut table, "a", "y", "");
-    let refused = table.add("b", "x", enrichment(""), RuleSet::default(), 0);
+    let refused = table.add(
+        "b",
+        "x",
+        enrichment(""),
+        RuleSet::default(),
+        Origin::default(),
+    );
     assert_eq!(refused, Err(TooManySeries));
     assert_eq!((table.len(), table.find_device("b")), (2, None));
 }

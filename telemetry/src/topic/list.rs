@@ -11,9 +11,9 @@ pub const DEFAULT_TEMPLATES: [&str; 3] = [
     "v1/devices/me/telemetry",
 ];
 
-/// Templates in order. In a configuration: a list of strings.
+/// Templates in order. In a configuration: a list of texts and of tables with `topic` and `device`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+#[serde(transparent)]
 pub struct Topics {
     templates: Vec<TopicTemplate>,
 }
@@ -54,22 +54,5 @@ impl Topics {
 impl Default for Topics {
     fn default() -> Topics {
         Topics::parse(DEFAULT_TEMPLATES).expect("a test parses the default templates")
-    }
-}
-
-impl TryFrom<Vec<String>> for Topics {
-    type Error = TemplateError;
-
-    fn try_from(templates: Vec<String>) -> Result<Topics, TemplateError> {
-        Topics::parse(templates)
-    }
-}
-
-impl From<Topics> for Vec<String> {
-    fn from(topics: Topics) -> Vec<String> {
-        topics
-            .iter()
-            .map(|template| template.as_str().to_owned())
-            .collect()
     }
 }

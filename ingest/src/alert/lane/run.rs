@@ -75,6 +75,8 @@ pub(super) struct Lane {
     refusing: bool,
     /// `published.log` holds entries of an earlier process that may still be asked for.
     remembers: bool,
+    /// Where the name of a record's device may be made.
+    name: String,
 }
 
 /// The lane is told to stop.
@@ -106,6 +108,7 @@ impl Lane {
             watches_silence: parts.rules.watch_silence(),
             refusing: false,
             remembers: true,
+            name: String::new(),
             rules: parts.rules,
         }
     }
@@ -264,9 +267,10 @@ impl Lane {
             engine,
             effects,
             stats,
+            name,
             ..
         } = self;
-        let wanted = source.device(record).is_some_and(|device| {
+        let wanted = source.device(record, name).is_some_and(|device| {
             let labels = || source.device_labels(record);
             engine.report(origin, device, labels, effects)
         });
