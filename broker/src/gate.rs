@@ -68,6 +68,8 @@ pub(crate) struct Gate {
     pub(crate) runtime: Handle,
     pub(crate) sessions_created: AtomicU64,
     pub(crate) ids_assigned: AtomicU64,
+    /// CONNECTs that were read so far.
+    pub(crate) connects: AtomicU64,
     /// Microseconds since 1970.
     pub(crate) started_at: i64,
     pub(crate) started: Instant,
@@ -152,6 +154,7 @@ impl Gate {
             runtime: Handle::current(),
             sessions_created: AtomicU64::new(0),
             ids_assigned: AtomicU64::new(0),
+            connects: AtomicU64::new(0),
             started_at: now_micros(),
             started: Instant::now(),
             #[cfg(any(test, fuzzing))]
@@ -240,6 +243,11 @@ impl Gate {
         };
         let budget = Arc::clone(&self.budget);
         Session::new(number, client_id, limits, budget, self.session_log.clone())
+    }
+
+    /// The place of the CONNECT that was just read among all of them.
+    pub(crate) fn connect_order(&self) -> u64 {
+        self.connects.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A client id for a client that brought none; never given twice, also not after a restart.

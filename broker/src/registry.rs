@@ -1,7 +1,8 @@
 //! All sessions, connected or kept, by client id.
 //!
 //! Owns: the rule that a client id is connected once: a newcomer takes over, and waits until the connection before it has let
-//! go, so that nothing of a session is ever changed by two. Never: touches a session's contents.
+//! go, so that nothing of a session is ever changed by two. Of several newcomers the one whose CONNECT came last gets in, and the
+//! others are refused as soon as it is there. Never: touches a session's contents.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -45,7 +46,8 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// Attaches a connection to the session of its client id: the one that is kept, if the client wants it, or a new one.
-    /// Whoever is connected under this id is ended first [MQTT-3.1.4-3], unless the id is another user's.
+    /// Whoever is connected under this id is ended first [MQTT-3.1.4-3], unless the id is another user's, or that CONNECT came
+    /// later than this one: then the reason is `SessionTakenOver`.
     pub(crate) async fn attach(
         &self,
         gate: &Arc<Gate>,
@@ -71,12 +73,10 @@ impl Registry {
                         saved,
                     });
                 }
-                Attach::Occupied => {
-                    session.close(ReasonCode::SessionTakenOver);
-                    tokio::time::timeout(TAKE_OVER_WAIT, session.detached())
-                        .await
-                        .map_err(|_elapsed| ReasonCode::ServerBusy)?;
-                }
+                Attach::Occupied => tokio::time::timeout(TAKE_OVER_WAIT, woken())
+                    .await
+                    .map_err(|_elapsed| ReasonCode::ServerBusy)?,
+                Attach::Superseded => return Err(ReasonCode::SessionTakenOver),
                 Attach::Foreign => return Err(ReasonCode::ClientIdentifierNotValid),
                 Attach::Unwanted => session.end(gate),
                 Attach::Ended => self.leave(&session),
@@ -201,6 +201,16 @@ impl Registry {
             .cloned()
             .collect()
     }
+}
+
+/// Waits until this task is woken.
+async fn woken() {
+    let mut waits = true;
+    poll_fn(|_| match std::mem::take(&mut waits) {
+        true => Poll::Pending,
+        false => Poll::Ready(()),
+    })
+    .await;
 }
 
 /// The session will end with its connection; counted, and told once for each limit that is reached.

@@ -10,7 +10,7 @@ use journal::Position;
 
 use super::Refusal;
 use crate::access::{self, Action, Decision, Principal};
-use crate::client::{Client, Terms};
+use crate::client::{Client, End, Terms};
 use crate::error_chain::error_chain;
 use crate::gate::{Gate, now_micros};
 use crate::packet::{Connect, ReasonCode, Version, encode};
@@ -25,15 +25,25 @@ pub(super) async fn admit(
     peer: &Peer,
     body: &[u8],
 ) -> Result<(Client, Vec<u8>), Refusal> {
+    // Before anything that takes time: how long a password takes to check does not decide who came last.
+    let order = gate.connect_order();
     let connect = Connect::decode(body).map_err(|error| Refusal {
         answer: error.answer(),
+        text: None,
         why: error_chain(&error),
     })?;
     let version = connect.version;
     let size_max = connect.properties.maximum_packet_size;
     let refuse = |reason: ReasonCode| Refusal {
         answer: takes_refusal(size_max).then_some((version, reason)),
+        text: None,
         why: reason.name().to_owned(),
+    };
+    let supersede = || Refusal {
+        // CONNACK has no code for it: 0x8E is one of DISCONNECT [MQTT-3.2.2-8].
+        text: size_max.is_none().then_some(SUPERSEDED),
+        why: SUPERSEDED.to_owned(),
+        ..refuse(ReasonCode::UnspecifiedError)
     };
     if connect.properties.authentication_method.is_some() {
         return Err(refuse(ReasonCode::BadAuthenticationMethod));
@@ -72,6 +82,7 @@ pub(super) async fn admit(
     // Before anything changes for the session's sake.
     check_size(version, &connack, size_max)?;
     let arrival = Arrival {
+        order,
         clean_start: connect.clean_start,
         expiry_seconds: granted.session_expiry,
         silence_seconds_max: silence_seconds_max(granted.keep_alive),
@@ -92,7 +103,10 @@ pub(super) async fn admit(
         .registry
         .attach(gate, client_id, arrival)
         .await
-        .map_err(refuse)?;
+        .map_err(|reason| match reason {
+            ReasonCode::SessionTakenOver => supersede(),
+            reason => refuse(reason),
+        })?;
     let terms = Terms {
         version,
         identity,
@@ -124,9 +138,21 @@ pub(super) async fn admit(
         // The rules, or the client's groups, may be others than when it subscribed.
         access::revoke(gate, &client.session);
     }
-    // Nothing is promised before it is on disk; but a disk that is slow keeps nobody out.
-    let waiting = tokio::time::timeout(gate.settings.connect_timeout, until_saved(gate, saved));
-    let _ = waiting.await;
+    // Nothing is promised before it is on disk; but a disk that is slow keeps nobody out, nor the one who takes over.
+    tokio::select! {
+        biased;
+        () = until_saved(gate, saved) => {}
+        reason = client.session.closing() => {
+            client.finish(&End::Refused(reason), &mut Vec::new());
+            client.withdraw();
+            return Err(match reason {
+                ReasonCode::SessionTakenOver => supersede(),
+                ReasonCode::NotAuthorized => refuse(reason),
+                _ => refuse(ReasonCode::ServerUnavailable),
+            });
+        }
+        () = tokio::time::sleep(gate.settings.connect_timeout) => {}
+    }
     connack.session_present = present;
     let mut answer = Vec::new();
     encode::connack(&mut answer, version, &connack, size_max);
@@ -141,6 +167,9 @@ async fn until_saved(gate: &Gate, saved: Position) {
     })
     .await;
 }
+
+/// What a client is told whose CONNECT was the last one no more before it was answered.
+const SUPERSEDED: &str = "session taken over by a connect that came later";
 
 /// Bytes of a CONNACK that refuses.
 const REFUSAL_BYTES: u32 = 5;
@@ -167,6 +196,7 @@ fn check_size(
     let reason = ReasonCode::PacketTooLarge;
     Err(Refusal {
         answer: takes_refusal(Some(size_max)).then_some((version, reason)),
+        text: None,
         why: format!("takes packets of `{size_max}` bytes at most, and connack is larger"),
     })
 }

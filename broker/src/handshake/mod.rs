@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
-use crate::client::Client;
+use crate::client::{Client, End};
 use crate::gate::Gate;
 use crate::limits::{Room, Share};
 use crate::packet::{Frame, ReasonCode, Version, encode, frame};
@@ -31,6 +31,8 @@ const CONNECT_FIRST_BYTE: u8 = 0x10;
 struct Refusal {
     /// `None`: closed without a word.
     answer: Option<(Version, ReasonCode)>,
+    /// For the client's people, in MQTT 5.
+    text: Option<&'static str>,
     why: String,
 }
 
@@ -67,8 +69,8 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             Err(refusal) => Err(refusal),
         };
     match admitted {
-        Ok(((client, answer), received)) => {
-            welcome(gate, stream, &client, &answer).await?;
+        Ok(((mut client, answer), received)) => {
+            welcome(gate, stream, &mut client, &answer).await?;
             Some((client, received.buffer[received.body.end..].to_vec()))
         }
         Err(refusal) => {
@@ -82,7 +84,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
 async fn welcome<S: AsyncWrite + Unpin>(
     gate: &Gate,
     stream: &mut S,
-    client: &Client,
+    client: &mut Client,
     answer: &[u8],
 ) -> Option<()> {
     if gate.stop.is_cancelled() {
@@ -94,7 +96,15 @@ async fn welcome<S: AsyncWrite + Unpin>(
         stream.write_all(answer).await?;
         stream.flush().await
     });
-    sent.await.ok()?.ok()?;
+    tokio::select! {
+        biased;
+        sent = sent => sent.ok()?.ok()?,
+        // Nor does it keep the one out who takes over.
+        reason = client.session.closing() => {
+            client.finish(&End::Refused(reason), &mut Vec::new());
+            return None;
+        }
+    }
     gate.stats.connections_accepted.add(1);
     Some(())
 }
@@ -105,7 +115,11 @@ async fn refuse<S: AsyncWrite + Unpin>(gate: &Gate, stream: &mut S, peer: &Peer,
         return;
     };
     let mut answer = Vec::new();
-    encode::connack(&mut answer, version, &encode::ConnAck::new(reason), None);
+    let connack = encode::ConnAck {
+        reason_string: refusal.text,
+        ..encode::ConnAck::new(reason)
+    };
+    encode::connack(&mut answer, version, &connack, None);
     // Best effort: the connection ends either way.
     let _ = tokio::time::timeout(gate.settings.connect_timeout, async {
         stream.write_all(&answer).await?;
@@ -158,6 +172,7 @@ async fn read_connect<S: AsyncRead + Unpin>(
 fn silent(why: impl Into<String>) -> Refusal {
     Refusal {
         answer: None,
+        text: None,
         why: why.into(),
     }
 }

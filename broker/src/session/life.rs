@@ -24,6 +24,8 @@ use crate::subscriptions::Kept;
 
 /// What a CONNECT brings to its session.
 pub(crate) struct Arrival {
+    /// Its place among all CONNECTs: of several that want one session at once, the last one gets it.
+    pub(crate) order: u64,
     pub(crate) identity: Arc<Identity>,
     /// What was kept is to be forgotten.
     pub(crate) clean_start: bool,
@@ -46,8 +48,10 @@ pub(crate) enum Attach {
         saved: Position,
         no_place: Option<NoPlace>,
     },
-    /// Another connection has it.
+    /// Another connection has it, which was told to end; `waker` is woken when there is something new.
     Occupied,
+    /// It is, or will be, that of a CONNECT that came later.
+    Superseded,
     /// It is another user's.
     Foreign,
     /// It is not what the client wants, or not the client's; it must end first.
@@ -65,23 +69,29 @@ pub(crate) struct Departure {
 }
 
 impl Session {
-    /// `waker` is woken when what the log is told is durable.
+    /// `waker` is woken when what the log is told is durable, or when to try again.
     pub(crate) fn try_attach(&self, arrival: &mut Arrival, gate: &Gate, waker: &Waker) -> Attach {
         let filters = lock(&self.filters);
         let mut outbound = self.lock_outbound();
-        let stay = &mut outbound.stay;
+        let stay = &outbound.stay;
         if stay.ended {
             return Attach::Ended;
         }
         // A client id is not a secret: nobody is to end another user's connection, or what is kept for him, by knowing it.
         let is_others = !stay.fresh && stay.identity.user != arrival.identity.user;
         let is_owned = is_others && !stay.identity.user.is_empty();
-        match stay.presence {
-            Presence::Leaving => return Attach::Occupied,
-            _ if is_owned && gate.settings.auth.exclusive_client_ids => return Attach::Foreign,
-            Presence::Here => return Attach::Occupied,
-            Presence::Away => {}
+        if is_owned && gate.settings.auth.exclusive_client_ids {
+            return Attach::Foreign;
         }
+        if outbound.is_superseded(arrival.order) {
+            return Attach::Superseded;
+        }
+        if outbound.stay.presence != Presence::Away {
+            drop(filters);
+            outbound.give_way_to(arrival.order, waker);
+            return Attach::Occupied;
+        }
+        let stay = &mut outbound.stay;
         let present = !stay.fresh;
         // What was kept for one user is not handed to another in any case.
         if present && (arrival.clean_start || is_others) {
@@ -90,6 +100,7 @@ impl Session {
         let no_place = take_place(stay, arrival, &gate.kept_sessions);
         let expiry_changed = stay.expiry_seconds != arrival.expiry_seconds;
         stay.presence = Presence::Here;
+        stay.order = arrival.order;
         stay.fresh = false;
         stay.expiry_seconds = arrival.expiry_seconds;
         stay.ends_at = u32::MAX;
@@ -101,6 +112,7 @@ impl Session {
         if let Some(will) = &mut stay.will {
             will.message.publisher = self.number;
         }
+        outbound.newcomer = None;
         outbound.close = None;
         outbound.window.start_over();
         for held in outbound.held.values_mut() {
@@ -199,15 +211,18 @@ impl Session {
             self.drop_subscriptions(gate);
         }
         self.hand_on_shared(gate, kept);
-        let (will, waiting) = match kept {
+        let (will, newcomer) = match kept {
             Kept::Yes => self.go_away(gate, departure),
             Kept::No => {
                 let mut left = self.clear_away(gate);
                 left.stay.will.take_if(|_| departure.will_withdrawn);
-                (left.stay.will, left.waiting)
+                let newcomer = left.newcomer.map(|newcomer| newcomer.waker);
+                (left.stay.will, newcomer)
             }
         };
-        waiting.into_iter().for_each(Waker::wake);
+        if let Some(newcomer) = newcomer {
+            newcomer.wake();
+        }
         if let Some(will) = will {
             will.publish(gate, &self.client_id);
         }
@@ -250,8 +265,8 @@ impl Session {
         }
     }
 
-    /// Leaves a session that is kept: its will if that is due now, and who waits for it.
-    fn go_away(&self, gate: &Gate, departure: Departure) -> (Option<Box<Will>>, Vec<Waker>) {
+    /// Leaves a session that is kept: its will if that is due now, and who waits for the session.
+    fn go_away(&self, gate: &Gate, departure: Departure) -> (Option<Box<Will>>, Option<Waker>) {
         let now = gate.seconds();
         let mut outbound = self.lock_outbound();
         let dropped = outbound.client_left();
@@ -280,7 +295,9 @@ impl Session {
             expiry_seconds: stay.expiry_seconds,
         });
         gate.stats.sessions_kept.add(1);
-        (will, std::mem::take(&mut outbound.waiting))
+        // It keeps its turn until it is here.
+        let newcomer = outbound.newcomer.as_ref();
+        (will, newcomer.map(|newcomer| newcomer.waker.clone()))
     }
 
     /// Ends the session now if nobody is attached; its will is published, since it can wait no longer.

@@ -14,6 +14,7 @@ mod drops;
 mod filters;
 mod life;
 mod load;
+mod newcomer;
 mod outbound;
 mod revoked;
 mod saved;
@@ -220,17 +221,16 @@ impl Session {
         take(&mut outbound, self.scribe(waker))
     }
 
-    /// Waits until no connection is attached.
-    pub(crate) async fn detached(&self) {
+    /// Waits until the connection is told to end, and why.
+    pub(crate) async fn closing(&self) -> ReasonCode {
         poll_fn(|context| {
-            let mut outbound = self.lock_outbound();
-            if outbound.stay.presence == Presence::Away {
-                return Poll::Ready(());
+            let closing = |outbound: &mut Outbound, _: Scribe<'_>| outbound.close_requested();
+            match self.with_outbound(context.waker(), closing) {
+                Some(reason) => Poll::Ready(reason),
+                None => Poll::Pending,
             }
-            outbound.waiting.push(context.waker().clone());
-            Poll::Pending
         })
-        .await;
+        .await
     }
 
     /// PUBACK, or a PUBREC that refuses: the delivery is done. One the client never got is ignored: MQTT names no answer to it.

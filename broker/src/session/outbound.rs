@@ -17,6 +17,7 @@ pub(crate) use self::admission::Refused;
 pub(super) use self::admission::To;
 use super::drops::Drops;
 use super::load::Load;
+use super::newcomer::Newcomer;
 use super::scribe::Scribe;
 use super::snapshot::{Search, Snapshot};
 use super::will::Will;
@@ -42,8 +43,8 @@ pub(crate) struct Outbound {
     /// Behind the last telemetry record whose `Held` was written to the log.
     pub(super) held_through: Position,
     pub(super) stay: Stay,
-    /// Newcomers that wait for the connection to let go.
-    pub(super) waiting: Vec<Waker>,
+    /// Waits for the connection to let go.
+    pub(super) newcomer: Option<Newcomer>,
 }
 
 /// What has its place in the queue.
@@ -93,6 +94,8 @@ pub(super) enum Place {
 #[derive(Default)]
 pub(super) struct Stay {
     pub(super) presence: Presence,
+    /// Of the latest CONNECT that attached; see `Arrival::order`.
+    pub(super) order: u64,
     /// Nobody has been connected yet.
     pub(super) fresh: bool,
     /// It is no longer in the registry, and nothing enters it any more.

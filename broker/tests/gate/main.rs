@@ -12,6 +12,7 @@ mod sessions;
 mod shared;
 mod slow;
 mod system;
+mod takeover;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,6 +66,16 @@ impl Running {
         devices: Option<Arc<dyn DeviceCredentials>>,
     ) -> Running {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        Running::on(runtime, config, data, is_telemetry, devices)
+    }
+
+    fn on(
+        runtime: tokio::runtime::Runtime,
+        config: Config,
+        data: tempfile::TempDir,
+        is_telemetry: IsTelemetry,
+        devices: Option<Arc<dyn DeviceCredentials>>,
+    ) -> Running {
         let settings = Config {
             listen: "127.0.0.1:0".into(),
             ..config

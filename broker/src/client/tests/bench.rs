@@ -110,6 +110,7 @@ impl Bench {
         change: &dyn Fn(&mut Arrival),
     ) -> Line {
         let mut arrival = Arrival {
+            order: self.gate.connect_order(),
             identity: Arc::default(),
             clean_start: false,
             expiry_seconds: 0,

@@ -7,6 +7,7 @@ mod resume;
 mod snapshot;
 mod strangers;
 mod subscribe;
+mod takeover;
 mod wakes;
 mod wills;
 
@@ -340,6 +341,7 @@ async fn a_newcomer_takes_the_client_id_over() {
     let id = first.client.session.client_id.clone();
     let gate = Arc::clone(&bench.gate);
     let arrival = Arrival {
+        order: gate.connect_order(),
         identity: Arc::default(),
         clean_start: true,
         expiry_seconds: 0,
