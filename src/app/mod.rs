@@ -93,7 +93,7 @@ impl App {
             source: Box::new(Preparer::new(settings.meaning)),
             outlet: Box::new(GateOutlet::new(broker.publisher())),
             pending,
-            clock: Box::new(SystemClock),
+            clock: Box::new(SystemClock::default()),
         })?;
         Ok(App {
             journal,

@@ -6,8 +6,11 @@ mod observer;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::task::Waker;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker::packet::Version;
+use journal::{Journal as _, LocalJournal, Record, RecordBatch};
 use testkit::{ChildGuard, wait_until};
 
 use crate::line::Line;
@@ -110,6 +113,21 @@ fn a_device_that_stops_fires_and_one_that_comes_back_resolves() {
     observer.wait_for("pump", "silent", "resolved");
 }
 
+/// A gateway without a clock chip: what came while its clock was ahead mutes nothing once it is right.
+#[test]
+fn messages_received_in_the_future_mute_no_alert() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = format!("{RULES}\n[[rule]]\nname = \"silent\"\nsilent_for = \"1s\"\n");
+    let setup = setup(folder.path(), &rules);
+    receive_in_an_hour(&setup.data, "pump");
+    let mut server = setup.start();
+    server.wait_for_line("received in the future", PATIENCE);
+    let observer = Observer::start(&setup);
+    report(&setup, "pump", 95);
+    observer.wait_for("pump", "hot", "firing");
+    observer.wait_for("pump", "silent", "firing");
+}
+
 #[test]
 fn watch_prints_what_is_active_and_what_happens_as_json() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -142,6 +160,32 @@ fn setup(folder: &Path, rules: &str) -> Setup {
     let file = folder.join("alerts.toml");
     std::fs::write(&file, rules).expect("rules");
     Setup::new(folder).with("MILLRACE_ALERTS__RULES", file.display())
+}
+
+/// Writes a journal with a message whose time of receipt lies an hour ahead.
+fn receive_in_an_hour(data: &Path, device: &str) {
+    let settings = journal::Settings::default();
+    let (journal, _) =
+        LocalJournal::open_dir(&data.join("journal"), settings).expect("a new journal");
+    let hour = Duration::from_secs(3600);
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    let mut batch = RecordBatch::default();
+    batch.push(&Record {
+        received_at: (since_1970 + hour).as_micros() as i64,
+        qos: 1,
+        packet_id: None,
+        content_type: "",
+        client_id: device,
+        user: "",
+        topic: &format!("devices/{device}/telemetry"),
+        payload: br#"{"temperature": 20}"#,
+    });
+    journal
+        .append(&mut batch, Waker::noop())
+        .expect("there is room");
+    journal.close();
 }
 
 /// Publishes one temperature at QoS 1 and waits for its acknowledgement.

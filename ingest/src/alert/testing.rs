@@ -194,7 +194,11 @@ impl Reader for FakeReader {
 
 /// Time stands still until it is set.
 #[derive(Clone, Default)]
-pub(crate) struct FakeClock(Arc<AtomicI64>);
+pub(crate) struct FakeClock {
+    /// Microseconds that have passed since 1970, and how far the wall clock is set off.
+    passed: Arc<AtomicI64>,
+    set_off: Arc<AtomicI64>,
+}
 
 impl FakeClock {
     pub(crate) fn at(seconds: i64) -> FakeClock {
@@ -203,14 +207,26 @@ impl FakeClock {
         clock
     }
 
+    /// Lets time pass until the wall clock shows this.
     pub(crate) fn set(&self, seconds: i64) {
-        self.0.store(seconds * SECOND, Ordering::SeqCst);
+        let set_off = self.set_off.load(Ordering::SeqCst);
+        self.passed
+            .store(seconds * SECOND - set_off, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock, by so many seconds.
+    pub(crate) fn step(&self, seconds: i64) {
+        self.set_off.fetch_add(seconds * SECOND, Ordering::SeqCst);
     }
 }
 
 impl Clock for FakeClock {
     fn now(&self) -> Micros {
-        self.0.load(Ordering::SeqCst)
+        self.monotonic() + self.set_off.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Micros {
+        self.passed.load(Ordering::SeqCst)
     }
 }
 

@@ -84,6 +84,23 @@ impl State {
         latest: None,
         phase: Phase::Inactive,
     };
+
+    /// The clock that its times are of was set by so much. When a firing alert began was told, and
+    /// stays.
+    pub fn shift(&mut self, by: Micros) {
+        self.latest = self.latest.map(|latest| latest.saturating_add(by));
+        if let Phase::Pending { since } = &mut self.phase {
+            *since = since.saturating_add(by);
+        }
+    }
+
+    /// No time of it lies after `now`: what claims to is of a clock that was ahead.
+    pub fn not_after(&mut self, now: Micros) {
+        self.latest = self.latest.map(|latest| latest.min(now));
+        if let Phase::Pending { since } = &mut self.phase {
+            *since = (*since).min(now);
+        }
+    }
 }
 
 impl Threshold {

@@ -229,6 +229,16 @@ impl Engine {
         self.listening_since = self.listening_since.max(since);
     }
 
+    /// The wall clock was set by so much and shows `now`: what is measured by times of receipt goes
+    /// on as if it had always shown the new time. What was told already stays as it was told.
+    pub fn clock_was_set(&mut self, by: Micros, now: Micros) {
+        self.listening_since = self.listening_since.saturating_add(by);
+        self.silences.clock_was_set(by);
+        for instance in &mut self.thresholds {
+            instance.clock_was_set(by, now);
+        }
+    }
+
     /// The events of the alerts that are firing, in no particular order.
     pub fn active(&self) -> impl Iterator<Item = &Arc<Event>> {
         let thresholds = self.thresholds.iter().map(|instance| &instance.active);

@@ -58,6 +58,17 @@ impl Silences {
     pub(super) fn next_deadline(&self) -> Option<Micros> {
         self.timers.peek().map(|Reverse((deadline, _))| *deadline)
     }
+
+    /// The wall clock was set by so much: what is left of each interval stays.
+    pub(super) fn clock_was_set(&mut self, by: Micros) {
+        for instance in &mut self.list {
+            instance.state.seen_at = instance.state.seen_at.saturating_add(by);
+        }
+        let timers = std::mem::take(&mut self.timers).into_vec().into_iter();
+        self.timers = timers
+            .map(|Reverse((deadline, index))| Reverse((deadline.saturating_add(by), index)))
+            .collect();
+    }
 }
 
 impl Engine {

@@ -18,7 +18,7 @@ use super::super::rules::{Condition, Rule};
 use super::super::silence;
 use super::super::threshold::{Phase, State};
 use super::silences::SilenceInstance;
-use super::thresholds::ThresholdInstance;
+use super::thresholds::{LatestIs, ThresholdInstance};
 use super::{Effects, Engine, InstanceRef, Restored, Transition};
 
 /// `AlertStateRow::state`. Times are microseconds; `fired` counts how often it has fired.
@@ -63,6 +63,25 @@ impl Stored {
         serde_json::to_string(self).expect("a state consists of what JSON can hold")
     }
 
+    /// Takes `now` for times behind it; whether there were any.
+    fn not_after(&mut self, now: Micros) -> bool {
+        let mut since_too = None;
+        let time = match self {
+            Stored::Inactive { latest, .. } | Stored::Firing { latest, .. } => latest.as_mut(),
+            Stored::Pending { latest, since, .. } => {
+                since_too = Some(since);
+                latest.as_mut()
+            }
+            Stored::Armed { seen_at, .. } | Stored::Silent { seen_at, .. } => Some(seen_at),
+        };
+        let mut any = false;
+        for time in time.into_iter().chain(since_too) {
+            any |= *time > now;
+            *time = (*time).min(now);
+        }
+        any
+    }
+
     /// The event of an alert that is firing.
     fn active(&self) -> Option<&Arc<Event>> {
         match self {
@@ -74,6 +93,7 @@ impl Stored {
 
 impl Engine {
     /// Takes up what the database and `published.log` know, at `now`. An alert whose rule is gone, or no longer about it, ends.
+    /// Times that lie in the future are not believed: a rule would see nothing until they have come.
     pub fn restore(
         &mut self,
         rows: &[AlertStateRow],
@@ -82,16 +102,27 @@ impl Engine {
         effects: &mut Effects,
     ) {
         self.restored = restored;
+        let mut in_future = 0_u64;
         for row in rows {
             let Some(json) = &row.state else { continue };
-            match serde_json::from_str(json) {
-                Ok(stored) => self.restore_instance(row, stored, now, effects),
+            match serde_json::from_str::<Stored>(json) {
+                Ok(mut stored) => {
+                    in_future += u64::from(stored.not_after(now));
+                    self.restore_instance(row, stored, now, effects);
+                }
                 Err(error) => {
                     let (rule, device, metric) = (&row.rule, &row.device, &row.metric);
                     warn!(rule, device, metric, %error, "cannot read the state of an alert; it begins anew");
                     effects.states.push(deleted(row));
                 }
             }
+        }
+        if in_future > 0 {
+            warn!(
+                alerts = in_future,
+                "the states of alerts bear times in the future: this machine's clock was ahead, or \
+                 that of devices is; the present is taken instead"
+            );
         }
     }
 
@@ -130,6 +161,7 @@ impl Engine {
             rule,
             fired,
             state: State { latest, phase },
+            latest_is: LatestIs::Unknown,
             active,
         };
         let silence =

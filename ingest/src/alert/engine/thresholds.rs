@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use telemetry::Micros;
+
 use super::super::event::{Event, EventState};
 use super::super::id::Cause;
 use super::super::labels::Labels;
@@ -19,8 +21,54 @@ pub(super) struct ThresholdInstance {
     /// How often it has fired.
     pub(super) fired: u32,
     pub(super) state: State,
+    pub(super) latest_is: LatestIs,
     /// The event that began the alert, while it fires.
     pub(super) active: Option<Arc<Event>>,
+}
+
+/// Which clock the time of the latest sample is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LatestIs {
+    /// Restored, and no sample has come since.
+    Unknown,
+    /// The device's own.
+    DeviceTime,
+    /// The time of receipt, which is this machine's.
+    ReceiptTime,
+}
+
+impl ThresholdInstance {
+    /// Takes note of which clock a sample's time is of. Samples without a time of their own come in
+    /// the order of the journal, so when the time of receipt goes back between two of them, this
+    /// machine's clock was put back: they are not late.
+    fn judge_clock(&mut self, sample: &Sample<'_>) {
+        let is_latest = self.state.latest.is_none_or(|latest| latest <= sample.time);
+        match (self.state.latest, self.latest_is) {
+            _ if is_latest && sample.has_device_time => self.latest_is = LatestIs::DeviceTime,
+            _ if is_latest => self.latest_is = LatestIs::ReceiptTime,
+            (Some(latest), LatestIs::ReceiptTime) if !sample.has_device_time => {
+                self.state.shift(sample.time - latest);
+            }
+            _ => {}
+        }
+    }
+
+    /// A sample from before the restart: only its time counts.
+    fn warm_up(&mut self, sample: &Sample<'_>) {
+        if self.state.latest.is_none_or(|latest| latest <= sample.time) {
+            self.state.latest = Some(sample.time);
+            self.judge_clock(sample);
+        }
+    }
+
+    /// This machine's clock was set by so much and shows `now`.
+    pub(super) fn clock_was_set(&mut self, by: Micros, now: Micros) {
+        match self.latest_is {
+            LatestIs::ReceiptTime => self.state.shift(by),
+            LatestIs::Unknown => self.state.not_after(now),
+            LatestIs::DeviceTime => {}
+        }
+    }
 }
 
 impl Engine {
@@ -39,6 +87,7 @@ impl Engine {
                 rule,
                 fired: 0,
                 state: State::INITIAL,
+                latest_is: LatestIs::Unknown,
                 active: None,
             })
         })
@@ -69,9 +118,10 @@ impl Engine {
             value,
         };
         if self.stage == Stage::WarmUp {
-            instance.state.latest = instance.state.latest.max(Some(sample.time));
+            instance.warm_up(sample);
             return;
         }
+        instance.judge_clock(sample);
         let before = instance.state.phase;
         let (state, effect) = threshold.step(instance.state, reading);
         instance.state = state;

@@ -1,5 +1,7 @@
 //! The lane's thread.
 
+#[cfg(test)]
+mod clock_tests;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,8 @@ use super::super::publisher::Publisher;
 use super::super::rules::Rules;
 use super::super::source::Source;
 use super::super::stats::Stats;
-use super::{Clock, Control, Parts};
+use super::clock::WallClock;
+use super::{Control, Parts};
 
 /// Longest wait for records: the lane looks at the clock and at its stop flags in between.
 const READ_TIMEOUT: Duration = Duration::from_millis(200);
@@ -53,7 +56,7 @@ pub(super) struct Lane {
     rules: Arc<Rules>,
     source: Box<dyn Source>,
     pending: Pending,
-    clock: Box<dyn Clock>,
+    clock: WallClock,
     control: Arc<Control>,
     stats: Arc<Stats>,
     engine: Engine,
@@ -86,7 +89,8 @@ type Flow = ControlFlow<Stopped>;
 
 impl Lane {
     pub(super) fn new(parts: Parts, control: Arc<Control>, stats: Arc<Stats>) -> Lane {
-        let started_at = parts.clock.now();
+        let clock = WallClock::new(parts.clock);
+        let started_at = clock.now();
         let noted = parts.pending.noted_journal_end();
         let started_end = noted.unwrap_or_else(|| parts.journal.end());
         Lane {
@@ -95,7 +99,7 @@ impl Lane {
             journal: parts.journal,
             source: parts.source,
             pending: parts.pending,
-            clock: parts.clock,
+            clock,
             control,
             stats,
             effects: Effects::default(),
@@ -174,7 +178,7 @@ impl Lane {
         self.next = Position(self.replay_from.0.saturating_sub(WARM_UP_RECORDS)).max(start);
 
         let restored = Restored::new(self.restored_entries());
-        let now = self.clock.now();
+        let now = self.look_at_clock();
         self.engine
             .restore(&checkpoint.states, restored, now, &mut self.effects);
         self.publisher.adopt(self.engine.active());
@@ -242,6 +246,8 @@ impl Lane {
         self.watch_journal();
         chunks.clear();
         reader.read(chunks, READ_BYTES_MAX, patience)?;
+        // Before the records are looked at: a step is known before what was stamped behind it.
+        self.look_at_clock();
         for (position, record) in chunks.iter().flat_map(Chunk::records) {
             // A reader that starts within a chunk may hand over the whole of it.
             if position >= self.next && self.evaluate(position, &record).is_break() {
@@ -255,12 +261,17 @@ impl Lane {
     /// One record: what it tells, and at once what follows from it.
     fn evaluate(&mut self, position: Position, record: &Record<'_>) -> Flow {
         self.advance_stage(position)?;
+        let received_at = self.clock.believed(position, record.received_at);
+        let record = &Record {
+            received_at,
+            ..*record
+        };
         if self.engine.stage() != Stage::WarmUp {
-            self.tick(record.received_at - GRACE)?;
+            self.tick(received_at - GRACE)?;
         }
         let origin = Origin {
             position,
-            received_at: record.received_at,
+            received_at,
         };
         let Lane {
             source,
@@ -298,7 +309,7 @@ impl Lane {
         self.record_position();
         let end = self.journal.end();
         if self.engine.stage() == Stage::Live && self.next >= end && !self.is_told_to_stop() {
-            let now = self.clock.now();
+            let now = self.look_at_clock();
             self.tick(now - GRACE)?;
             if self.remembers && now >= self.started_at.saturating_add(RESEND_WINDOW) {
                 self.remembers = false;
@@ -346,9 +357,28 @@ impl Lane {
         }
         let refusing = self.journal.status().state != State::Open;
         if self.refusing && !refusing {
-            self.engine.listen_since(self.clock.now());
+            let now = self.look_at_clock();
+            self.engine.listen_since(now);
         }
         self.refusing = refusing;
+    }
+
+    /// What time it is. When somebody has set the clock, what is timed goes on as if it had always
+    /// shown the new time.
+    fn look_at_clock(&mut self) -> Micros {
+        let journal = &self.journal;
+        let by = self.clock.look(|| journal.end());
+        let now = self.clock.now();
+        if by != 0 {
+            let direction = if by > 0 { "forward" } else { "back" };
+            warn!(
+                seconds = by.saturating_abs() / 1_000_000,
+                "the clock was set {direction}; what alert rules measure goes on as if it had not been"
+            );
+            self.started_at = self.started_at.saturating_add(by);
+            self.engine.clock_was_set(by, now);
+        }
+        now
     }
 
     /// How long to wait for records: until the next deadline, at most until the next look at the flags.

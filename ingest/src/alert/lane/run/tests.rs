@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::super::rules::Severity;
 use super::super::super::testing::{FakeClock, FakeJournal, FakeOutlet, FakeSource, SECOND, line};
 use super::super::super::{AlertChanges, AlertStateRow, Config, Event, EventState};
-use super::super::spawn;
+use super::super::{Clock as _, spawn};
 use super::*;
 
 const RULES: &str = r#"
@@ -79,21 +79,21 @@ impl Database {
 }
 
 /// Everything that outlives a process, and the process.
-struct World {
+pub(super) struct World {
     folder: tempfile::TempDir,
     rules: Arc<Rules>,
-    journal: FakeJournal,
+    pub(super) journal: FakeJournal,
     outlet: FakeOutlet,
-    clock: FakeClock,
+    pub(super) clock: FakeClock,
     database: Database,
     pending: Pending,
     lane: Option<(Lane, Box<dyn Reader>)>,
     /// Records before it survive a crash.
-    durable: Position,
+    pub(super) durable: Position,
 }
 
 impl World {
-    fn new(rules: &str) -> World {
+    pub(super) fn new(rules: &str) -> World {
         let folder = tempfile::tempdir().unwrap();
         World {
             rules: Arc::new(Rules::parse(rules).unwrap()),
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// A process starts, on this thread.
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         self.pending = Pending::open(self.folder.path(), 1000);
         let mut lane = Lane::new(self.parts(), Arc::default(), Arc::default());
         let flow = lane.begin(&self.database.checkpoint());
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Lets the lane read what is there, and look at the clock once.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         let (lane, reader) = self.lane.as_mut().unwrap();
         let mut chunks = Vec::new();
         loop {
@@ -144,18 +144,21 @@ impl World {
         }
     }
 
-    fn send(&mut self, second: i64, device: &str, payload: &str) {
+    pub(super) fn send(&mut self, second: i64, device: &str, payload: &str) {
+        if self.clock.now() < second * SECOND {
+            self.clock.set(second);
+        }
         self.journal.push(second * SECOND, device, payload);
         self.run();
     }
 
-    fn tick(&mut self, second: i64) {
+    pub(super) fn tick(&mut self, second: i64) {
         self.clock.set(second);
         self.run();
     }
 
     /// What the store's writer does: everything that is waiting, in one transaction.
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         let changes = self.pending.take();
         self.database.commit(&changes);
         self.durable = self.durable.max(self.database.position);
@@ -173,12 +176,12 @@ impl World {
     }
 
     /// kill -9: takes along what is not durable, and what is not committed.
-    fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         self.lane = None;
         self.journal.truncate(self.durable);
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         self.outlet.lines()
     }
 
@@ -705,6 +708,7 @@ fn deadline() -> Instant {
 #[test]
 fn the_thread_waits_for_the_checkpoint_publishes_and_drains() {
     let world = World::new(RULES);
+    world.clock.set(2);
     let lane = spawn(world.parts()).unwrap();
     world.journal.push(SECOND, "a", "t=91");
     assert_eq!(world.lines(), [""; 0]);
