@@ -75,7 +75,7 @@ pub(crate) struct Gate {
     pub(crate) started: Instant,
     /// By how much a test has moved the clock.
     #[cfg(any(test, fuzzing))]
-    pub(crate) skipped_seconds: std::sync::atomic::AtomicU32,
+    skipped_millis: AtomicU64,
 }
 
 /// Ids given by the gate begin with it.
@@ -158,7 +158,7 @@ impl Gate {
             started_at: now_micros(),
             started: Instant::now(),
             #[cfg(any(test, fuzzing))]
-            skipped_seconds: Default::default(),
+            skipped_millis: AtomicU64::new(0),
         });
         gate.restore(saved)?;
         Ok(gate)
@@ -258,10 +258,32 @@ impl Gate {
 
     /// Whole seconds since the gate started: the clock of keep-alive.
     pub(crate) fn seconds(&self) -> u32 {
-        let seconds = self.started.elapsed().as_secs() as u32;
+        self.elapsed().as_secs() as u32
+    }
+
+    /// The first of the gate's seconds that is no earlier than so long from now; `u32::MAX` where they end. What is due then was
+    /// never cut short by the part of a second that has passed: what a client asks for, it gets.
+    pub(crate) fn second_after(&self, wait: Duration) -> u32 {
+        if wait.is_zero() {
+            return self.seconds();
+        }
+        let at = self.elapsed().saturating_add(wait);
+        let begun = at.as_secs() + u64::from(at.subsec_nanos() > 0);
+        u32::try_from(begun).unwrap_or(u32::MAX)
+    }
+
+    fn elapsed(&self) -> Duration {
+        let elapsed = self.started.elapsed();
         #[cfg(any(test, fuzzing))]
-        let seconds = seconds + self.skipped_seconds.load(Ordering::Relaxed);
-        seconds
+        let elapsed = elapsed + Duration::from_millis(self.skipped_millis.load(Ordering::Relaxed));
+        elapsed
+    }
+
+    /// Moves the clock of sessions and wills.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn skip(&self, time: Duration) {
+        let millis = time.as_millis() as u64;
+        self.skipped_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
     /// One more connection was accepted; how long to wait before the next one.
@@ -272,9 +294,8 @@ impl Gate {
 
     /// Gate seconds at a time given in seconds since 1970; never before now.
     pub(crate) fn seconds_at(&self, unix: u64) -> u32 {
-        let ahead = unix.saturating_sub(unix_seconds());
-        let at = u64::from(self.seconds()).saturating_add(ahead);
-        u32::try_from(at).unwrap_or(u32::MAX)
+        let now = Duration::from_micros(now_micros().unsigned_abs());
+        self.second_after(Duration::from_secs(unix).saturating_sub(now))
     }
 
     /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers have it, the router could

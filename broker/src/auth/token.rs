@@ -185,7 +185,8 @@ impl Config {
 
     fn validation(&self) -> Validation {
         let mut validation = Validation::new(self.algorithm.into());
-        validation.leeway = self.leeway.as_secs();
+        // In whole seconds, and not less than was asked for.
+        validation.leeway = self.leeway.as_secs() + u64::from(self.leeway.subsec_nanos() > 0);
         validation.validate_nbf = true;
         let mut required = vec!["exp"];
         if let Some(issuer) = &self.issuer {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
+use std::time::Duration;
 
 use journal::Position;
 
@@ -267,7 +268,6 @@ impl Session {
 
     /// Leaves a session that is kept: its will if that is due now, and who waits for the session.
     fn go_away(&self, gate: &Gate, departure: Departure) -> (Option<Box<Will>>, Option<Waker>) {
-        let now = gate.seconds();
         let mut outbound = self.lock_outbound();
         let dropped = outbound.client_left();
         gate.stats.dropped_offline.add(dropped as u64);
@@ -278,13 +278,14 @@ impl Session {
         let had_will = stay.will.is_some();
         stay.will.take_if(|_| departure.will_withdrawn);
         stay.left_at = now_micros();
-        stay.ends_at = now.saturating_add(stay.expiry_seconds);
+        let after = |seconds: u32| gate.second_after(Duration::from_secs(seconds.into()));
+        stay.ends_at = after(stay.expiry_seconds);
         // The end of the session publishes it too, whichever comes first: section 3.1.3.2.2.
         stay.will_at = match &stay.will {
-            Some(will) => now.saturating_add(will.delay_seconds.min(stay.expiry_seconds)),
+            Some(will) => after(will.delay_seconds.min(stay.expiry_seconds)),
             None => u32::MAX,
         };
-        let will = stay.take_due_will(now);
+        let will = stay.take_due_will(gate.seconds());
         self.due.store(stay.due(), Ordering::Relaxed);
         let scribe = self.scribe(Waker::noop());
         if had_will && stay.will.is_none() {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
+use std::time::Duration;
 
 use journal::Position;
 
@@ -58,11 +59,13 @@ impl Session {
     /// A session that the log knows, whose client is away.
     pub(crate) fn restore(gate: &Gate, saved: SavedSession) -> Arc<Session> {
         let session = gate.new_session(&saved.client_id);
-        let now = gate.seconds();
         let left_at = saved.disconnected_at.unwrap_or_else(now_micros);
-        let away_seconds = now_micros().saturating_sub(left_at).max(0) / 1_000_000;
-        let away_seconds = u32::try_from(away_seconds).unwrap_or(u32::MAX);
-        let in_seconds = |seconds: u32| now.saturating_add(seconds.saturating_sub(away_seconds));
+        let away_micros = now_micros().saturating_sub(left_at).max(0);
+        let away = Duration::from_micros(away_micros.unsigned_abs());
+        let in_seconds = |seconds: u32| {
+            let wait = Duration::from_secs(seconds.into());
+            gate.second_after(wait.saturating_sub(away))
+        };
         let expiry_seconds = saved
             .expiry_seconds
             .min(gate.settings.max_session_expiry_seconds);

@@ -1,7 +1,7 @@
 //! Sessions over real sockets: come back, take over, lose acknowledgements, expire.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::packet::client::{Connect, ServerPacket, Will};
 use broker::packet::{Qos, ReasonCode, Version, encode};
@@ -315,6 +315,31 @@ fn sessions_that_ended_and_wills_that_waited_are_not_forgotten_by_a_restart() {
     assert_eq!(answer, "connack 0");
     let (_device, answer) = connect(&broker, &kept(Version::V5, "device"));
     assert_eq!(answer, "connack 0 present");
+}
+
+#[test]
+fn no_will_comes_before_its_delay_has_passed() {
+    let broker = Running::start();
+    let mut console = broker.connect(Version::V5, "console");
+    console.subscribe("status/a");
+    // The second one is lost when the clock's second has just begun.
+    for _ in 0..2 {
+        let with_will = Connect {
+            will: Some(Will {
+                topic: "status/a",
+                payload: b"lost",
+                delay: Some(1),
+                ..Will::default()
+            }),
+            ..kept(Version::V5, "device")
+        };
+        let (device, _) = connect(&broker, &with_will);
+        let lost_at = Instant::now();
+        drop(device);
+        assert_eq!(console.next(), "status/a = lost");
+        let waited = lost_at.elapsed();
+        assert!(waited >= Duration::from_secs(1), "{waited:?}");
+    }
 }
 
 /// Takes and acknowledges messages until one is no retained one; their topics.

@@ -80,7 +80,8 @@ impl Ring {
             self.slots = vec![Slot::default(); SLOTS_MIN.min(window)].into();
             return;
         };
-        let young = now.saturating_sub(oldest.received_seconds) < REMEMBERED_SECONDS;
+        // Both are rounded down: only beyond it so much time has passed for certain.
+        let young = now.saturating_sub(oldest.received_seconds) <= REMEMBERED_SECONDS;
         let grown = (length * 2).min(window);
         let cost = (grown - length) * SLOT_BYTES;
         if !young || grown == length || cost > *budget {

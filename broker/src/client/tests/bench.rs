@@ -81,8 +81,11 @@ impl Bench {
 
     /// Lets time pass for sessions and wills.
     pub(super) fn skip(&self, seconds: u32) {
-        let skipped = &self.gate.skipped_seconds;
-        skipped.fetch_add(seconds, Ordering::Relaxed);
+        self.skip_millis(u64::from(seconds) * 1_000);
+    }
+
+    pub(super) fn skip_millis(&self, millis: u64) {
+        self.gate.skip(Duration::from_millis(millis));
         self.gate.registry.tick(&self.gate);
     }
 

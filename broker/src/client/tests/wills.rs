@@ -93,3 +93,43 @@ async fn a_will_is_judged_like_a_publish_and_journalled_like_one() {
     let stats = &bench.gate.stats;
     assert_eq!((stats.denied.get(), stats.journalled.get()), (1, 1));
 }
+
+impl Bench {
+    /// Moves the clock to where a whole second has nearly passed.
+    fn skip_to_the_end_of_a_second(&self) {
+        let before = self.gate.seconds();
+        (0..)
+            .take_while(|_| self.gate.seconds() == before)
+            .for_each(|_| self.skip_millis(1));
+        self.skip_millis(990);
+    }
+}
+
+#[tokio::test]
+async fn a_delay_is_not_shortened_by_the_second_that_has_begun() {
+    let bench = Bench::new();
+    let mut console = console(&bench);
+    bench.skip_to_the_end_of_a_second();
+    device(&bench, 10).loses_connection();
+    bench.skip_millis(9_100);
+    assert_eq!(console.waits(), nothing());
+    bench.skip_millis(2_000);
+    assert_eq!(console.waits(), ["publish status/a x qos 0"]);
+}
+
+#[tokio::test]
+async fn nor_is_the_time_that_a_session_is_kept() {
+    let bench = Bench::new();
+    bench.skip_to_the_end_of_a_second();
+    let mut console = bench.kept(Version::V5, "console");
+    console.subscribes("room/a", Qos::AtLeastOnce);
+    console.loses_connection();
+    bench.client(Version::V5).publishes("room/a", 1);
+    bench.skip_millis(59_100);
+    let mut console = bench.kept(Version::V5, "console");
+    assert!(console.present);
+    assert_eq!(console.waits(), ["publish room/a x qos 1"]);
+    console.loses_connection();
+    bench.skip_millis(61_000);
+    assert!(!bench.kept(Version::V5, "console").present);
+}

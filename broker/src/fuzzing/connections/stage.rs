@@ -7,7 +7,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -286,8 +285,7 @@ impl Stage {
 
     pub(super) fn pass(&mut self, seconds: u32) {
         self.oracle.passed(seconds);
-        let skipped = &self.gate.skipped_seconds;
-        skipped.fetch_add(seconds, Ordering::Relaxed);
+        self.gate.skip(Duration::from_secs(seconds.into()));
         self.gate.registry.tick(&self.gate);
     }
 

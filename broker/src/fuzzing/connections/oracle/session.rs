@@ -92,9 +92,9 @@ impl Session {
         }
     }
 
-    /// Whether it is over by the clock.
+    /// Whether it is over by the clock, whose seconds begin some time after a whole one has passed.
     pub(super) fn has_expired(&self, now: u32) -> bool {
-        self.line.is_none() && self.left.is_some_and(|(at, _)| now - at >= self.expiry_max)
+        self.line.is_none() && self.left.is_some_and(|(at, _)| now - at > self.expiry_max)
     }
 
     /// Whether it cannot be over by the clock, however slow this process was.
