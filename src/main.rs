@@ -13,6 +13,12 @@ mod logging;
 
 use std::process::ExitCode;
 
+/// glibc's allocator keeps what threads free for each other: 2.5 GB where 0.1 GB are in use, after
+/// kept sessions came and went for two minutes. jemalloc gives it back from a thread of its own.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = cli::parse();
     match cli::run(cli) {

@@ -1,12 +1,16 @@
 //! The whole path, measured from outside: load generator, server process and PostgreSQL share this machine.
 //!
 //! ```text
-//! cargo bench --bench pipeline -- [throughput|sqlite|latency|alerts|idle|connects|storm|fanout|overload]…
-//!     [--seconds N] [--against HOST:PORT]
+//! cargo bench --bench pipeline --
+//!     [throughput|sqlite|latency|alerts|idle|connects|storm|fanout|churn|overload]…
+//!     [--seconds N] [--against HOST:PORT] [--binary MILLRACE]
 //! ```
 //!
-//! `--against` has `fanout` measure another broker that listens there. Without a name all but `overload` run. Figures are for comparing on one machine in one run: machines are noisy.
+//! `--against` has `fanout` measure another broker that listens there; `--binary` measures another
+//! build of Millrace, so that two can take turns under one load generator. Without a name all but
+//! `overload` run. Figures are for comparing on one machine in one run: machines are noisy.
 
+mod churn;
 mod database;
 mod fanout;
 mod load;
@@ -39,6 +43,8 @@ const FANOUT_SUBSCRIBERS: usize = 1_000;
 /// Rounds of a figure whose median is reported.
 const FANOUT_ROUNDS: usize = 5;
 const PACED_RATE: u64 = 2_000;
+/// The shortest that `churn` runs, and how long it waits before it looks at what is left.
+const CHURN: Duration = Duration::from_secs(60);
 
 /// Every message of the alternating load crosses this rule's thresholds.
 const RULES: &str = r#"
@@ -66,6 +72,10 @@ fn main() -> Done {
             "--against" => {
                 let address = arguments.next().ok_or("--against needs an address")?;
                 against = Some(address.parse()?);
+            }
+            "--binary" => {
+                let binary = arguments.next().ok_or("--binary needs a path")?;
+                server::measure(binary.into());
             }
             // What `cargo bench` adds by itself.
             "--bench" => {}
@@ -100,6 +110,9 @@ fn main() -> Done {
     }
     if runs("fanout") {
         fanout(duration, against)?;
+    }
+    if runs("churn") {
+        churn(duration.max(CHURN))?;
     }
     if runs("overload") {
         overload(duration.max(Duration::from_secs(600)))?;
@@ -377,6 +390,37 @@ fn login_storm(duration: Duration) -> Done {
         "  all are in after              {:>12.1} s   {} were sent away and came again",
         storm.elapsed.as_secs_f64(),
         storm.sent_away
+    );
+    report_process(&server);
+    server.kill();
+    Ok(())
+}
+
+/// Memory that a process holds on to while kept sessions with filters of their own come and go.
+fn churn(duration: Duration) -> Done {
+    println!(
+        "kept sessions with filters of their own come and go ({} s, {} at a time):",
+        duration.as_secs(),
+        churn::SESSIONS
+    );
+    let data = tempfile::tempdir()?;
+    let server = Server::start(data.path(), None, None)?;
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    println!(
+        "  resident before               {:>12.0} MB",
+        megabytes(server.resident_bytes())
+    );
+    let sessions = churn::run(server.address, duration)?;
+    println!("  sessions                      {sessions:>12}");
+    println!(
+        "  resident when the last ended  {:>12.0} MB",
+        megabytes(server.resident_bytes())
+    );
+    std::thread::sleep(CHURN);
+    println!(
+        "  resident {} s later           {:>12.0} MB",
+        CHURN.as_secs(),
+        megabytes(server.resident_bytes())
     );
     report_process(&server);
     server.kill();
