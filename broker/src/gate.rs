@@ -357,14 +357,19 @@ impl Gate {
         }
     }
 
-    /// Ends the router and writes what is retained and what kept sessions hold; nobody may be connected.
+    /// Ends the router; nobody may be connected.
     pub(crate) async fn end(&self) {
         self.ended.cancel();
         self.router.shutdown().await;
-        self.retained.close();
+    }
+
+    /// Writes what is retained and what kept sessions hold; to be called after `end`. Blocks.
+    pub(crate) fn save(&self) {
+        // First: it gives back the space that its journal has taken in advance.
         if let Some(log) = &self.session_log {
             log.close();
         }
+        self.retained.close();
     }
 
     /// Keeps the message as its topic's retained one; an empty payload clears it.

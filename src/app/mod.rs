@@ -169,6 +169,9 @@ impl App {
             drop(devices);
             journal.close();
             let stopped = rows.stop(deadline);
+            // Last: what has ended before has given space back, which a full disk may have kept
+            // these changes waiting for.
+            broker.save();
             (stopped, journal.end().0)
         });
         let (stopped, received) = end.await?;

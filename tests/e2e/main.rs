@@ -7,6 +7,7 @@ mod clients;
 mod console;
 mod devices;
 mod durability;
+mod full_disk;
 mod hazards;
 // Shared with the gate's own tests, which use all of it.
 #[allow(dead_code)]

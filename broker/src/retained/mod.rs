@@ -25,7 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{error, warn};
 
 use self::disk::{Disk, RealDisk};
 use self::store::Store;
@@ -216,8 +216,15 @@ impl Retained {
 
     /// Writes what is left and ends the thread. Later changes are kept in memory only.
     pub(crate) fn close(&self) {
-        // The thread has logged why.
+        // The thread has logged why, and tries once more before it ends.
         let _ = self.flush();
         self.writer.stop();
+        let changes = self.writer.unsynced();
+        if changes > 0 {
+            error!(
+                changes,
+                "the latest changes of retained messages are lost: the disk did not take them"
+            );
+        }
     }
 }

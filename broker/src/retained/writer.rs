@@ -130,6 +130,12 @@ impl Writer {
         Ok(())
     }
 
+    /// How many changes would not survive power loss.
+    pub(super) fn unsynced(&self) -> u64 {
+        let changes = read(&self.shared.store).changes();
+        changes.saturating_sub(lock(&self.shared.progress).synced)
+    }
+
     pub(super) fn stop(&self) {
         lock(&self.shared.progress).stop = true;
         self.shared.changed.notify_all();

@@ -37,6 +37,10 @@ const ROUNDS_MAX: u32 = 8;
 /// session, which is not for nothing.
 const COMPACT_PAUSE: Duration = Duration::from_secs(10);
 
+/// How long the end of the log waits for a full disk: its journal tries again each second, and what
+/// ended before it may have given space back.
+const FINISH_PATIENCE: Duration = Duration::from_secs(3);
+
 /// A log smaller than this is left alone: reading it takes a tenth of a second.
 const COMPACT_FLOOR_BYTES: u64 = 32 << 20;
 /// A log so many times larger than the sessions in it is compacted: each byte of an event is then
@@ -176,10 +180,11 @@ impl Tender {
             let Some(source) = source.upgrade() else {
                 return;
             };
-            self.look_after(&*source, asked);
             if asked.stop {
+                self.finish(&*source);
                 return;
             }
+            self.look_after(&*source, asked);
         }
     }
 
@@ -213,7 +218,47 @@ impl Tender {
     fn wants_compaction(&self, asked: Asked) -> bool {
         let bytes = self.shared.bytes.load(Ordering::Relaxed);
         let wanted = asked.compact || bytes > self.shared.compact_above.load(Ordering::Relaxed);
-        wanted && !asked.stop && Instant::now() >= self.compact_not_before
+        wanted && Instant::now() >= self.compact_not_before
+    }
+
+    /// The last chance of what a full disk or a full log has kept in memory; no session changes any
+    /// more.
+    pub(super) fn finish(&mut self, source: &dyn Source) {
+        let deadline = Instant::now() + FINISH_PATIENCE;
+        self.wait_for_space(deadline);
+        let mut saved = self.save_unsaved(source);
+        if saved.is_err() {
+            // The disk takes what lies in memory first; then the log may be too large.
+            self.wait_for_space(deadline);
+            saved = self.save_unsaved(source);
+        }
+        if saved.is_err() {
+            saved = self.compact(source).map(drop);
+        }
+        if let Err(obstacle) = &saved {
+            debug!(%obstacle, "some sessions stay unsaved");
+        }
+        self.wait_for_space(deadline);
+        if self.is_checkpoint_due()
+            && let Err(obstacle) = self.write_checkpoint()
+        {
+            debug!(%obstacle, "no checkpoint");
+        }
+        let sessions = self.shared.unsaved_count.load(Ordering::Acquire);
+        if sessions > 0 {
+            error!(
+                sessions,
+                "the latest changes of kept sessions are lost: the session log did not take them"
+            );
+        }
+    }
+
+    /// Until the disk has taken what it refused, or the deadline has passed.
+    fn wait_for_space(&self, deadline: Instant) {
+        let journal = &self.shared.journal;
+        let rest = deadline.saturating_duration_since(Instant::now());
+        // A log that has stopped has said so.
+        let _ = journal.wait_durable(journal.end(), rest);
     }
 
     /// Saves what is unsaved, unless the log is as large as events may make it.

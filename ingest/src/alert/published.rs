@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use journal::Position;
 use telemetry::Micros;
@@ -39,6 +40,9 @@ const LOST_BIT: u64 = 1 << 63;
 /// whenever everything is committed the file is simply emptied.
 const REWRITE_SLACK: usize = 4096;
 
+/// Between two attempts to write the file again after a failure.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// One published event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
@@ -55,8 +59,9 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct PublishedLog {
     path: Option<PathBuf>,
-    /// `None` without a path, and after a failure until everything is committed once more.
+    /// `None` without a path, and after a failure until the entries could be written anew.
     file: Option<File>,
+    failed_at: Option<Instant>,
     entries: HashMap<EventId, Entry>,
     /// Entries in the file, those that are no longer needed included.
     written: usize,
@@ -90,6 +95,7 @@ impl PublishedLog {
         PublishedLog {
             path: None,
             file: None,
+            failed_at: None,
             entries: HashMap::new(),
             written: 0,
         }
@@ -100,7 +106,10 @@ impl PublishedLog {
     pub fn append(&mut self, entries: &[Entry]) {
         self.entries
             .extend(entries.iter().map(|entry| (entry.id, *entry)));
-        let Some(file) = &mut self.file else { return };
+        let Some(file) = &mut self.file else {
+            self.try_again();
+            return;
+        };
         match file.write_all(&encode(entries.iter())) {
             Ok(()) => self.written += entries.len(),
             Err(source) => self.degrade(&source),
@@ -160,11 +169,42 @@ impl PublishedLog {
         }
     }
 
+    /// A disk that was full may have space again.
+    fn try_again(&mut self) {
+        if self.failed_at.is_none_or(|at| at.elapsed() >= RETRY) {
+            self.write_anew();
+        }
+    }
+
+    /// After a failure: all that is needed, in a new file.
+    fn write_anew(&mut self) {
+        let Some(path) = &self.path else { return };
+        match replace(path, &encode(self.entries.values())) {
+            Ok(file) => {
+                info!(path = %path.display(), "published alerts are logged again");
+                self.file = Some(file);
+                self.written = self.entries.len();
+            }
+            Err(_) => self.failed_at = Some(Instant::now()),
+        }
+    }
+
     fn degrade(&mut self, source: &io::Error) {
         if let Some(path) = &self.path {
             report(path, source);
         }
         self.file = None;
+        self.failed_at = Some(Instant::now());
+    }
+}
+
+impl Drop for PublishedLog {
+    /// At an orderly stop others have given space back by now; what is not committed is needed by
+    /// the next start.
+    fn drop(&mut self) {
+        if self.file.is_none() && !self.entries.is_empty() {
+            self.write_anew();
+        }
     }
 }
 
@@ -204,8 +244,12 @@ fn create(path: &Path) -> io::Result<File> {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let new = path.with_extension("log.new");
     let mut file = create(&new)?;
-    file.write_all(bytes)?;
-    fs::rename(&new, path)?;
+    let written = file.write_all(bytes).and_then(|()| fs::rename(&new, path));
+    if let Err(error) = written {
+        // On a full disk it would take what others need.
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
     Ok(file)
 }
 
@@ -343,6 +387,18 @@ mod tests {
         fs::create_dir(&gone).unwrap();
         log.forget([entry(1).id]);
         log.append(&[entry(2)]);
+        assert_eq!(reopen(&gone), [entry(2)]);
+    }
+
+    #[test]
+    fn what_a_failure_kept_in_memory_is_written_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("not-there");
+        let (mut log, _) = PublishedLog::open(&gone);
+        log.append(&[entry(1), entry(2)]);
+        log.forget([entry(1).id]);
+        fs::create_dir(&gone).unwrap();
+        drop(log);
         assert_eq!(reopen(&gone), [entry(2)]);
     }
 }

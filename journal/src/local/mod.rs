@@ -32,8 +32,8 @@ use crate::{
 };
 use files::{Active, Files, WriteError, create_segment};
 use reader::LocalReader;
-use shared::Shared;
-use state::{Fullness, Pending, Stopped, TaskKey, held_memory};
+use shared::{Scratch, Shared};
+use state::{Fullness, Pending, Reclaim, Stopped, TaskKey, held_memory};
 use writer::Writer;
 
 /// A journal in a folder. Dropping it writes what has gathered and ends the writer thread.
@@ -113,7 +113,8 @@ impl LocalJournal {
     }
 
     /// Writes what has gathered and ends the writer thread. Appends are refused as `Poisoned` from
-    /// now on; what was appended can still be read. Blocks; a second call does nothing.
+    /// now on; what was appended can still be read, and what is released is still removed. Blocks; a
+    /// second call does nothing.
     pub fn close(&self) {
         let thread = self
             .writer
@@ -128,6 +129,27 @@ impl LocalJournal {
         self.shared.nudge(state);
         // The writer catches its own panics.
         let _ = thread.join();
+    }
+
+    /// Removes what was released since the writer ended in order. What cannot be removed is left to
+    /// the next start, which releases it again.
+    fn reclaim_closed(&self) {
+        let Shared { dir, disk, .. } = &*self.shared;
+        // One at a time: the names must never have a gap.
+        let _alone = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let reclaim = self.shared.lock().reclaim();
+            let Some(Reclaim::Remove(first, bytes)) = reclaim else {
+                return;
+            };
+            let path = dir.join(segment_name(first));
+            self.shared.retire_oldest();
+            if let Err(error) = disk.remove(&path).and_then(|()| disk.sync_dir(dir)) {
+                tracing::debug!(%error, path = %path.display(), "a released segment is left");
+                return;
+            }
+            self.shared.reclaimed(bytes, &mut Scratch::default());
+        }
     }
 }
 
@@ -224,7 +246,10 @@ impl Journal for LocalJournal {
             return;
         }
         state.released = up_to;
-        if state.reclaim().is_some() {
+        if state.stopped == Some(Stopped::Closed) {
+            drop(state);
+            self.reclaim_closed();
+        } else if state.reclaim().is_some() {
             self.shared.nudge(state);
         }
     }

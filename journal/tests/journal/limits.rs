@@ -79,6 +79,28 @@ fn at_the_limit_appends_are_refused_until_space_is_released() {
     check_all(&reopened);
 }
 
+/// The last commits of a stop come after the journal's end, and a full disk needs their space at once.
+#[test]
+fn what_is_released_after_the_end_is_removed() {
+    let disk = SimDisk::default();
+    let settings = Settings {
+        max_size_bytes: 20 << 10,
+        ..small_settings()
+    };
+    let journal = open(&disk, settings);
+    fill(&journal);
+    journal.close();
+    let before = disk.files().len();
+    assert!(before > 2, "{before} segments");
+    journal.release(journal.end());
+    assert_eq!(disk.files().len(), 1, "the active one stays");
+    assert!(journal.start() > Position::ZERO);
+    let reopened = open(&disk, settings);
+    assert_eq!(reopened.start(), journal.start());
+    assert_eq!(reopened.end(), journal.end());
+    check_all(&reopened);
+}
+
 #[test]
 fn the_limit_holds_for_whatever_sizes_are_chosen() {
     for (max_size_bytes, segment_size_bytes) in

@@ -77,6 +77,7 @@ impl Stage {
     pub(super) async fn stop(&self) {
         self.gate.stop.cancel();
         self.gate.end().await;
+        self.gate.save();
     }
 
     /// Topics and payloads of what is retained.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use journal::{Journal, Position};
+use journal::{Journal, Position, State};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -199,6 +199,51 @@ fn a_full_disk_is_waited_out() {
         models(&sessions),
         [("a".to_owned(), detached(model(&[1, 2])))]
     );
+}
+
+/// The space comes back as late as it can: right before the log is closed.
+#[test]
+fn the_end_of_the_log_saves_what_a_full_disk_kept_in_memory() {
+    let logs = small();
+    logs.write("a", &[created()]);
+    logs.write("b", &[created()]);
+    logs.settle();
+    logs.disk.set_space(Some(logs.disk.bytes()));
+    fill(&logs, "a");
+    assert_eq!(logs.log.unsaved(), 1);
+    // The journal has noticed, so that it takes nothing until it tries again.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while logs.log.journal().status().state != State::Full {
+        assert!(std::time::Instant::now() < deadline, "never full");
+        logs.write("b", &[Event::Unsubscribed { filter: "f" }]);
+        std::thread::yield_now();
+    }
+    let source = Arc::new(sessions(&[("a", model(&[1, 2])), ("b", model(&[3]))]));
+    let weak = Arc::downgrade(&source) as std::sync::Weak<dyn Source>;
+    logs.disk.set_space(None);
+    logs.log.serve(weak).unwrap();
+    logs.log.close();
+    assert_eq!(logs.log.unsaved(), 0);
+    let (_, sessions) = reopen(logs);
+    let saved = models(&sessions);
+    assert_eq!(saved[0], ("a".to_owned(), detached(model(&[1, 2]))));
+}
+
+/// It is not the disk that is full but the part of the log that events may use.
+#[test]
+fn the_end_of_the_log_saves_what_its_limit_kept_in_memory() {
+    let logs = small();
+    logs.write("a", &[created()]);
+    fill(&logs, "a");
+    assert_eq!(logs.log.unsaved(), 1);
+    let source = Arc::new(sessions(&[("a", model(&[1, 2]))]));
+    let weak = Arc::downgrade(&source) as std::sync::Weak<dyn Source>;
+    logs.log.serve(weak).unwrap();
+    logs.log.close();
+    assert_eq!(logs.log.unsaved(), 0);
+    let (_, sessions) = reopen(logs);
+    let expected = [("a".to_owned(), detached(model(&[1, 2])))];
+    assert_eq!(models(&sessions), expected);
 }
 
 #[test]
