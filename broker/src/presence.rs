@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::client::End;
 use crate::gate::{Gate, now_micros};
 use crate::message::Message;
-use crate::packet::{Qos, ReasonCode, Version};
+use crate::packet::{Qos, ReasonCode};
 use crate::session::Session;
 use crate::topic;
 
@@ -26,7 +26,8 @@ const SUFFIX: &str = "/status";
 #[derive(Debug, Clone)]
 pub(crate) struct Visit {
     pub(crate) address: SocketAddr,
-    pub(crate) version: Version,
+    /// `3.1`, `3.1.1` or `5`.
+    pub(crate) protocol: &'static str,
     /// Seconds; 0: off.
     pub(crate) keep_alive: u16,
     pub(crate) clean_start: bool,
@@ -145,10 +146,7 @@ fn connected_status(session: &Session) -> Option<Bytes> {
         client_id: &session.client_id,
         user: &identity.user,
         address: visit.address,
-        protocol: match visit.version {
-            Version::V311 => "3.1.1",
-            Version::V5 => "5",
-        },
+        protocol: visit.protocol,
         keep_alive: visit.keep_alive,
         clean_start: visit.clean_start,
         at: timestamp(visit.since),
@@ -206,7 +204,7 @@ impl Visit {
     pub(crate) fn of_a_test() -> Visit {
         Visit {
             address: SocketAddr::from(([127, 0, 0, 1], 1)),
-            version: Version::V5,
+            protocol: "5",
             keep_alive: 0,
             clean_start: true,
             since: 0,

@@ -14,7 +14,7 @@ use crate::sqlite;
 
 const RULES: &str =
     "[[rule]]\nname = \"hot\"\nmetric = \"temperature\"\nabove = 90\nseverity = \"critical\"\n";
-const VERSIONS: [&str; 2] = ["mqttv311", "mqttv5"];
+const VERSIONS: [&str; 3] = ["mqttv31", "mqttv311", "mqttv5"];
 const MESSAGES: usize = 200;
 
 #[test]

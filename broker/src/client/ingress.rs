@@ -11,7 +11,7 @@ use super::subscribe::Effort;
 use super::{Client, End, Parked};
 use crate::access::{Action, Decision};
 use crate::gate::now_micros;
-use crate::packet::{self, Disconnect, Frame, Packet, ReasonCode, encode, frame};
+use crate::packet::{self, Disconnect, Frame, Packet, ReasonCode, encode, frame, frame_v31};
 use crate::session::Mismatch;
 
 /// Bytes of records after which a batch goes to the journal, even if more packets have been read: a record repeats the client
@@ -89,7 +89,13 @@ impl Client {
                 self.has_more_input = !rest.is_empty();
                 break;
             }
-            match frame(rest, self.gate.settings.max_packet_bytes)? {
+            let size_max = self.gate.settings.max_packet_bytes;
+            let framed = if self.terms.is_v31 {
+                frame_v31(rest, size_max)
+            } else {
+                frame(rest, size_max)
+            };
+            match framed? {
                 Frame::Incomplete { .. } => break,
                 Frame::Complete {
                     first_byte,

@@ -70,6 +70,8 @@ impl From<DecodeError> for End {
 /// What a client's CONNECT set for the life of the connection.
 pub(crate) struct Terms {
     pub(crate) version: Version,
+    /// See `Connect::is_v31`.
+    pub(crate) is_v31: bool,
     pub(crate) identity: Arc<Identity>,
     /// Bytes of the largest packet the client takes; `None`: no limit.
     pub(crate) max_packet_bytes: Option<u32>,

@@ -68,7 +68,14 @@ impl Client {
         effort.left = self.gate.settings.subscriptions.count;
         let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
         for subscription in subscribe.subscriptions.iter() {
-            reasons.push(self.subscribe_one(&subscription, identifier, effort));
+            let reason = self.subscribe_one(&subscription, identifier, effort);
+            // MQTT 3.1 has no word for a refusal: such a client hears that all is well, and gets nothing.
+            let is_told = !(reason.is_error() && self.terms.is_v31);
+            reasons.push(if is_told {
+                reason
+            } else {
+                granted(subscription.qos)
+            });
         }
         effort.filters += reasons.len();
         let version = self.terms.version;
@@ -98,9 +105,8 @@ impl Client {
             return ReasonCode::QuotaExceeded;
         };
         effort.left = left;
-        let granted = subscription.qos;
         let options = Options {
-            qos: granted,
+            qos: subscription.qos,
             no_local: subscription.no_local,
             retain_as_published: subscription.retain_as_published,
             identifier,
@@ -131,11 +137,7 @@ impl Client {
                 self.session.enqueue_snapshot(snapshot);
             }
         }
-        match granted {
-            Qos::AtMostOnce => ReasonCode::Success,
-            Qos::AtLeastOnce => ReasonCode::GrantedQos1,
-            Qos::ExactlyOnce => ReasonCode::GrantedQos2,
-        }
+        granted(subscription.qos)
     }
 
     /// `name` is what the client wrote, `filter` what it means: the access rules know nothing of groups.
@@ -212,5 +214,13 @@ impl Client {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn granted(qos: Qos) -> ReasonCode {
+    match qos {
+        Qos::AtMostOnce => ReasonCode::Success,
+        Qos::AtLeastOnce => ReasonCode::GrantedQos1,
+        Qos::ExactlyOnce => ReasonCode::GrantedQos2,
     }
 }

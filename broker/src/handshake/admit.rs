@@ -48,8 +48,11 @@ pub(super) async fn admit(
     if connect.properties.authentication_method.is_some() {
         return Err(refuse(ReasonCode::BadAuthenticationMethod));
     }
-    // [MQTT-3.1.3-8] of 3.1.1: without an id there is nothing a kept session could be found by.
-    if version == Version::V311 && connect.client_id.is_empty() && !connect.clean_start {
+    // [MQTT-3.1.3-8] of 3.1.1: without an id there is nothing a kept session could be found by. In 3.1 an id has 1 to 23
+    // characters; a longer one does no harm.
+    let is_old = version == Version::V311;
+    let needs_id = is_old && (connect.is_v31 || !connect.clean_start);
+    if needs_id && connect.client_id.is_empty() {
         return Err(refuse(ReasonCode::ClientIdentifierNotValid));
     }
     let identity = gate
@@ -88,7 +91,7 @@ pub(super) async fn admit(
         silence_seconds_max: silence_seconds_max(granted.keep_alive),
         visit: Visit {
             address: peer.address,
-            version,
+            protocol: protocol_name(&connect),
             keep_alive: granted.keep_alive,
             clean_start: connect.clean_start,
             since: now_micros(),
@@ -109,6 +112,7 @@ pub(super) async fn admit(
         })?;
     let terms = Terms {
         version,
+        is_v31: connect.is_v31,
         identity,
         max_packet_bytes: size_max,
         inflight_max: connect
@@ -153,10 +157,19 @@ pub(super) async fn admit(
         }
         () = tokio::time::sleep(gate.settings.connect_timeout) => {}
     }
-    connack.session_present = present;
+    // The byte that says so is reserved in MQTT 3.1.
+    connack.session_present = present && !connect.is_v31;
     let mut answer = Vec::new();
     encode::connack(&mut answer, version, &connack, size_max);
     Ok((client, answer))
+}
+
+fn protocol_name(connect: &Connect<'_>) -> &'static str {
+    match connect.version {
+        Version::V311 if connect.is_v31 => "3.1",
+        Version::V311 => "3.1.1",
+        Version::V5 => "5",
+    }
 }
 
 /// Waits until the log of kept sessions is durable up to the position, which this task wrote.

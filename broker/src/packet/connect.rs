@@ -14,6 +14,8 @@ use super::types::{Qos, Version};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connect<'a> {
     pub version: Version,
+    /// It speaks MQTT 3.1, whose packets are those of 3.1.1.
+    pub is_v31: bool,
     /// Clean session in 3.1.1.
     pub clean_start: bool,
     /// Seconds; 0 turns the mechanism off.
@@ -67,7 +69,7 @@ pub enum ConnectError {
     /// Something else than MQTT is spoken, or nothing that can be told.
     #[error("not an mqtt client")]
     NotMqtt { source: DecodeError },
-    /// MQTT 3.1 (level 3), or one that does not exist.
+    /// One that does not exist, or that belongs to the other protocol name.
     #[error("protocol level `{level}` is not supported")]
     UnsupportedVersion { level: u8 },
     #[error("bad connect packet")]
@@ -90,7 +92,7 @@ mod flag {
 impl ConnectError {
     /// The CONNACK that says it, and in which version: `None` means to close without a word.
     ///
-    /// A level above 5 is a later client and gets the 0x84 of MQTT 5. Below 4 it is 3.1, and above
+    /// A level above 5 is a later client and gets the 0x84 of MQTT 5. Below 4 it is an older one, and above
     /// 0x80 a bridge that tries a private dialect first; both understand the 0x01 of 3.1.1. 3.1.1
     /// has no code for a malformed packet: [MQTT-3.1.4-1] there.
     pub fn answer(&self) -> Option<(Version, ReasonCode)> {
@@ -115,14 +117,18 @@ impl<'a> Connect<'a> {
     /// Decodes the body of a packet whose first byte was 0x10.
     pub fn decode(body: &'a [u8]) -> Result<Connect<'a>, ConnectError> {
         let mut reader = Reader::new("CONNECT", body);
-        let version = read_version(&mut reader)?;
-        Connect::read(version, &mut reader)
+        let protocol = read_protocol(&mut reader)?;
+        let version = protocol.version;
+        Connect::read(protocol, &mut reader)
             .map_err(|source| ConnectError::Refused { version, source })
     }
 
-    fn read(version: Version, reader: &mut Reader<'a>) -> Result<Connect<'a>, DecodeError> {
+    fn read(protocol: Protocol, reader: &mut Reader<'a>) -> Result<Connect<'a>, DecodeError> {
+        let Protocol { version, is_v31 } = protocol;
         let flags = reader.u8("connect flags")?;
-        check_flags(version, flags, reader)?;
+        if !is_v31 {
+            check_flags(version, flags, reader)?;
+        }
         let keep_alive = reader.u16("keep alive")?;
         let mut properties = ConnectProperties::default();
         if version == Version::V5 {
@@ -133,17 +139,22 @@ impl<'a> Connect<'a> {
             0 => None,
             _ => Some(Will::read(version, flags, reader)?),
         };
+        // Section 3.1 of MQTT 3.1: a server must allow for flags whose strings are missing.
+        let is_missing = |reader: &Reader<'_>| is_v31 && reader.is_empty();
         let user = match flags & flag::USER {
             0 => None,
+            _ if is_missing(reader) => None,
             _ => Some(reader.string("user name")?),
         };
         let password = match flags & flag::PASSWORD {
             0 => None,
+            _ if is_missing(reader) => None,
             _ => Some(reader.binary("password")?),
         };
         reader.end()?;
         Ok(Connect {
             version,
+            is_v31,
             clean_start: flags & flag::CLEAN_START != 0,
             keep_alive,
             client_id,
@@ -233,8 +244,15 @@ impl<'a> ConnectProperties<'a> {
     }
 }
 
+/// What protocol name and level say.
+#[derive(Debug, Clone, Copy)]
+struct Protocol {
+    version: Version,
+    is_v31: bool,
+}
+
 /// The protocol name and level, [MQTT-3.1.2-1] and [MQTT-3.1.2-2].
-fn read_version(reader: &mut Reader<'_>) -> Result<Version, ConnectError> {
+fn read_protocol(reader: &mut Reader<'_>) -> Result<Protocol, ConnectError> {
     let not_mqtt = |source| ConnectError::NotMqtt { source };
     let name = reader.binary("protocol name").map_err(not_mqtt)?;
     if name != b"MQTT" && name != b"MQIsdp" {
@@ -245,14 +263,16 @@ fn read_version(reader: &mut Reader<'_>) -> Result<Version, ConnectError> {
         );
         return Err(not_mqtt(source));
     }
-    match (name, reader.u8("protocol level").map_err(not_mqtt)?) {
-        (b"MQTT", 4) => Ok(Version::V311),
-        (b"MQTT", 5) => Ok(Version::V5),
-        (_, level) => Err(ConnectError::UnsupportedVersion { level }),
-    }
+    let (version, is_v31) = match (name, reader.u8("protocol level").map_err(not_mqtt)?) {
+        (b"MQIsdp", 3) => (Version::V311, true),
+        (b"MQTT", 4) => (Version::V311, false),
+        (b"MQTT", 5) => (Version::V5, false),
+        (_, level) => return Err(ConnectError::UnsupportedVersion { level }),
+    };
+    Ok(Protocol { version, is_v31 })
 }
 
-/// [MQTT-3.1.2-3], [MQTT-3.1.2-11], [MQTT-3.1.2-12], [MQTT-3.1.2-13]; 3.1.1: [MQTT-3.1.2-22].
+/// [MQTT-3.1.2-3], [MQTT-3.1.2-11], [MQTT-3.1.2-12], [MQTT-3.1.2-13]; 3.1.1: [MQTT-3.1.2-22]. MQTT 3.1 asks for none of it.
 fn check_flags(version: Version, flags: u8, reader: &Reader<'_>) -> Result<(), DecodeError> {
     if flags & flag::RESERVED != 0 {
         return Err(reader.malformed("connect flags", "have the reserved bit set"));

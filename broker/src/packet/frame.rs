@@ -33,9 +33,29 @@ pub enum Frame {
 /// version may not be known yet.
 #[inline]
 pub fn frame(buffer: &[u8], max_packet_size: usize) -> Result<Frame, DecodeError> {
-    let Some(&first_byte) = buffer.first() else {
-        return Ok(Frame::Incomplete { needed: None });
-    };
+    match buffer.first() {
+        Some(&first_byte) => frame_of(first_byte, buffer, max_packet_size),
+        None => Ok(Frame::Incomplete { needed: None }),
+    }
+}
+
+/// The same of an MQTT 3.1 client, which says with DUP that a PUBREL, SUBSCRIBE or UNSUBSCRIBE is sent again; the frame's first byte
+/// is without it.
+pub(crate) fn frame_v31(buffer: &[u8], max_packet_size: usize) -> Result<Frame, DecodeError> {
+    const DUP: u8 = 0x08;
+    match buffer.first() {
+        Some(&first_byte) => {
+            let without = first_byte & !DUP;
+            let has_dup = [first::PUBREL, first::SUBSCRIBE, first::UNSUBSCRIBE].contains(&without);
+            let first_byte = if has_dup { without } else { first_byte };
+            frame_of(first_byte, buffer, max_packet_size)
+        }
+        None => Ok(Frame::Incomplete { needed: None }),
+    }
+}
+
+#[inline]
+fn frame_of(first_byte: u8, buffer: &[u8], max_packet_size: usize) -> Result<Frame, DecodeError> {
     check_first_byte(first_byte)?;
     let mut remaining = 0usize;
     // Four bytes of seven bits each: at most 268,435,455. Section 1.5.5.

@@ -26,6 +26,7 @@ pub use ack::{Ack, Auth, Disconnect};
 pub use connect::{Connect, ConnectError, ConnectProperties, Will};
 pub use decode::Packet;
 pub use error::{DecodeError, Problem};
+pub(crate) use frame::frame_v31;
 pub use frame::{Frame, frame};
 pub use property::UserProperties;
 pub use publish::{Forwardable, Publish, PublishProperties};

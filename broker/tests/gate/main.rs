@@ -7,6 +7,7 @@ mod auth;
 mod devices;
 mod limits;
 mod line;
+mod oldest;
 mod presence;
 mod sessions;
 mod shared;

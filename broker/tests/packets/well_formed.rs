@@ -408,9 +408,9 @@ fn a_connect_of_5_with_every_property() {
 fn other_versions_are_told_apart() {
     type Case = (&'static [u8], Option<(Version, ReasonCode)>);
     let cases: [Case; 8] = [
-        // MQTT 3.1.
+        // The level of 3.1.1 by the name of 3.1.
         (
-            b"\x10\x10\x00\x06MQIsdp\x03\x02\x00\x3C\x00\x02id",
+            b"\x10\x10\x00\x06MQIsdp\x04\x02\x00\x3C\x00\x02id",
             Some((V311, UNSUPPORTED)),
         ),
         // [3.1.1: MQTT-3.1.2-2], [MQTT-3.1.2-2]
@@ -444,6 +444,27 @@ fn other_versions_are_told_apart() {
             answer.is_none()
         );
     }
+}
+
+#[test]
+fn mqtt_3_1_is_3_1_1_by_another_name_and_takes_flags_without_their_strings() {
+    let found = connect(b"\x10\x10\x00\x06MQIsdp\x03\x02\x00\x3C\x00\x02id").unwrap();
+    assert_eq!((found.version, found.is_v31), (V311, true));
+    // User name and password are announced, and neither is there.
+    let found = connect(b"\x10\x10\x00\x06MQIsdp\x03\xC2\x00\x3C\x00\x02id").unwrap();
+    assert_eq!(
+        (found.client_id, found.user, found.password),
+        ("id", None, None)
+    );
+    let found = connect(b"\x10\x13\x00\x06MQIsdp\x03\xC2\x00\x3C\x00\x02id\x00\x01u").unwrap();
+    assert_eq!((found.user, found.password), (Some("u"), None));
+    // What describes a will that is not there means nothing.
+    assert!(connect(b"\x10\x10\x00\x06MQIsdp\x03\x22\x00\x3C\x00\x02id").is_ok());
+    assert!(
+        !connect(b"\x10\x0E\x00\x04MQTT\x04\x02\x00\x3C\x00\x02id")
+            .unwrap()
+            .is_v31
+    );
 }
 
 const UNSUPPORTED: ReasonCode = ReasonCode::UnsupportedProtocolVersion;

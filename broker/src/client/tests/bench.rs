@@ -130,6 +130,7 @@ impl Bench {
         };
         let terms = Terms {
             version,
+            is_v31: false,
             identity: Arc::default(),
             max_packet_bytes: None,
             inflight_max: 2,

@@ -5,7 +5,7 @@ use broker::packet::Version;
 use crate::both::{connect, publish};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};
 
-/// Level 3 by the name of 3.1.1, level 3 by its own name, level 0: all learn that it is the level.
+/// Level 3, which has another name, and level 0: both learn that it is the level.
 const PROTOCOL_LEVEL: &str = r#"
     a open
     a> 10 [ "MQTT" 03 02 0000 "a" ]
