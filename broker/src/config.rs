@@ -347,6 +347,11 @@ impl Config {
 }
 
 impl Settings {
+    /// Whether clients without credentials are let in whoever else logs in.
+    pub fn allows_anonymous(&self) -> bool {
+        self.anonymous == Anonymous::Always
+    }
+
     /// Whether nobody can get in as long as there is no user: other machines reach the broker, it believes no tokens, and
     /// clients need not bring a certificate.
     pub fn needs_users(&self) -> bool {

@@ -42,7 +42,7 @@ mod websocket;
 pub use auth::{
     Config as AuthConfig, DeviceCredentials, Logins, Lookup, OpenError as AuthError, PasswordError,
     PasswordHash, SecretDigest, Settings as AuthSettings, TokenAlgorithm, TokenConfig,
-    generate_password, secret_digest, users,
+    generate_password, logins_are_required, require_logins, secret_digest, users,
 };
 pub use broker::{Broker, Parts, StartError};
 pub use config::{Config, ConfigError, Settings};

@@ -8,6 +8,7 @@ mod acl;
 mod check;
 mod demo;
 mod device;
+mod entry;
 mod hangup;
 mod journal;
 mod options;

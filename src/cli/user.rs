@@ -19,7 +19,7 @@ use serde::Serialize;
 pub(super) use first::first_admin;
 
 use super::options::{ConfigFile, Overrides};
-use super::{Outcome, output, password};
+use super::{Outcome, entry, output, password};
 use crate::config;
 use crate::diagnostics::{Failure, display};
 
@@ -30,7 +30,8 @@ Examples:
   pass show millrace/bob | millrace user add bob --update
   millrace user list
 
-A broker that runs takes changes over within seconds, and ends the connections of users that changed.";
+A broker that runs takes changes over within seconds, and ends the connections of users that changed.
+Once there was a user, clients without credentials get in only with `broker.allow_anonymous = true`.";
 
 /// Manage the users of the broker: their passwords and groups
 #[derive(Debug, clap::Args)]
@@ -118,14 +119,26 @@ struct Place {
 
 impl Place {
     fn file(&self) -> Result<PathBuf, Failure> {
-        if let Some(file) = &self.file {
-            return Ok(file.clone());
+        match &self.file {
+            Some(file) => Ok(file.clone()),
+            None => config::users_file(&self.sources()),
         }
+    }
+
+    /// A file that was named belongs to whatever configuration names it, which is not known here.
+    fn entry(&self) -> Result<Option<config::Entry>, Failure> {
+        match &self.file {
+            Some(_) => Ok(None),
+            None => config::entry(&self.sources()).map(Some),
+        }
+    }
+
+    fn sources(&self) -> config::Sources {
         let flags = Overrides {
             data: self.data.clone(),
             ..Overrides::default()
         };
-        config::users_file(&self.config.sources(&flags))
+        self.config.sources(&flags)
     }
 }
 
@@ -146,6 +159,7 @@ fn add(args: &Add) -> Outcome {
     let groups = (!args.update || !args.group.is_empty()).then_some(&*args.group);
     let mut file = UserFile::open(&path)?;
     may_add(&args.name, args.update, file.users())?;
+    let is_first = file.users().is_empty();
     file.put(&args.name, hash.as_ref(), groups)?;
     file.save()?;
     if let Some(password) = generated {
@@ -153,6 +167,13 @@ fn add(args: &Add) -> Outcome {
     }
     let done = if args.update { "changed" } else { "added" };
     anstream::eprintln!("user `{}` {done} in `{}`", args.name, display(&path));
+    if let Some(config::Entry {
+        data,
+        allows_anonymous,
+    }) = args.place.entry()?
+    {
+        entry::require_logins(&data, is_first, allows_anonymous);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -200,9 +221,16 @@ fn remove(args: &Remove) -> Outcome {
             return Err(no_user(name).hint("no user was removed; `millrace user list` shows them"));
         }
     }
+    let is_empty = file.is_empty();
     file.save()?;
     let removed = output::count(args.names.len() as u64, "user");
     anstream::eprintln!("{removed} removed from `{}`", display(&path));
+    if is_empty
+        && let Some(place) = args.place.entry()?
+        && !place.allows_anonymous
+    {
+        anstream::eprintln!("{}", entry::NOBODY_LEFT);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -133,6 +133,21 @@ pub(crate) fn users_file(sources: &Sources) -> Result<PathBuf, Failure> {
     join(sources, |config, _origins| Ok(settings::users_file(config)))
 }
 
+/// What commands that change users need beside their file; checked as little.
+pub(crate) struct Entry {
+    pub(crate) data: PathBuf,
+    pub(crate) allows_anonymous: bool,
+}
+
+pub(crate) fn entry(sources: &Sources) -> Result<Entry, Failure> {
+    join(sources, |config, _origins| {
+        Ok(Entry {
+            data: config.data.clone(),
+            allows_anonymous: config.broker.allow_anonymous,
+        })
+    })
+}
+
 /// Reads and joins the sources, and gives them to `check`.
 fn join<T>(
     sources: &Sources,

@@ -88,6 +88,69 @@ fn users_log_in_with_mosquitto_and_nobody_else() {
 }
 
 #[test]
+fn users_that_are_lost_let_nobody_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    let users = folder.path().join("users.toml");
+    let port = setup.address.port();
+    let gets_in = || publish(port, "5", &[]).status.success();
+    let mut server = setup.start();
+    assert!(gets_in(), "nobody has to log in yet");
+    let added = user(folder.path(), "add alice --group admins", "secret");
+    let told = String::from_utf8_lossy(&added.stderr).into_owned();
+    assert!(told.contains("`broker.allow_anonymous = true`"), "{told}");
+    let line = server.wait_for_line(
+        "clients without credentials are not let in any more",
+        PATIENCE,
+    );
+    assert!(line.contains("WARN"), "{line}");
+    assert!(!gets_in());
+    let added = user(folder.path(), "add bob", "secret");
+    let told = String::from_utf8_lossy(&added.stderr).into_owned();
+    assert!(!told.contains("allow_anonymous"), "said once: {told}");
+
+    let lost = "none is left: nobody can log in";
+    fs::write(&users, "").expect("emptied");
+    let line = server.wait_for_line(lost, PATIENCE);
+    assert!(
+        line.contains("ERROR") && line.contains("millrace user add"),
+        "{line}"
+    );
+    assert!(!gets_in());
+    drop(server);
+    for state in ["empty", "missing"] {
+        if state == "missing" {
+            fs::remove_file(&users).expect("removed");
+        }
+        let mut server = setup.start();
+        let line = server.wait_for_line(lost, PATIENCE);
+        assert!(line.contains("ERROR"), "{line}");
+        assert!(!gets_in(), "{state}");
+    }
+
+    // Removing the last user on purpose opens nothing either, and says what would.
+    assert!(user(folder.path(), "add alice", "secret").status.success());
+    let removed = user(folder.path(), "remove alice", "");
+    let told = String::from_utf8_lossy(&removed.stderr).into_owned();
+    assert!(
+        told.contains("clients without credentials stay out"),
+        "{told}"
+    );
+    let _server = setup.start();
+    assert!(!gets_in());
+}
+
+#[test]
+fn a_user_who_is_lost_before_the_first_start_keeps_the_broker_closed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = Setup::new(folder.path());
+    assert!(user(folder.path(), "add alice", "secret").status.success());
+    fs::remove_file(folder.path().join("users.toml")).expect("removed");
+    let _server = setup.start();
+    assert!(!publish(setup.address.port(), "5", &[]).status.success());
+}
+
+#[test]
 fn beyond_loopback_the_first_start_makes_an_admin() {
     let folder = tempfile::tempdir().expect("a folder");
     let port = free_port();

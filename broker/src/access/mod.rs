@@ -60,6 +60,7 @@ impl Access {
             Some(file) => Policy::load(file)?,
             None => Policy::built_in(),
         };
+        policy.warn_if_empty();
         Ok(Access::new(policy))
     }
 

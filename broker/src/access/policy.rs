@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::error::{LoadError, RuleError};
 use super::index::Index;
 use super::principal::Principal;
@@ -81,6 +83,14 @@ impl Policy {
 
     pub fn rules(&self) -> usize {
         self.rules.len()
+    }
+
+    /// An empty file may be meant, and may be one that something has emptied.
+    pub(super) fn warn_if_empty(&self) {
+        if let (true, Some(file)) = (self.rules.is_empty(), &self.source) {
+            let file = file.display();
+            warn!(%file, "the access rules hold no rule: every publish and subscribe is denied");
+        }
     }
 
     /// Whether the client may do it. `topic` is valid; of a subscribe it is the whole filter.

@@ -49,6 +49,7 @@ impl Source for Rules {
         if policy.text() == gate.access.policy.load().text() {
             return Ok(Taken::Same);
         }
+        policy.warn_if_empty();
         let rules = policy.rules();
         let (subscriptions, sessions) = enforce(gate, policy);
         info!(

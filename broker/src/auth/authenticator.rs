@@ -4,11 +4,12 @@
 //! hashes on the thread that asks. Invariant: a client that brings credentials is let in only by them; nobody is anonymous by
 //! mistake.
 
+mod entry;
 mod standing;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use super::devices::{self, DeviceCredentials, Lookup, NoDevices};
 use super::digest::{Digester, secret_digest};
 use super::identity::{Identity, Voucher};
 use super::password::PasswordHash;
+use super::past::Past;
 use super::queue::{Busy, Queue};
 use super::reload::CurrentUsers;
 use super::report::{Refused, Report};
@@ -28,6 +30,7 @@ use super::users::{self, LoadError, User};
 use crate::packet::{Connect, ReasonCode};
 use crate::peer::Peer;
 use crate::stats::{Counter, Stats};
+use entry::Entry;
 
 /// The group of every device.
 const DEVICES_GROUP: &str = "devices";
@@ -39,6 +42,9 @@ pub(crate) struct Authenticator {
     settings: Settings,
     anonymous: Anonymous,
     users: CurrentUsers,
+    past: Past,
+    /// What the log was told last.
+    told_entry: Mutex<Option<Entry>>,
     devices: Arc<dyn DeviceCredentials>,
     digester: Digester,
     queue: Queue,
@@ -59,7 +65,7 @@ pub(crate) struct Authenticator {
 pub(crate) enum Anonymous {
     /// `allow_anonymous = true`.
     Always,
-    /// Only this machine can reach the broker: as long as nothing to log in with is configured.
+    /// Only this machine can reach the broker: until there is something to log in with for the first time.
     WithoutUsers,
     /// Other machines can reach it.
     Never,
@@ -102,9 +108,11 @@ impl Authenticator {
             Some(path) => path.clone(),
             None => data.join(users::DEFAULT_FILE),
         };
-        Ok(Authenticator {
+        let authenticator = Authenticator {
             anonymous,
             users: CurrentUsers::open(path)?,
+            past: Past::of(data),
+            told_entry: Mutex::default(),
             devices: devices.unwrap_or_else(|| Arc::new(NoDevices)),
             digester: Digester::generate().ok_or(OpenError::Random)?,
             queue: Queue::new(settings.max_waiting_logins, settings.login_timeout),
@@ -121,7 +129,9 @@ impl Authenticator {
             decoy_locks: (0..DECOY_LOCKS).map(|_| Default::default()).collect(),
             warned: AtomicBool::new(false),
             settings,
-        })
+        };
+        authenticator.review_entry();
+        Ok(authenticator)
     }
 
     /// Who sent the CONNECT, or the reason code to refuse it with. May take as long as `login_timeout`: that is the broker's
@@ -194,20 +204,13 @@ impl Authenticator {
     /// then, since the first user may come at any time.
     pub(crate) fn warn_of_strangers(&self, by_built_in_rules: bool) {
         let may_do_everything = by_built_in_rules && self.anonymous == Anonymous::Always;
-        if may_do_everything && self.is_configured() && !self.warned.swap(true, Ordering::Relaxed) {
+        if may_do_everything && self.has_credentials() && !self.warned.swap(true, Ordering::Relaxed)
+        {
             warn!(
                 "`broker.allow_anonymous` is true although there are users, and the built-in rules let clients without a user do \
                  everything; write rules with `broker.acl.file`, or set it to false"
             );
         }
-    }
-
-    /// Whether there is anything to log in with.
-    fn is_configured(&self) -> bool {
-        self.settings.users.is_some()
-            || self.settings.tokens.is_some()
-            || !self.users.users().is_empty()
-            || self.devices.any()
     }
 
     fn brought<'a>(&self, peer: &'a Peer, connect: &Connect<'a>) -> Brought<'a> {

@@ -13,9 +13,13 @@ pub trait DeviceCredentials: Send + Sync {
     /// What a device of that name must know. Answered from memory: no I/O, about a microsecond.
     fn find(&self, device: &str) -> Lookup;
 
-    /// Whether there is a credential at all. As long as there is none (or that is not known yet), a broker that only this
-    /// machine can reach lets clients in without any.
+    /// Whether there is a credential that holds.
     fn any(&self) -> bool;
+
+    /// Whether there is or was a credential, as far as is known: one that was revoked or lost counts too.
+    fn any_ever(&self) -> bool {
+        self.any()
+    }
 
     /// A number that changes whenever a secret has ceased to hold: then connections that were let in
     /// by one are looked through, and end.

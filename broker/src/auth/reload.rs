@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::token::{KeyError, Tokens};
 use super::users::{LoadError, Users};
@@ -22,6 +22,8 @@ use crate::reload::{Fault, Source, Taken};
 pub(super) struct CurrentUsers {
     path: PathBuf,
     users: ArcSwap<Users>,
+    /// There is a file, or there was one since the start.
+    was_there: AtomicBool,
     /// How often they have changed.
     generation: AtomicU64,
 }
@@ -29,8 +31,14 @@ pub(super) struct CurrentUsers {
 impl CurrentUsers {
     /// Reads the file; one that is not there has no users.
     pub(super) fn open(path: PathBuf) -> Result<CurrentUsers, LoadError> {
-        let users = Users::load_if_there(&path)?;
+        let (users, was_there) = match Users::load(&path) {
+            Err(LoadError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                (Users::default(), false)
+            }
+            loaded => (loaded?, true),
+        };
         Ok(CurrentUsers {
+            was_there: AtomicBool::new(was_there),
             path,
             users: ArcSwap::from_pointee(users),
             generation: AtomicU64::new(0),
@@ -39,6 +47,11 @@ impl CurrentUsers {
 
     pub(super) fn users(&self) -> arc_swap::Guard<Arc<Users>> {
         self.users.load()
+    }
+
+    /// Whether there is a file, or was one since the start.
+    pub(super) fn was_there(&self) -> bool {
+        self.was_there.load(Ordering::Acquire)
     }
 
     /// How often they have changed.
@@ -62,9 +75,14 @@ impl CurrentUsers {
             }
             loaded => loaded?,
         };
+        self.was_there.store(true, Ordering::Release);
         let (users, changed) = loaded.replacing(&before);
         if !changed.is_empty() {
             info!(users = users.len(), changed = changed.len(), "users read");
+            if users.is_empty() {
+                let file = self.path.display();
+                warn!(%file, "the users file names nobody any more; all its users are logged out");
+            }
             self.users.store(Arc::new(users));
             self.generation.fetch_add(1, Ordering::Release);
         }
@@ -90,6 +108,7 @@ impl Source for UsersFile {
             LoadError::Read { .. } => Fault::unreadable(&error),
             LoadError::Invalid { .. } => Fault::wrong(&error),
         })?;
+        self.0.authenticator.review_entry();
         if changed.is_empty() {
             return Ok(Taken::Same);
         }

@@ -131,6 +131,10 @@ impl Follower {
                 }
             }
         })?;
+        // The database counts changes from 0, and keeps the count when rows are deleted by hand.
+        if version > 0 {
+            self.known.had_one();
+        }
         let table = Table::of(entries);
         let is_known = |known: &Table| known.entries().eq(table.entries());
         let is_same = self.table.as_ref().is_some_and(is_known);
@@ -159,6 +163,7 @@ impl Follower {
         let version = database.read(since, &mut |credential| {
             changes.push(Change::from(&credential));
         })?;
+        self.known.had_one();
         let known = self.table.take().unwrap_or_default();
         let table = known.with(&changes);
         let is_overfull = table.len() > DEVICES_MAX;

@@ -10,7 +10,7 @@ mod table;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -129,13 +129,22 @@ fn read(cache: &Cache) -> Option<Table> {
 #[derive(Default)]
 struct Known {
     table: ArcSwapOption<Table>,
+    /// A device had a secret once, though it may be revoked or its row lost.
+    any_ever: AtomicBool,
     generation: AtomicU64,
 }
 
 impl Known {
     /// From now on this is what holds.
     fn set(&self, table: Table) {
+        if table.len() > 0 {
+            self.had_one();
+        }
         self.table.store(Some(Arc::new(table)));
+    }
+
+    fn had_one(&self) {
+        self.any_ever.store(true, Ordering::Release);
     }
 
     /// Some secret may have ceased to hold.
@@ -157,6 +166,10 @@ impl DeviceCredentials for Known {
             .load()
             .as_ref()
             .is_some_and(|table| table.len() > 0)
+    }
+
+    fn any_ever(&self) -> bool {
+        self.any_ever.load(Ordering::Acquire)
     }
 
     fn generation(&self) -> u64 {

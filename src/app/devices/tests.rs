@@ -110,6 +110,22 @@ async fn who_asks_has_everything_read_anew() {
     assert_eq!(devices.reload().await, ReloadOutcome::New);
     assert_eq!(credentials.find("b"), Lookup::Unknown);
     assert!(credentials.generation() > generation, "a secret has ended");
+
+    // Emptied: there is none, and there was one; so says a start that has no copy.
+    let delete = "DELETE FROM device_credentials";
+    assert_eq!(database.execute(delete, ()), Ok(1));
+    assert_eq!(devices.reload().await, ReloadOutcome::New);
+    assert!(!credentials.any() && credentials.any_ever());
+    drop(devices);
+    let other = tempfile::tempdir().expect("a folder");
+    let devices = Devices::start(other.path(), &store).expect("a thread");
+    devices.wait_until_asked(PATIENCE);
+    let credentials = devices.credentials();
+    assert!(!credentials.any() && credentials.any_ever());
+    drop(devices);
+    add(&mut *table, "a", "one");
+    let devices = Devices::start(folder.path(), &store).expect("a thread");
+    devices.wait_until_asked(PATIENCE);
     drop(devices);
 
     let devices = Devices::start(folder.path(), &away()).expect("a thread");
@@ -178,7 +194,7 @@ fn nothing_is_known_before_the_database_was_reached_once() {
     devices.wait_until_asked(PATIENCE);
     let credentials = devices.credentials();
     assert_eq!(credentials.find("a"), Lookup::Unavailable);
-    assert!(!credentials.any());
+    assert!(!credentials.any() && !credentials.any_ever());
     drop(devices);
     let files = std::fs::read_dir(folder.path())
         .expect("the folder")

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::options::{ConfigFile, Overrides};
-use super::{Outcome, output};
+use super::{Outcome, entry, output};
 use crate::app::now_micros;
 use crate::config;
 use crate::diagnostics::{Failure, display};
@@ -41,7 +41,8 @@ A device connects with its name as user name and its secret as password:
 
 A secret is shown once; only a digest of it is kept, in the database of `store.url`. A running
 Millrace sees every change within seconds, and ends the connections of a device whose secret was
-revoked or replaced.";
+revoked or replaced. Once a device had a secret, clients without credentials get in only with
+`broker.allow_anonymous = true`.";
 
 /// Give devices secrets of their own: add, rotate, revoke, list
 #[derive(Debug, clap::Args)]
@@ -142,7 +143,10 @@ fn add(args: &Add) -> Result<(), Failure> {
         Some(file) => names::read(file)?,
         None => names::check(&args.devices)?,
     };
-    let mut table = args.common.open(Missing::Create)?;
+    let settings = args.common.settings()?;
+    let mut table = open(&settings.store, Missing::Create)?;
+    // The database counts changes from 0.
+    let is_first = table.version()? == 0 && settings.users == 0;
     let issued = issue(devices)?;
     let existing = match args.skip_existing {
         true => Existing::Skip,
@@ -157,7 +161,10 @@ fn add(args: &Add) -> Result<(), Failure> {
         let skipped = output::count(skipped.len() as u64, "device");
         anstream::eprintln!("skipped {skipped} that had a secret already");
     }
-    args.common.show(&issued, args.from.is_some())
+    args.common.show(&issued, args.from.is_some())?;
+    let allows_anonymous = settings.broker.allows_anonymous();
+    entry::require_logins(&settings.data, is_first, allows_anonymous);
+    Ok(())
 }
 
 fn rotate(args: &Rotate) -> Result<(), Failure> {
@@ -216,15 +223,17 @@ enum Missing {
 }
 
 impl Common {
-    fn open(&self, missing: Missing) -> Result<Box<dyn Credentials>, Failure> {
+    fn settings(&self) -> Result<config::Settings, Failure> {
         let flags = Overrides {
             data: self.data.clone(),
             store: self.store.clone(),
             ..Overrides::default()
         };
-        let settings = config::load(&self.file.sources(&flags))?.store;
-        prepare(&settings, missing)?;
-        Ok(credentials::open(&settings)?)
+        config::load(&self.file.sources(&flags))
+    }
+
+    fn open(&self, missing: Missing) -> Result<Box<dyn Credentials>, Failure> {
+        open(&self.settings()?.store, missing)
     }
 
     /// Shows secrets for the only time.
@@ -238,6 +247,11 @@ impl Common {
             failure.hint("the secrets are in force and were not shown: rotate these devices")
         })
     }
+}
+
+fn open(store: &Settings, missing: Missing) -> Result<Box<dyn Credentials>, Failure> {
+    prepare(store, missing)?;
+    Ok(credentials::open(store)?)
 }
 
 /// A file of SQLite needs its folder.

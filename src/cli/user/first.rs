@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use broker::users::UserFile;
 use broker::{PasswordHash, generate_password};
+use tracing::warn;
 
 use crate::config::Settings;
 use crate::diagnostics::{Failure, display};
@@ -37,6 +38,13 @@ pub(super) fn first_admin_for(
     let mut file = UserFile::open(path)?;
     if !file.users().is_empty() {
         return Ok(None);
+    }
+    if broker::logins_are_required(&settings.data) {
+        warn!(
+            file = %path.display(),
+            "there were users or devices here, and no user is left: a new `{NAME}` is made; if the \
+             users file was lost, restore it"
+        );
     }
     let unusable = |error| Failure::new(format!("the password of `{NAME}` {error}"));
     let password = generate_password().map_err(unusable)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::hash;
-use crate::auth::authenticator::{Anonymous, Authenticator};
+use crate::auth::authenticator::{Anonymous, Authenticator, OpenError};
 use crate::auth::{Config, DeviceCredentials, Identity, Lookup, secret_digest};
 use crate::packet::{Connect, ConnectProperties, ReasonCode, Version};
 use crate::peer::Peer;
@@ -66,6 +66,10 @@ impl Setup {
     }
 
     fn judge(&self) -> Judge {
+        self.try_judge().expect("opened")
+    }
+
+    fn try_judge(&self) -> Result<Judge, OpenError> {
         let stats = Arc::<Stats>::default();
         let devices = self
             .devices
@@ -77,12 +81,11 @@ impl Setup {
             devices,
             Arc::clone(&stats),
             CancellationToken::new(),
-        )
-        .expect("opened");
-        Judge {
+        )?;
+        Ok(Judge {
             authenticator,
             stats,
-        }
+        })
     }
 }
 
@@ -335,6 +338,48 @@ async fn nobody_is_let_in_only_where_that_is_meant() {
         setup.judge().says(Brings::default()).await,
         "not authorized"
     );
+}
+
+#[tokio::test]
+async fn credentials_that_are_lost_let_nobody_in() {
+    let all = fs::read(Setup::with_users().folder.path().join("users.toml")).expect("read");
+    // Emptied, cut anywhere, or away; at a start, with and without one before it that saw the users.
+    let cuts = (0..=all.len()).step_by(7).map(Some).chain([None]);
+    for cut in cuts {
+        let setup = Setup::with_users();
+        let users = setup.folder.path().join("users.toml");
+        let judge = setup.judge();
+        match cut {
+            Some(cut) => fs::write(&users, &all[..cut]).expect("written"),
+            None => fs::remove_file(&users).expect("removed"),
+        }
+        let refused = "not authorized";
+        // While it runs: what cannot be read changes nothing.
+        let _ = judge.authenticator.users().take();
+        judge.authenticator.review_entry();
+        assert_eq!(judge.says(Brings::default()).await, refused, "{cut:?}");
+        assert_eq!(judge.says(login("x", "y")).await, WRONG, "{cut:?}");
+        drop(judge);
+        if let Ok(again) = setup.try_judge() {
+            assert_eq!(again.says(Brings::default()).await, refused, "{cut:?}");
+        }
+    }
+    // A folder from before the mark: the file of the default place comes with the first user.
+    let setup = Setup::empty();
+    fs::write(setup.folder.path().join("users.toml"), "").expect("written");
+    let judge = setup.judge();
+    assert_eq!(judge.says(Brings::default()).await, "not authorized");
+    // A device that was there once.
+    let mut setup = Setup::empty();
+    setup.devices = true;
+    drop(setup.judge());
+    setup.devices = false;
+    let judge = setup.judge();
+    assert_eq!(judge.says(Brings::default()).await, "not authorized");
+    drop(judge);
+    // Whoever writes it down means it.
+    setup.anonymous = Anonymous::Always;
+    assert_eq!(setup.judge().says(Brings::default()).await, NOBODY);
 }
 
 #[tokio::test]

@@ -147,6 +147,12 @@ impl UserFile {
         users.is_some_and(|users| users.remove(name).is_some())
     }
 
+    /// Whether it names nobody, after what was changed.
+    pub fn is_empty(&self) -> bool {
+        let users = self.document.get("user").and_then(Item::as_table_like);
+        users.is_none_or(|users| users.is_empty())
+    }
+
     /// Writes the file anew, so that whoever reads it sees the old one or the new one.
     pub fn save(self) -> Result<(), EditError> {
         let header = if self.is_new { HEADER } else { "" };

@@ -50,7 +50,7 @@ impl VisitFields for Message<'_> {
 fn warned(bench: &Bench, warnings: &Warnings) -> usize {
     crate::broker::tick(&bench.gate);
     let warnings = lock(&warnings.0);
-    let of_strangers = |warning: &&String| warning.contains("allow_anonymous");
+    let of_strangers = |warning: &&String| warning.contains("is true although there are users");
     warnings.iter().filter(of_strangers).count()
 }
 
