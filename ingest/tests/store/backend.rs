@@ -47,13 +47,15 @@ pub(crate) struct Reading {
     pub(crate) labels: String,
 }
 
-/// Everything in the view, by device, metric, time and value.
+/// Every number in the view, by device, metric, time and value.
 pub(crate) fn readings(backend: &dyn Backend) -> Vec<Reading> {
     let time = match backend.config().url.starts_with("sqlite") {
         true => "time_us".to_owned(),
         false => backend.micros("time"),
     };
-    let sql = format!("SELECT {time}, device, metric, value, unit, labels FROM telemetry");
+    let sql = format!(
+        "SELECT {time}, device, metric, value, unit, labels FROM telemetry WHERE value IS NOT NULL"
+    );
     let mut readings: Vec<Reading> = backend
         .query(&sql)
         .into_iter()

@@ -249,23 +249,30 @@ pub(crate) fn an_older_schema_is_brought_up_to_date(backend: &dyn Backend) {
         "INSERT INTO ingest_position (journal, rows_position, filtered)
          VALUES ('00000000-0000-0000-0000-000000000001', 7, 7)",
     );
+    backend.execute("CREATE VIEW mine AS SELECT device, value FROM telemetry");
     let mut store = backend.store();
     assert_eq!(store.load(journal(1)).expect("loaded").rows, Position(7));
     let versions = backend.query("SELECT version, name FROM schema_version ORDER BY version");
     assert_eq!(
         versions,
-        [["1", "rows"], ["2", "alerts"], ["3", "device credentials"]]
+        [
+            ["1", "rows"],
+            ["2", "alerts"],
+            ["3", "device credentials"],
+            ["4", "texts in the view"],
+        ]
     );
     let next = batch(7).series(0, "a", "m").sample(0, NOON, 1.0).build();
     store.commit(journal(1), &next).expect("committed");
     assert_eq!(count(backend, "alerts"), 0);
+    assert_eq!(backend.query("SELECT * FROM mine"), [["a", "1"]]);
 }
 
 pub(crate) fn a_newer_schema_is_left_alone(backend: &dyn Backend) {
     backend.store().load(journal(1)).expect("loaded");
-    backend.execute("INSERT INTO schema_version (version, name) VALUES (4, 'later')");
+    backend.execute("INSERT INTO schema_version (version, name) VALUES (5, 'later')");
     assert_fatal(backend.store().load(journal(1)), "newer Millrace");
-    assert_eq!(count(backend, "schema_version"), 4);
+    assert_eq!(count(backend, "schema_version"), 5);
 }
 
 pub(crate) fn foreign_tables_are_left_alone(backend: &dyn Backend) {
@@ -304,7 +311,7 @@ pub(crate) fn many_start_at_once(backend: &dyn Backend) {
     });
     assert_eq!(count(backend, "samples"), 2 * PROCESSES as u64);
     assert_eq!(count(backend, "series"), 1 + PROCESSES as u64);
-    assert_eq!(count(backend, "schema_version"), 3);
+    assert_eq!(count(backend, "schema_version"), 4);
 }
 
 fn loaded(backend: &dyn Backend) -> Box<dyn Store> {

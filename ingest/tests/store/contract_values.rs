@@ -33,14 +33,42 @@ pub(crate) fn names_and_texts_are_any_unicode(backend: &dyn Backend) {
         assert_eq!(reading.unit, name);
         assert!(reading.labels.contains("значение 🗝"));
     }
-    let texts = backend.query(
-        "SELECT device, readings_text.value FROM readings_text
-         JOIN series ON series.id = readings_text.series_id ORDER BY series.id",
-    );
+    let texts =
+        backend.query("SELECT device, text FROM telemetry WHERE value IS NULL ORDER BY device");
     assert_eq!(texts.len(), names.len());
     for row in texts {
         assert_eq!(row[0], row[1]);
     }
+}
+
+/// One row a sample, whatever it is.
+pub(crate) fn numbers_and_texts_are_in_one_view(backend: &dyn Backend) {
+    let all = batch(0)
+        .series_with(0, "a", "mode", "", r#"{"site":"north"}"#)
+        .text(0, NOON, "eco")
+        .sample(0, NOON + 1, 2.5)
+        .text(0, NOON + 2, "")
+        .text(0, NOON + 2, "21.5");
+    commit(backend, &all.build());
+    let order = match backend.config().url.starts_with("sqlite") {
+        true => "time_us",
+        false => "time",
+    };
+    let seen = backend.query(&format!(
+        "SELECT device, metric, CASE WHEN value IS NULL THEN 'none' ELSE 'number' END,
+                coalesce(text, 'none'), unit
+         FROM telemetry ORDER BY {order}, text"
+    ));
+    let row = |value, text| ["a", "mode", value, text, ""];
+    assert_eq!(
+        seen,
+        [
+            row("none", "eco"),
+            row("number", "none"),
+            row("none", ""),
+            row("none", "21.5"),
+        ]
+    );
 }
 
 pub(crate) fn extreme_numbers_come_back_bit_by_bit(backend: &dyn Backend) {

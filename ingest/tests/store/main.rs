@@ -55,6 +55,7 @@ run_against_both! {
     ]
     contract_values: [
         names_and_texts_are_any_unicode,
+        numbers_and_texts_are_in_one_view,
         extreme_numbers_come_back_bit_by_bit,
         zero_may_lose_its_sign,
         equal_rows_are_all_kept,

@@ -51,6 +51,9 @@ fn one_series_over_an_hour_is_found_by_an_index() {
     for minute in 0..1_000 {
         all = all.sample((minute % 2) as u32, NOON + minute * 60_000_000, 1.0);
     }
+    for minute in 0..1_000 {
+        all = all.text((minute % 2) as u32, NOON + minute * 60_000_000, "on");
+    }
     loaded(&backend)
         .commit(journal(1), &all.build())
         .expect("committed");
@@ -66,7 +69,11 @@ fn one_series_over_an_hour_is_found_by_an_index() {
         "{plan}"
     );
     assert!(
-        !plan.contains("samples_20260316"),
+        plan.contains("Index Scan on readings_text_202603"),
+        "{plan}"
+    );
+    assert!(
+        !plan.contains("_20260316"),
         "other days are not looked at: {plan}"
     );
 }

@@ -49,7 +49,7 @@ fn rows_of_a_detached_day_go_into_a_new_partition_and_it_is_said_once() {
     }
     assert_eq!(
         (count(&backend, samples), count(&backend, "telemetry")),
-        (1, 2)
+        (1, 4)
     );
     assert_eq!(
         (count(&backend, texts), count(&backend, "readings_text")),
@@ -288,9 +288,17 @@ fn tables_that_are_replaced_are_noticed() {
     assert_fatal(restarted, "would miss what is stored");
     backend.execute(
         "CREATE OR REPLACE VIEW telemetry AS
-         SELECT samples.time, series.device, series.metric, samples.value, series.unit, series.labels
+         SELECT samples.time, series.device, series.metric, samples.value, series.unit, series.labels,
+                NULL::text AS text
          FROM samples JOIN series ON series.id = samples.series_id",
     );
+    assert_fatal(store.load(journal(1)), "would miss what is stored");
+    let view = "CREATE OR REPLACE VIEW telemetry AS
+         SELECT r.time, series.device, series.metric, r.value, series.unit, series.labels, r.text
+         FROM (SELECT time, series_id, value, NULL::text AS text FROM samples
+               UNION ALL SELECT time, series_id, NULL::float8, value FROM readings_text) AS r
+         JOIN series ON series.id = r.series_id";
+    backend.execute(view);
     store.load(journal(1)).expect("loaded");
     store.commit(journal(1), &next).expect("committed");
     assert_eq!(readings(&backend).len(), 1);
@@ -301,6 +309,8 @@ fn tables_that_are_replaced_are_noticed() {
     );
     let next = batch(3).text(0, NOON, "y").build();
     assert_unavailable(store.commit(journal(1), &next));
+    assert_fatal(store.load(journal(1)), "would miss what is stored");
+    backend.execute(view);
     store.load(journal(1)).expect("loaded");
     store.commit(journal(1), &next).expect("committed");
     assert_eq!(count(&backend, "readings_text"), 1);

@@ -58,7 +58,10 @@ fn one_series_over_an_hour_is_found_by_its_order() {
         ),
         "{text}"
     );
-    assert_eq!(text.matches("SEARCH series USING").count(), 2, "{text}");
+    let texts = "SEARCH readings_text USING COVERING INDEX readings_text_series_time \
+                 (series_id=? AND time>? AND time<?)";
+    assert!(text.contains(texts), "{text}");
+    assert_eq!(text.matches("SEARCH series USING").count(), 3, "{text}");
 }
 
 #[test]
@@ -67,10 +70,10 @@ fn times_are_written_for_people_as_well() {
     let mut store = backend.store();
     store.load(journal(1)).expect("loaded");
     let times = [
-        ("0001-01-01T00:00:00.000000Z", -62_135_596_800_000_000),
-        ("1969-12-31T23:59:59.999999Z", -1),
-        ("1970-01-01T00:00:00.000001Z", 1),
-        ("2026-03-15T12:00:00.000000Z", NOON),
+        ("0001-01-01 00:00:00.000000Z", -62_135_596_800_000_000),
+        ("1969-12-31 23:59:59.999999Z", -1),
+        ("1970-01-01 00:00:00.000001Z", 1),
+        ("2026-03-15 12:00:00.000000Z", NOON),
     ];
     let mut all = batch(0).series(0, "a", "m");
     for (_, time) in times {
@@ -80,6 +83,13 @@ fn times_are_written_for_people_as_well() {
     let seen = backend.query("SELECT time FROM telemetry ORDER BY time_us");
     let seen: Vec<&String> = seen.iter().flatten().collect();
     assert_eq!(seen, times.map(|(text, _)| text));
+    // The same day before noon is not behind it.
+    let after = |moment: &str| {
+        let sql = format!("SELECT count(*) FROM telemetry WHERE time > datetime('{moment}')");
+        backend.query(&sql).remove(0).remove(0)
+    };
+    assert_eq!(after("2026-03-15 11:59:59"), "1");
+    assert_eq!(after("2026-03-15 12:00:01"), "0");
 }
 
 #[test]

@@ -140,10 +140,26 @@ async fn check_view(client: &Client, view: u32, tables: &Tables) -> Result<(), F
     if read.len() == 1 {
         return Ok(());
     }
-    for (name, table) in [("samples", tables.samples), ("series", tables.series)] {
+    let texts = match read_texts(client, view).await? {
+        true => tables.texts,
+        // Somebody's own view, of numbers alone.
+        false => None,
+    };
+    for (name, table) in [
+        ("samples", tables.samples),
+        ("readings_text", texts),
+        ("series", tables.series),
+    ] {
         if table.is_some_and(|table| !read.contains(&table)) {
             return Err(Failure::Unseen(name));
         }
     }
     Ok(())
+}
+
+/// Whether the view has texts: the column that ours has for them.
+async fn read_texts(client: &Client, view: u32) -> Result<bool, Failure> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1 AND attname = 'text')";
+    let row = client.query_one(sql, &[&view]).await?;
+    Ok(row.try_get(0)?)
 }

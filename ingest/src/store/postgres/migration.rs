@@ -27,6 +27,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "device credentials",
         sql: include_str!("migrations/0003_device_credentials.sql"),
     },
+    Migration {
+        name: "texts in the view",
+        sql: include_str!("migrations/0004_texts_in_view.sql"),
+    },
 ];
 
 /// Held (in a transaction) by whoever changes the schema of a database; the number is "Millrace" in

@@ -25,6 +25,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "device credentials",
         sql: include_str!("migrations/0003_device_credentials.sql"),
     },
+    Migration {
+        name: "texts in the view",
+        sql: include_str!("migrations/0004_texts_in_view.sql"),
+    },
 ];
 
 /// Returns when the schema has exactly the version this program knows.
