@@ -122,6 +122,8 @@ pub struct Engine {
     claims: Claims,
     restored: Restored,
     stage: Stage,
+    /// How far the clock was set while the engine was not live.
+    set_in_replay: Micros,
     counters: Counters,
     refusal_reported: bool,
 }
@@ -151,6 +153,7 @@ impl Engine {
             claims: Claims::default(),
             restored: Restored::default(),
             stage: Stage::Live,
+            set_in_replay: 0,
             counters: Counters::default(),
             refusal_reported: false,
         }
@@ -234,9 +237,29 @@ impl Engine {
     pub fn clock_was_set(&mut self, by: Micros, now: Micros) {
         self.listening_since = self.listening_since.saturating_add(by);
         self.silences.clock_was_set(by);
+        if self.stage != Stage::Live {
+            // The records of a replay bear the time before the step; their samples move together when
+            // it is over.
+            self.set_in_replay = self.set_in_replay.saturating_add(by);
+            return;
+        }
         for instance in &mut self.thresholds {
             instance.clock_was_set(by, now);
         }
+    }
+
+    /// The replay is over, and the clock shows `now`. Records from before may bear times of receipt
+    /// that lie behind it, `last` at the latest: the clock that stamped them was ahead, and what is
+    /// measured by it goes on from the present.
+    pub fn leave_future(&mut self, last: Micros, now: Micros) {
+        let by = std::mem::take(&mut self.set_in_replay);
+        for instance in &mut self.thresholds {
+            if by != 0 {
+                instance.clock_was_set(by, now);
+            }
+            instance.leave_future(last.saturating_add(by), now);
+        }
+        self.leave_future_of_silences(now);
     }
 
     /// The events of the alerts that are firing, in no particular order.

@@ -72,6 +72,22 @@ impl Silences {
 }
 
 impl Engine {
+    /// Nobody was heard after `now`.
+    pub(super) fn leave_future_of_silences(&mut self, now: Micros) {
+        let list = &mut self.silences.list;
+        if list.iter().all(|instance| instance.state.seen_at <= now) {
+            return;
+        }
+        for instance in list {
+            instance.state.seen_at = instance.state.seen_at.min(now);
+            instance.has_timer = false;
+        }
+        self.silences.timers.clear();
+        for index in 0..self.silences.list.len() as u32 {
+            self.start_timer(index);
+        }
+    }
+
     /// The restored instance, or a new one, armed by this record; `None` when there are too many.
     pub(super) fn silence_instance(
         &mut self,

@@ -63,23 +63,14 @@ impl Stored {
         serde_json::to_string(self).expect("a state consists of what JSON can hold")
     }
 
-    /// Takes `now` for times behind it; whether there were any.
-    fn not_after(&mut self, now: Micros) -> bool {
-        let mut since_too = None;
-        let time = match self {
-            Stored::Inactive { latest, .. } | Stored::Firing { latest, .. } => latest.as_mut(),
-            Stored::Pending { latest, since, .. } => {
-                since_too = Some(since);
-                latest.as_mut()
-            }
-            Stored::Armed { seen_at, .. } | Stored::Silent { seen_at, .. } => Some(seen_at),
-        };
-        let mut any = false;
-        for time in time.into_iter().chain(since_too) {
-            any |= *time > now;
-            *time = (*time).min(now);
+    /// Whether it bears a time that lies after `now`.
+    fn is_after(&self, now: Micros) -> bool {
+        match self {
+            Stored::Inactive { latest, .. }
+            | Stored::Pending { latest, .. }
+            | Stored::Firing { latest, .. } => latest.is_some_and(|latest| latest > now),
+            Stored::Armed { seen_at, .. } | Stored::Silent { seen_at, .. } => *seen_at > now,
         }
-        any
     }
 
     /// The event of an alert that is firing.
@@ -93,7 +84,8 @@ impl Stored {
 
 impl Engine {
     /// Takes up what the database and `published.log` know, at `now`. An alert whose rule is gone, or no longer about it, ends.
-    /// Times that lie in the future are not believed: a rule would see nothing until they have come.
+    /// Times that lie in the future are told here, and not believed any more once the replay is over (`leave_future`): a rule
+    /// would see nothing until they have come.
     pub fn restore(
         &mut self,
         rows: &[AlertStateRow],
@@ -106,8 +98,8 @@ impl Engine {
         for row in rows {
             let Some(json) = &row.state else { continue };
             match serde_json::from_str::<Stored>(json) {
-                Ok(mut stored) => {
-                    in_future += u64::from(stored.not_after(now));
+                Ok(stored) => {
+                    in_future += u64::from(stored.is_after(now));
                     self.restore_instance(row, stored, now, effects);
                 }
                 Err(error) => {

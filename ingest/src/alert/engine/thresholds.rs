@@ -61,6 +61,18 @@ impl ThresholdInstance {
         }
     }
 
+    /// What was measured by a clock that was ahead, and showed `last` in the end, goes on at `now`.
+    pub(super) fn leave_future(&mut self, last: Micros, now: Micros) {
+        let Some(latest) = self.state.latest.filter(|latest| *latest > now) else {
+            return;
+        };
+        match self.latest_is {
+            LatestIs::ReceiptTime => self.state.shift(now - last.max(latest)),
+            LatestIs::Unknown => self.state.shift(now - latest),
+            LatestIs::DeviceTime => {}
+        }
+    }
+
     /// This machine's clock was set by so much and shows `now`.
     pub(super) fn clock_was_set(&mut self, by: Micros, now: Micros) {
         match self.latest_is {

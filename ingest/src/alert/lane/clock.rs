@@ -2,7 +2,11 @@
 //!
 //! Owns: the clock's door, so that tests can say what time it is; how far the wall clock was set since
 //! the last look; which time of receipt is believed. Never: knows an alert. Invariant: what is believed
-//! of a record never lies after the latest look at the clock.
+//! of a record that comes now never lies after the latest look at the clock.
+//!
+//! Records from before a start are evaluated by the times they bear, in the future or not: so a replay
+//! gives the events that were published already. What is left of the future when it is over, the
+//! engine brings back to the present.
 //!
 //! Records bear the wall clock's time, and a wall clock is set: a gateway without a clock chip starts
 //! years off, a virtual machine wakes up, somebody corrects an hour. A second clock that only counts
@@ -68,6 +72,8 @@ pub(super) struct WallClock {
     monotonic: Micros,
     forward: Option<Forward>,
     future: Future,
+    /// The latest time of receipt that a replayed record bears.
+    replayed_max: Micros,
 }
 
 /// The latest step forward. Records from before it are still to come.
@@ -97,6 +103,7 @@ impl WallClock {
             monotonic,
             forward: None,
             future: Future::default(),
+            replayed_max: Micros::MIN,
         }
     }
 
@@ -123,6 +130,20 @@ impl WallClock {
             until: end(),
         });
         by
+    }
+
+    /// When a record from before the start was received, by the clock of that time.
+    pub(super) fn replayed(&mut self, received_at: Micros) -> Micros {
+        if received_at > self.wall {
+            self.future.add(received_at - self.wall);
+        }
+        self.replayed_max = self.replayed_max.max(received_at);
+        received_at
+    }
+
+    /// What the clock showed last before the start, as far as records tell.
+    pub(super) fn replayed_max(&self) -> Micros {
+        self.replayed_max
     }
 
     /// When a record was received, as far as that can be believed: a time that lies in the future was

@@ -261,13 +261,16 @@ impl Lane {
     /// One record: what it tells, and at once what follows from it.
     fn evaluate(&mut self, position: Position, record: &Record<'_>) -> Flow {
         self.advance_stage(position)?;
-        let received_at = self.clock.believed(position, record.received_at);
+        let received_at = match self.engine.stage() {
+            Stage::WarmUp | Stage::Replay => self.clock.replayed(record.received_at),
+            Stage::Live => self.clock.believed(position, record.received_at),
+        };
         let record = &Record {
             received_at,
             ..*record
         };
         if self.engine.stage() != Stage::WarmUp {
-            self.tick(received_at - GRACE)?;
+            self.tick(received_at.min(self.clock.now()) - GRACE)?;
         }
         let origin = Origin {
             position,
@@ -326,6 +329,8 @@ impl Lane {
             self.engine.enter(Stage::Replay, &mut self.effects);
         }
         if self.engine.stage() == Stage::Replay && position >= self.live_from {
+            let now = self.look_at_clock();
+            self.engine.leave_future(self.clock.replayed_max(), now);
             self.engine.enter(Stage::Live, &mut self.effects);
             self.settle(self.live_from)?;
             self.publisher.go_live();

@@ -101,3 +101,63 @@ fn the_times_of_devices_do_not_move_with_the_clock() {
     world.send(6_403, "a", "t=95@9020");
     assert_eq!(world.lines(), ["9020 hot a t firing"]);
 }
+
+/// A replay gives the events that were published already, whatever the clock shows by then.
+#[test]
+fn what_fired_under_a_clock_that_was_ahead_is_not_published_again() {
+    for is_committed in [false, true] {
+        let mut world = World::new(TIMED);
+        world.clock.set(10_000);
+        world.start();
+        world.send(10_001, "a", "t=95");
+        world.send(10_001, "b", "t=95");
+        if is_committed {
+            world.commit();
+        }
+        world.send(10_015, "b", "t=95");
+        world.send(10_021, "a", "t=95");
+        assert_eq!(world.lines(), ["10021 hot a t firing"]);
+        world.durable = Position(4);
+        world.crash();
+        world.clock.step(-3_600);
+        world.clock.set(6_430);
+        world.start();
+        world.send(6_431, "a", "t=95");
+        world.send(6_461, "a", "t=95");
+        assert_eq!(world.lines().len(), 1, "{is_committed}: it fires already");
+        // Beyond for 14 s and more before the crash.
+        world.send(6_462, "b", "t=95");
+        let lines = world.lines();
+        assert_eq!(lines[1..], ["6462 hot b t firing"], "{is_committed}");
+        world.send(6_463, "a", "t=20");
+        let lines = world.lines();
+        assert_eq!(lines[2..], ["6463 hot a t resolved"], "{is_committed}");
+    }
+}
+
+/// As after a boot: the time comes from the network while the journal is being read.
+#[test]
+fn a_step_during_a_replay_shortens_and_lengthens_nothing() {
+    for by in [-3_600, 3_600] {
+        let mut world = World::new(TIMED);
+        world.clock.set(10_100);
+        world.start();
+        world.send(10_101, "a", "t=95");
+        world.send(10_111, "a", "t=95");
+        world.durable = Position(2);
+        world.crash();
+        world.clock.set(10_115);
+        world.begin();
+        world.clock.step(by);
+        world.run();
+        world.send(10_119 + by, "a", "t=95");
+        assert_eq!(world.lines(), [""; 0], "{by}: 18 seconds");
+        world.send(10_122 + by, "a", "t=95");
+        let fired = format!("{} hot a t firing", 10_122 + by);
+        assert_eq!(world.lines(), [fired.as_str()]);
+        world.tick(10_181 + by);
+        assert_eq!(world.lines().len(), 1, "{by}: heard 59 seconds ago");
+        world.tick(10_183 + by);
+        assert_eq!(world.lines().len(), 2, "{by}");
+    }
+}

@@ -122,13 +122,18 @@ impl World {
 
     /// A process starts, on this thread.
     pub(super) fn start(&mut self) {
+        self.begin();
+        self.run();
+    }
+
+    /// It knows what the database knows, and has read nothing yet.
+    pub(super) fn begin(&mut self) {
         self.pending = Pending::open(self.folder.path(), 1000);
         let mut lane = Lane::new(self.parts(), Arc::default(), Arc::default());
         let flow = lane.begin(&self.database.checkpoint());
         assert!(flow.is_continue());
         let reader = self.journal.reader(lane.next).unwrap();
         self.lane = Some((lane, reader));
-        self.run();
     }
 
     /// Lets the lane read what is there, and look at the clock once.
