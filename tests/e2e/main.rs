@@ -3,6 +3,7 @@
 mod absent;
 mod acl;
 mod auth;
+mod bridge;
 mod clients;
 mod console;
 mod devices;

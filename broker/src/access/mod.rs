@@ -116,15 +116,30 @@ impl fmt::Display for Action {
     }
 }
 
+/// Below it a bridge of Mosquitto publishes whether it is connected, at each CONNECT and as its will.
+const BRIDGE_STATES: &str = "$SYS/broker/connection/";
+
+/// Whether clients may publish to the topic, if the rules allow it, although it begins with `$`.
+pub(crate) fn is_bridge_state(topic: &str) -> bool {
+    topic
+        .strip_prefix(BRIDGE_STATES)
+        .is_some_and(|bridge| !bridge.is_empty())
+}
+
 /// Why nobody but Millrace publishes to the topic, whatever the rules say.
 fn reserved(topic: &str) -> Option<&'static str> {
+    if is_bridge_state(topic) {
+        return None;
+    }
     let below = |name: &str| {
         topic
             .strip_prefix(name)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     if topic.starts_with('$') {
-        Some("topics that begin with `$` are published by the server alone")
+        Some(
+            "topics that begin with `$` are published by the server alone, but for `$SYS/broker/connection/#`",
+        )
     } else if below("alerts") && !below("alerts/command") {
         Some("`alerts/#` is published by Millrace alone, but for `alerts/command/#`")
     } else {

@@ -72,6 +72,8 @@ pub(crate) struct Terms {
     pub(crate) version: Version,
     /// See `Connect::is_v31`.
     pub(crate) is_v31: bool,
+    /// See `Connect::is_bridge`.
+    pub(crate) is_bridge: bool,
     pub(crate) identity: Arc<Identity>,
     /// Bytes of the largest packet the client takes; `None`: no limit.
     pub(crate) max_packet_bytes: Option<u32>,

@@ -11,7 +11,7 @@ use journal::{Position, Record};
 use super::acks::{AckKind, UNPLACED, UNROUTED, Wait};
 use super::ingress::Intake;
 use super::{Client, End};
-use crate::access::Action;
+use crate::access::{self, Action};
 use crate::message::Message;
 use crate::packet::{Publish, Qos, ReasonCode};
 use crate::session::{Held, Hold};
@@ -237,9 +237,11 @@ impl Client {
     }
 
     /// 3.1.1 has no way to refuse a publish but to close the connection: acknowledging it would be a lie. [MQTT-3.3.5-2] of 3.1.1.
+    /// A bridge is told the lie: it would come back with the same message, and nothing else would ever pass.
     fn refuse_publish(&mut self, publish: &Publish<'_>, reason: ReasonCode) -> Result<(), End> {
+        let is_of_a_bridge = self.terms.is_bridge || access::is_bridge_state(publish.topic);
         match publish.packet_id {
-            _ if !self.speaks_v5() => return Err(End::Refused(reason)),
+            _ if !self.speaks_v5() && !is_of_a_bridge => return Err(End::Refused(reason)),
             Some(packet_id) => {
                 let kind = ack_kind(publish.qos);
                 self.answer(kind, packet_id, reason, Wait::default());

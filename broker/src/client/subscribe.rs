@@ -107,8 +107,9 @@ impl Client {
         effort.left = left;
         let options = Options {
             qos: subscription.qos,
-            no_local: subscription.no_local,
-            retain_as_published: subscription.retain_as_published,
+            // Nothing of a group comes back to all of its members: there it is no matter of one of them.
+            no_local: subscription.no_local || (self.terms.is_bridge && filter.share.is_none()),
+            retain_as_published: subscription.retain_as_published || self.terms.is_bridge,
             identifier,
         };
         let gate = Arc::clone(&self.gate);

@@ -27,7 +27,7 @@ pub(super) async fn admit(
 ) -> Result<(Client, Vec<u8>), Refusal> {
     // Before anything that takes time: how long a password takes to check does not decide who came last.
     let order = gate.connect_order();
-    let connect = Connect::decode(body).map_err(|error| Refusal {
+    let mut connect = Connect::decode(body).map_err(|error| Refusal {
         answer: error.answer(),
         text: None,
         why: error_chain(&error),
@@ -74,7 +74,11 @@ pub(super) async fn admit(
             == Decision::Deny
         {
             gate.stats.denied.add(1);
-            return Err(refuse(ReasonCode::NotAuthorized));
+            if !access::is_bridge_state(will.topic) {
+                return Err(refuse(ReasonCode::NotAuthorized));
+            }
+            // Which every bridge brings, whoever may see it: it is let in without.
+            connect.will = None;
         }
     }
     let granted = Granted::to(gate, &connect);
@@ -113,6 +117,7 @@ pub(super) async fn admit(
     let terms = Terms {
         version,
         is_v31: connect.is_v31,
+        is_bridge: connect.is_bridge,
         identity,
         max_packet_bytes: size_max,
         inflight_max: connect

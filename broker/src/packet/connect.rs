@@ -16,6 +16,8 @@ pub struct Connect<'a> {
     pub version: Version,
     /// It speaks MQTT 3.1, whose packets are those of 3.1.1.
     pub is_v31: bool,
+    /// It is another broker's bridge, which wants what it subscribes to as MQTT 5 has it with "no local" and "retain as published".
+    pub is_bridge: bool,
     /// Clean session in 3.1.1.
     pub clean_start: bool,
     /// Seconds; 0 turns the mechanism off.
@@ -93,8 +95,8 @@ impl ConnectError {
     /// The CONNACK that says it, and in which version: `None` means to close without a word.
     ///
     /// A level above 5 is a later client and gets the 0x84 of MQTT 5. Below 4 it is an older one, and above
-    /// 0x80 a bridge that tries a private dialect first; both understand the 0x01 of 3.1.1. 3.1.1
-    /// has no code for a malformed packet: [MQTT-3.1.4-1] there.
+    /// 0x80 a bridge; both understand the 0x01 of 3.1.1. 3.1.1 has no code for a malformed packet:
+    /// [MQTT-3.1.4-1] there.
     pub fn answer(&self) -> Option<(Version, ReasonCode)> {
         match *self {
             ConnectError::NotMqtt { .. } => None,
@@ -124,7 +126,11 @@ impl<'a> Connect<'a> {
     }
 
     fn read(protocol: Protocol, reader: &mut Reader<'a>) -> Result<Connect<'a>, DecodeError> {
-        let Protocol { version, is_v31 } = protocol;
+        let Protocol {
+            version,
+            is_v31,
+            is_bridge,
+        } = protocol;
         let flags = reader.u8("connect flags")?;
         if !is_v31 {
             check_flags(version, flags, reader)?;
@@ -155,6 +161,7 @@ impl<'a> Connect<'a> {
         Ok(Connect {
             version,
             is_v31,
+            is_bridge,
             clean_start: flags & flag::CLEAN_START != 0,
             keep_alive,
             client_id,
@@ -249,7 +256,11 @@ impl<'a> ConnectProperties<'a> {
 struct Protocol {
     version: Version,
     is_v31: bool,
+    is_bridge: bool,
 }
+
+/// Mosquitto sets it in the level of MQTT 3.1 and 3.1.1 to say that it is a bridge.
+const BRIDGE: u8 = 0x80;
 
 /// The protocol name and level, [MQTT-3.1.2-1] and [MQTT-3.1.2-2].
 fn read_protocol(reader: &mut Reader<'_>) -> Result<Protocol, ConnectError> {
@@ -263,13 +274,19 @@ fn read_protocol(reader: &mut Reader<'_>) -> Result<Protocol, ConnectError> {
         );
         return Err(not_mqtt(source));
     }
-    let (version, is_v31) = match (name, reader.u8("protocol level").map_err(not_mqtt)?) {
+    let level = reader.u8("protocol level").map_err(not_mqtt)?;
+    let is_bridge = level & BRIDGE != 0;
+    let (version, is_v31) = match (name, level & !BRIDGE) {
         (b"MQIsdp", 3) => (Version::V311, true),
         (b"MQTT", 4) => (Version::V311, false),
-        (b"MQTT", 5) => (Version::V5, false),
-        (_, level) => return Err(ConnectError::UnsupportedVersion { level }),
+        (b"MQTT", 5) if !is_bridge => (Version::V5, false),
+        _ => return Err(ConnectError::UnsupportedVersion { level }),
     };
-    Ok(Protocol { version, is_v31 })
+    Ok(Protocol {
+        version,
+        is_v31,
+        is_bridge,
+    })
 }
 
 /// [MQTT-3.1.2-3], [MQTT-3.1.2-11], [MQTT-3.1.2-12], [MQTT-3.1.2-13]; 3.1.1: [MQTT-3.1.2-22]. MQTT 3.1 asks for none of it.

@@ -4,6 +4,7 @@ mod absent;
 mod abuse;
 mod access;
 mod auth;
+mod bridge;
 mod devices;
 mod limits;
 mod line;

@@ -422,9 +422,9 @@ fn other_versions_are_told_apart() {
             b"\x10\x0E\x00\x04MQTT\x06\x02\x00\x3C\x00\x02id",
             Some((V5, UNSUPPORTED)),
         ),
-        // A Mosquitto bridge tries 0x80 | 4 first and takes 0x01 for "speak plainly".
+        // A Mosquitto bridge takes 0x01 for "speak plainly".
         (
-            b"\x10\x0E\x00\x04MQTT\x84\x02\x00\x3C\x00\x02id",
+            b"\x10\x0E\x00\x04MQTT\x85\x02\x00\x3C\x00\x02id",
             Some((V311, UNSUPPORTED)),
         ),
         (
@@ -464,6 +464,29 @@ fn mqtt_3_1_is_3_1_1_by_another_name_and_takes_flags_without_their_strings() {
         !connect(b"\x10\x0E\x00\x04MQTT\x04\x02\x00\x3C\x00\x02id")
             .unwrap()
             .is_v31
+    );
+}
+
+#[test]
+fn a_bridge_says_so_with_the_level() {
+    for (bytes, is_v31) in [
+        (
+            &b"\x10\x0E\x00\x04MQTT\x84\x02\x00\x3C\x00\x02id"[..],
+            false,
+        ),
+        (
+            &b"\x10\x10\x00\x06MQIsdp\x83\x02\x00\x3C\x00\x02id"[..],
+            true,
+        ),
+    ] {
+        let found = connect(bytes).unwrap();
+        assert_eq!((found.version, found.is_v31), (V311, is_v31));
+        assert!(found.is_bridge);
+    }
+    assert!(
+        !connect(b"\x10\x0E\x00\x04MQTT\x04\x02\x00\x3C\x00\x02id")
+            .unwrap()
+            .is_bridge
     );
 }
 

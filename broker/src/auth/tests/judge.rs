@@ -137,6 +137,7 @@ impl Judge {
         let connect = Connect {
             version: Version::V5,
             is_v31: false,
+            is_bridge: false,
             clean_start: true,
             keep_alive: 0,
             client_id: brings.client_id,

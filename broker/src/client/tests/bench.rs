@@ -131,6 +131,7 @@ impl Bench {
         let terms = Terms {
             version,
             is_v31: false,
+            is_bridge: false,
             identity: Arc::default(),
             max_packet_bytes: None,
             inflight_max: 2,
