@@ -19,6 +19,7 @@ use crate::publisher::Publisher;
 use crate::reload::{self, Reloaded, Reloader, Source};
 use crate::session::SlowSession;
 use crate::stats::Stats;
+use crate::system::SystemValues;
 use crate::tls::Certificates;
 use crate::{retained, router, session_log, system};
 
@@ -55,6 +56,8 @@ pub struct Parts {
     pub is_telemetry: IsTelemetry,
     /// The secrets of devices, where there are some.
     pub devices: Option<Arc<dyn DeviceCredentials>>,
+    /// What others have to say below `$SYS/broker/`.
+    pub system_values: Option<SystemValues>,
 }
 
 /// A running broker.

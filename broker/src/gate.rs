@@ -92,6 +92,7 @@ impl Gate {
             journal,
             is_telemetry,
             devices,
+            system_values,
         } = parts;
         let stats = Arc::new(Stats::default());
         let subscriptions = Arc::new(Subscriptions::default());
@@ -147,7 +148,7 @@ impl Gate {
             authenticator,
             registry: Arc::default(),
             subscriptions,
-            system: System::default(),
+            system: System::new(system_values),
             stop,
             ended: CancellationToken::new(),
             tasks: TaskTracker::new(),

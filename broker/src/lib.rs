@@ -55,4 +55,5 @@ pub use publisher::Publisher;
 pub use reload::{Outcome as ReloadOutcome, Reloaded};
 pub use session::SlowSession;
 pub use stats::{Counter, Stats};
+pub use system::SystemValues;
 pub use tls::RevocationLists;

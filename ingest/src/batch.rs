@@ -4,6 +4,7 @@ use journal::{Chunk, Position};
 use telemetry::Micros;
 
 use crate::alert::AlertChanges;
+use crate::filter::Reason;
 
 /// A series' dense number within this process; the store maps it to the database's id. Assigned from 0 without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,11 +54,21 @@ pub struct DeadLetter {
     pub detail: String,
 }
 
+/// Values of one record that were filtered for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilteredValues {
+    /// position − `Batch::start`.
+    pub record: u32,
+    pub reason: Reason,
+    pub values: u32,
+}
+
 /// Where a record ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Stored,
-    Filtered,
+    /// When its values were filtered for several reasons: the one whose filter is asked first.
+    Filtered(Reason),
     DeadLettered,
 }
 
@@ -74,6 +85,8 @@ pub struct Batch {
     pub texts: Vec<TextRow>,
     /// In record order.
     pub dead_letters: Vec<DeadLetter>,
+    /// In record order; records that are stored all the same are among them.
+    pub filtered: Vec<FilteredValues>,
     pub new_series: Vec<NewSeries>,
     /// The records themselves, so that one the store refuses can be dead-lettered with its bytes.
     pub chunks: Vec<Chunk>,

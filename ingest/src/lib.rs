@@ -8,9 +8,11 @@ pub mod batch;
 pub mod config;
 pub mod filter;
 pub mod prepare;
+mod reasons;
 pub mod registry;
 pub mod rows;
 pub mod series;
 pub mod store;
 
 pub use config::{Config, ConfigError};
+pub use reasons::{ByReason, Reasons, Unstored};

@@ -18,6 +18,7 @@
 mod commit;
 mod gather;
 mod lane;
+mod losses;
 mod outage;
 mod relabelled;
 mod release;
@@ -44,6 +45,7 @@ use journal::Journal;
 
 use crate::alert::Pending;
 use crate::prepare::Meaning;
+use crate::reasons::Reasons;
 use crate::store::Store;
 use stats::Stats;
 use status::Status;
@@ -92,6 +94,8 @@ pub struct Stopped {
     pub drained: bool,
     /// `None` when the store was never reached.
     pub account: Option<Account>,
+    /// Why records were filtered or dead-lettered.
+    pub reasons: Reasons,
 }
 
 /// Starts the lane's two threads.
@@ -164,12 +168,20 @@ impl Handle {
         self.shared.stop.request(deadline);
         let patience = deadline.saturating_duration_since(Instant::now()) + STOP_GRACE;
         let ended = self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
-        let account = self.account();
+        let (account, reasons) = self
+            .shared
+            .stats
+            .account_by_reason(&*self.shared.journal)
+            .unzip();
         let drained = account.is_some_and(|account| account.position >= target);
         if !ended {
             tracing::warn!("the store did not answer in time; its last transaction is left to it");
         }
-        Stopped { drained, account }
+        Stopped {
+            drained,
+            account,
+            reasons: reasons.unwrap_or_default(),
+        }
     }
 }
 
@@ -192,6 +204,11 @@ impl Observer {
     /// As `Handle::account`.
     pub fn account(&self) -> Option<Account> {
         self.shared.stats.account(&*self.shared.journal)
+    }
+
+    /// The account, and why records were filtered or dead-lettered, at one moment.
+    pub fn account_by_reason(&self) -> Option<(Account, Reasons)> {
+        self.shared.stats.account_by_reason(&*self.shared.journal)
     }
 
     /// As `Handle::stats`.

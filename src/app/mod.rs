@@ -7,6 +7,7 @@ mod descriptors;
 mod devices;
 mod outlet;
 mod reload;
+mod system;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,8 +16,7 @@ use std::time::{Duration, Instant};
 use broker::{Broker, Listening};
 use ingest::alert::{LaneHandle, Pending, SystemClock};
 use ingest::prepare::Preparer;
-use ingest::rows;
-use ingest::{alert, store};
+use ingest::{Reasons, alert, rows, store};
 use journal::local::LocalJournal;
 use journal::{Journal, State};
 use tokio::task::spawn_blocking;
@@ -84,6 +84,7 @@ impl App {
             journal: journal.clone(),
             is_telemetry: Arc::new(move |topic: &str| topics.matches(topic).is_some()),
             devices: Some(devices.credentials()),
+            system_values: Some(system::values(rows.observer())),
         })
         .await?;
         let alerts = alert::spawn(alert::Parts {
@@ -178,6 +179,7 @@ impl App {
         info!("stopped");
         Ok(Drained {
             account: stopped.account,
+            reasons: stopped.reasons,
             drained: stopped.drained,
             received,
         })
@@ -187,6 +189,7 @@ impl App {
 /// How a drained system left things.
 pub(crate) struct Drained {
     account: Option<rows::Account>,
+    reasons: Reasons,
     drained: bool,
     received: u64,
 }
@@ -197,7 +200,12 @@ impl Drained {
         self.account
     }
 
-    /// The account in a line, and what is still to be done.
+    /// Why messages were filtered or dead-lettered.
+    pub(crate) fn reasons(&self) -> &Reasons {
+        &self.reasons
+    }
+
+    /// The account in a line, the reasons below it, and what is still to be done.
     pub(crate) fn describe(&self) -> String {
         let Some(account) = self.account else {
             return format!(
@@ -218,6 +226,18 @@ impl Drained {
             "{received} messages received = {stored} stored + {filtered} filtered + {dead_lettered} \
              dead-lettered + {pending} pending\n"
         );
+        for (outcome, reasons) in [
+            ("filtered", &self.reasons.filtered),
+            ("dead-lettered", &self.reasons.dead_lettered),
+        ] {
+            let parts = reasons.iter().filter(|(_, count)| count.messages > 0);
+            let parts: Vec<_> = parts
+                .map(|(reason, count)| format!("{} {reason}", count.messages))
+                .collect();
+            if !parts.is_empty() {
+                text.push_str(&format!("  {outcome}: {}\n", parts.join(", ")));
+            }
+        }
         if !self.drained {
             text.push_str(
                 "pending messages are kept in the journal and written after the next start\n",

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -14,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ingest::rows::Account;
+use ingest::ByReason;
 use serde::Serialize;
 use simulator::{Progress, Report, Scenario};
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, output, up, watch};
-use crate::app::App;
+use crate::app::{App, Drained};
 use crate::config::{self, Override, Sources};
 use crate::diagnostics::{Failure, display};
 use crate::lock::DataLock;
@@ -107,7 +108,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     }
     let report = fleet?;
     match args.json {
-        true => output::json(&Summary::new(&report, drained.account(), &store))?,
+        true => output::json(&Summary::new(&report, &drained, &store))?,
         false => output::text(&format!("\n{report}\n{}", drained.describe()))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -234,16 +235,28 @@ struct AccountSummary {
     filtered: u64,
     dead_lettered: u64,
     pending: u64,
+    /// They add up to `filtered` and `dead_lettered`.
+    filtered_by_reason: BTreeMap<String, u64>,
+    dead_lettered_by_reason: BTreeMap<String, u64>,
 }
 
 impl<'a> Summary<'a> {
-    fn new(simulator: &'a Report, account: Option<Account>, store: &'a str) -> Summary<'a> {
-        let account = account.map(|account| AccountSummary {
+    fn new(simulator: &'a Report, drained: &Drained, store: &'a str) -> Summary<'a> {
+        let messages = |reasons: &ByReason| {
+            let counted = reasons.iter().filter(|(_, count)| count.messages > 0);
+            counted
+                .map(|(reason, count)| (reason.to_string(), count.messages))
+                .collect()
+        };
+        let reasons = drained.reasons();
+        let account = drained.account().map(|account| AccountSummary {
             received: account.received,
             stored: account.stored,
             filtered: account.filtered,
             dead_lettered: account.dead_lettered,
             pending: account.pending,
+            filtered_by_reason: messages(&reasons.filtered),
+            dead_lettered_by_reason: messages(&reasons.dead_lettered),
         });
         Summary {
             store,

@@ -14,6 +14,7 @@ mod hazards;
 #[allow(dead_code)]
 #[path = "../../broker/tests/gate/line.rs"]
 mod line;
+mod losses;
 mod outage;
 mod reload;
 mod replay;

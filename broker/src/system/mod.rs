@@ -24,13 +24,25 @@ use crate::topic;
 /// What all topics of this module begin with.
 const PREFIX: &str = "$SYS/broker/";
 
+/// Shows topics below `$SYS/broker/` (without that) and their payloads, for a part that the broker knows nothing of. Asked
+/// every `broker.sys_interval`; must not block, and what it shows must be bounded.
+pub type SystemValues = Arc<dyn Fn(&mut dyn FnMut(&str, String)) + Send + Sync>;
+
 #[derive(Default)]
 pub(crate) struct System {
+    others: Option<SystemValues>,
     /// In the order of the first publication.
     latest: Mutex<Vec<Arc<Message>>>,
 }
 
 impl System {
+    pub(crate) fn new(others: Option<SystemValues>) -> System {
+        System {
+            others,
+            ..System::default()
+        }
+    }
+
     /// Shows `visit` the latest messages of the topics that match.
     pub(crate) fn matching(&self, filter: &str, visit: &mut dyn FnMut(&Arc<Message>)) {
         // A wildcard in the first level does not match `$SYS`, so nearly all filters end here.
@@ -80,7 +92,7 @@ pub(crate) async fn publish(gate: Arc<Gate>, interval: Duration) {
 
 fn publish_changes(gate: &Gate, loads: &mut Loads) {
     let values = Values::of(&gate.stats, &Facts::of(gate));
-    values.each(&loads.update(values.totals()), &mut |name, value| {
+    let mut publish = |name: &str, value| {
         let Some(message) = gate.system.update(name, value) else {
             return;
         };
@@ -89,7 +101,11 @@ fn publish_changes(gate: &Gate, loads: &mut Loads) {
             // The next change is only seconds away.
             gate.stats.dropped_router_busy.add(1);
         }
-    });
+    };
+    values.each(&loads.update(values.totals()), &mut publish);
+    if let Some(others) = &gate.system.others {
+        others(&mut publish);
+    }
 }
 
 /// As `publish` does when its interval has passed.

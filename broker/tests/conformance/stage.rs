@@ -59,6 +59,7 @@ impl Stage {
             journal: Arc::new(journal),
             is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
             devices: None,
+            system_values: None,
         };
         let broker = self.runtime.block_on(Broker::start(parts));
         self.broker = Some(broker.expect("a broker"));

@@ -94,6 +94,7 @@ impl Running {
                 journal: Arc::new(journal),
                 is_telemetry,
                 devices,
+                system_values: None,
             }))
             .expect("a broker");
         Running {

@@ -92,6 +92,7 @@ impl Doors {
                 journal: Arc::new(journal),
                 is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
                 devices: None,
+                system_values: None,
             }))
             .expect("a broker");
         Doors {

@@ -2,7 +2,7 @@
 
 /// In the order in which the filters are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
+#[repr(u8)]
 pub enum Reason {
     /// A message that was understood but holds no value, as `{}`.
     NoValues,
@@ -52,7 +52,11 @@ pub struct Counts([u64; Reason::ALL.len()]);
 
 impl Counts {
     pub fn add(&mut self, reason: Reason) {
-        self.0[reason as usize] += 1;
+        self.add_many(reason, 1);
+    }
+
+    pub fn add_many(&mut self, reason: Reason, count: u64) {
+        self.0[reason as usize] += count;
     }
 
     pub fn merge(&mut self, other: &Counts) {

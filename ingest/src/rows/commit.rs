@@ -11,6 +11,7 @@ use journal::Position;
 use telemetry::Micros;
 
 use super::Shared;
+use super::losses::Losses;
 use super::outage::Outage;
 use super::release::Release;
 use super::status::{Failure, chain};
@@ -37,6 +38,7 @@ pub(super) struct Committer {
     alerts: Position,
     outage: Outage,
     release: Release,
+    losses: Losses,
 }
 
 /// Which alert changes go with a transaction.
@@ -69,11 +71,22 @@ impl Committer {
             rows: Position::ZERO,
             alerts: Position::ZERO,
             outage: Outage::default(),
+            losses: Losses::default(),
         }
     }
 
     pub(super) fn describe(&self) -> String {
         self.store.describe()
+    }
+
+    /// Tells the log about messages that left no row, when it is time for that.
+    pub(super) fn tell(&mut self) {
+        self.losses.tell(Instant::now());
+    }
+
+    /// As `tell`, of everything, since nothing follows.
+    pub(super) fn tell_all(&mut self) {
+        self.losses.tell_all(Instant::now());
     }
 
     /// Gives the journal's space back as far as it can be spared.
@@ -174,7 +187,7 @@ impl Committer {
             return Ok(part);
         }
         let position = part.batch.start;
-        tracing::warn!(%position, "the store refuses a record, now a dead letter: {detail}");
+        tracing::debug!(%position, "the store refuses a record, now a dead letter: {detail}");
         part.refused = (part.batch.samples.len() + part.batch.texts.len()) as u64;
         part.batch.refuse(detail);
         Ok(part)
@@ -410,6 +423,7 @@ impl Committer {
 
     fn confirm(&mut self, part: &Part, alerts: Option<Position>) {
         self.answered();
+        self.losses.note(&part.batch);
         self.rows = part.batch.end();
         self.alerts = alerts.unwrap_or(self.alerts);
         self.shared

@@ -11,8 +11,8 @@ use telemetry::{Micros, Value};
 use super::relabelled::Relabelling;
 use super::split::dead_letter;
 use super::stats::Stats;
-use crate::batch::{Batch, Outcome, SampleRow, SeriesKey, TextRow};
-use crate::filter::{Counts, Memory};
+use crate::batch::{Batch, FilteredValues, Outcome, SampleRow, SeriesKey, TextRow};
+use crate::filter::{Memory, Reason};
 use crate::prepare::{Meaning, Preparer};
 
 /// Bytes of records in one batch, which stay in memory until it is committed; large texts and dead
@@ -43,7 +43,6 @@ pub(super) struct Gatherer {
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) batch: Batch,
-    pub(super) filtered: Counts,
     /// When its first and last record were received.
     pub(super) received: (Micros, Micros),
 }
@@ -87,11 +86,7 @@ impl Gatherer {
         record: &Record<'_>,
         stats: &Stats,
     ) {
-        let Work {
-            batch,
-            filtered,
-            received,
-        } = &mut self.work;
+        let Work { batch, received } = &mut self.work;
         let index = batch.outcomes.len() as u32;
         if index == 0 {
             self.begun = Some(Instant::now());
@@ -117,19 +112,19 @@ impl Gatherer {
                 return;
             }
         };
-        filtered.merge(&prepared.filtered);
+        let mut filtered = prepared.filtered;
+        let mut is_stored = false;
         if let Some(found) = prepared.relabelled {
             stats.relabelled();
             let series = prepared.series(found.series);
             self.relabelling.note(&series, record.topic, found.new);
         }
-        let mut outcome = Outcome::Filtered;
         for sample in prepared.samples() {
             if let Some(reason) = self.memory.check(&sample, record.received_at) {
                 filtered.add(reason);
                 continue;
             }
-            outcome = Outcome::Stored;
+            is_stored = true;
             let at = sample.series.0 as usize;
             if at >= self.keys.len() {
                 self.keys.resize(at + 1, NOT_ANNOUNCED);
@@ -158,7 +153,21 @@ impl Gatherer {
                 }),
             }
         }
-        batch.outcomes.push(outcome);
+        let mut first = None;
+        for (reason, count) in filtered.iter().filter(|(_, count)| *count > 0) {
+            first.get_or_insert(reason);
+            if reason != Reason::NoValues {
+                batch.filtered.push(FilteredValues {
+                    record: index,
+                    reason,
+                    values: count as u32,
+                });
+            }
+        }
+        batch.outcomes.push(match is_stored {
+            true => Outcome::Stored,
+            false => Outcome::Filtered(first.unwrap_or(Reason::NoValues)),
+        });
         stats.record_in(prepared.values() as u64);
     }
 

@@ -18,12 +18,16 @@ impl Batch {
         let rest_letters = self
             .dead_letters
             .partition_point(|letter| letter.record < cut);
+        let rest_filtered = self
+            .filtered
+            .partition_point(|filtered| filtered.record < cut);
         let mut rest = Batch {
             start: self.start.plus(records as u64),
             outcomes: self.outcomes.split_off(records),
             samples: self.samples.split_off(rest_samples),
             texts: self.texts.split_off(rest_texts),
             dead_letters: self.dead_letters.split_off(rest_letters),
+            filtered: self.filtered.split_off(rest_filtered),
             ..Batch::default()
         };
         rest.samples.iter_mut().for_each(|row| row.record -= cut);
@@ -31,6 +35,9 @@ impl Batch {
         rest.dead_letters
             .iter_mut()
             .for_each(|letter| letter.record -= cut);
+        rest.filtered
+            .iter_mut()
+            .for_each(|filtered| filtered.record -= cut);
 
         let used: HashSet<SeriesKey> = self.series_used().collect();
         let (first, second) = std::mem::take(&mut self.new_series)

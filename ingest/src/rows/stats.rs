@@ -11,7 +11,8 @@ use std::time::Duration;
 use journal::{Journal, Position};
 
 use crate::batch::{Batch, Outcome};
-use crate::filter::Counts;
+use crate::filter::{Counts, Reason};
+use crate::reasons::Reasons;
 use crate::store::{Checkpoint, Totals};
 
 /// Where the journal's records have ended: received = stored + filtered + dead-lettered + pending.
@@ -52,11 +53,12 @@ struct Committed {
     commit_time_max: Duration,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Known {
     rows: Position,
     alerts: Position,
     totals: Totals,
+    reasons: Reasons,
 }
 
 /// The counts at one moment, all since the process started unless they say otherwise.
@@ -124,19 +126,22 @@ impl Stats {
             rows: checkpoint.rows,
             alerts: checkpoint.alerts,
             totals: checkpoint.totals,
+            reasons: checkpoint.reasons.clone(),
         });
     }
 
     /// A batch, or a part of one, is committed. `refused` samples of it became a dead letter.
     pub(super) fn committed(&self, batch: &Batch, alerts: Option<Position>, refused: u64) {
         let mut inner = self.lock();
-        let mut totals = Totals::default();
+        let totals = Totals::of(&batch.outcomes);
         for outcome in &batch.outcomes {
-            match outcome {
-                Outcome::Stored => totals.stored += 1,
-                Outcome::Filtered => totals.filtered += 1,
-                Outcome::DeadLettered => totals.dead_lettered += 1,
+            if let Outcome::Filtered(Reason::NoValues) = outcome {
+                inner.filtered.add(Reason::NoValues);
             }
+        }
+        for filtered in &batch.filtered {
+            let values = u64::from(filtered.values);
+            inner.filtered.add_many(filtered.reason, values);
         }
         add(&mut inner.records, totals);
         inner.samples_stored += (batch.samples.len() + batch.texts.len()) as u64;
@@ -148,12 +153,8 @@ impl Stats {
             known.rows = batch.end();
             known.alerts = alerts.unwrap_or(known.alerts);
             add(&mut known.totals, totals);
+            known.reasons.add(&Reasons::of(batch));
         }
-    }
-
-    /// A batch is committed as a whole; so much of it was filtered.
-    pub(super) fn filtered(&self, filtered: &Counts) {
-        self.lock().filtered.merge(filtered);
     }
 
     pub(super) fn committed_in(&self, time: Duration) {
@@ -168,30 +169,29 @@ impl Stats {
     }
 
     pub(super) fn account(&self, journal: &dyn Journal) -> Option<Account> {
-        let known = self.lock().checkpoint?;
-        // Read after the totals: the end only grows, so what is pending is never negative.
-        let received = journal.end().max(known.rows);
-        Some(Account {
-            received: received.0,
-            stored: known.totals.stored,
-            filtered: known.totals.filtered,
-            dead_lettered: known.totals.dead_lettered,
-            pending: received.since(known.rows),
-            position: known.rows,
-        })
+        let inner = self.lock();
+        let known = inner.checkpoint.as_ref()?;
+        Some(known.account(journal))
+    }
+
+    /// Both of one moment; `None` before the store was first reached.
+    pub(super) fn account_by_reason(&self, journal: &dyn Journal) -> Option<(Account, Reasons)> {
+        let inner = self.lock();
+        let known = inner.checkpoint.as_ref()?;
+        Some((known.account(journal), known.reasons.clone()))
     }
 
     pub(super) fn snapshot(&self, journal: &dyn Journal) -> Snapshot {
         let inner = self.lock();
+        let known = inner.checkpoint.as_ref();
         // Read after what was committed, so that what is held is never negative.
         let records_in = self.records_in.load(Ordering::Relaxed);
         let samples_in = self.samples_in.load(Ordering::Relaxed);
         let records_out =
             inner.records.stored + inner.records.filtered + inner.records.dead_lettered;
-        let samples_filtered =
-            inner.filtered.total() - inner.filtered.get(crate::filter::Reason::NoValues);
+        let samples_filtered = inner.filtered.total() - inner.filtered.get(Reason::NoValues);
         let samples_out = inner.samples_stored + samples_filtered + inner.samples_refused;
-        let rows_position = inner.checkpoint.map_or(Position::ZERO, |known| known.rows);
+        let rows_position = known.map_or(Position::ZERO, |known| known.rows);
         Snapshot {
             records_in,
             records: inner.records,
@@ -212,9 +212,7 @@ impl Stats {
             series: self.series.load(Ordering::Relaxed),
             relabelled: self.relabelled.load(Ordering::Relaxed),
             rows_position,
-            alerts_position: inner
-                .checkpoint
-                .map_or(Position::ZERO, |known| known.alerts),
+            alerts_position: known.map_or(Position::ZERO, |known| known.alerts),
             lag: journal.end().since(rows_position),
         }
     }
@@ -224,6 +222,21 @@ impl Stats {
         self.committed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn account(&self, journal: &dyn Journal) -> Account {
+        // Read after the totals: the end only grows, so what is pending is never negative.
+        let received = journal.end().max(self.rows);
+        Account {
+            received: received.0,
+            stored: self.totals.stored,
+            filtered: self.totals.filtered,
+            dead_lettered: self.totals.dead_lettered,
+            pending: received.since(self.rows),
+            position: self.rows,
+        }
     }
 }
 

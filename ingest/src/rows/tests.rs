@@ -18,8 +18,9 @@ use super::*;
 use crate::Config;
 use crate::alert::{AlertEventRow, AlertStateRow};
 use crate::filter::Reason;
+use crate::reasons::{ByReason, Unstored};
 use crate::store::Totals;
-use store::{Database, Row};
+use store::{Database, Fault, Row};
 
 /// 2026-01-31T08:15:00Z
 const NOW: i64 = 1_769_847_300_000_000;
@@ -132,6 +133,18 @@ fn check_account(account: Option<Account>, stored: u64, filtered: u64, dead_lett
     assert_eq!(account.received, sum);
 }
 
+/// Totals by reason add up to the account.
+#[track_caller]
+fn check_reasons(stopped: &Stopped) {
+    let account = stopped.account.unwrap();
+    let messages = |reasons: &ByReason| reasons.values().map(|it| it.messages).sum::<u64>();
+    assert_eq!(messages(&stopped.reasons.filtered), account.filtered);
+    assert_eq!(
+        messages(&stopped.reasons.dead_lettered),
+        account.dead_lettered
+    );
+}
+
 /// What came in is somewhere, whatever the moment.
 #[track_caller]
 fn check_balance(stats: &Snapshot) {
@@ -149,6 +162,43 @@ fn check_balance(stats: &Snapshot) {
     assert_eq!(dead_lettered, stats.dead_letters.values().sum::<u64>());
 }
 
+/// A message counts once, whatever became of its values; and a store that refuses or loses a part counts nothing twice.
+#[test]
+fn messages_and_values_are_counted_by_reason() {
+    let mut bench = Bench::new();
+    bench.append("a", r#"{"t":1,"u":2,"ts":1769847300}"#);
+    bench.append("a", r#"{"t":1,"u":2,"ts":1769847300}"#);
+    // One value is stored: the message is, and the other value is counted.
+    bench.append("a", r#"{"t":1,"v":3,"ts":1769847300}"#);
+    bench.append("a", r#"{"t":1,"ts":1999999999}"#);
+    bench.append("a", "{}");
+    bench.append("a", r#"{"t":13}"#);
+    bench.append("a", "[");
+    bench.database.lock().refused_value = Some("13".into());
+    bench.database.lock().on_commit = [Fault::AwayAfter, Fault::AwayBefore].into();
+    let stopped = bench.run();
+    check_account(stopped.account, 2, 3, 2);
+    check_reasons(&stopped);
+    let count = |messages, values| Unstored { messages, values };
+    let expected = [
+        ("duplicate".into(), count(1, 3)),
+        ("no_values".into(), count(1, 0)),
+        ("too_far_in_future".into(), count(1, 1)),
+    ];
+    assert_eq!(stopped.reasons.filtered, expected.into());
+    let expected = [
+        ("not_json".into(), count(1, 0)),
+        ("store_rejected".into(), count(1, 0)),
+    ];
+    assert_eq!(stopped.reasons.dead_lettered, expected.into());
+    // They go on from what the store has.
+    assert_eq!(bench.database.lock().checkpoint.reasons, stopped.reasons);
+    bench.append("a", "{}");
+    let stopped = bench.run();
+    check_reasons(&stopped);
+    assert_eq!(stopped.reasons.filtered["no_values"], count(2, 0));
+}
+
 #[test]
 fn records_end_as_rows_filtered_or_dead_letters() {
     let mut bench = Bench::new();
@@ -162,6 +212,7 @@ fn records_end_as_rows_filtered_or_dead_letters() {
     bench.database.wait_for_rows(Position(5));
     let observer = lane.observer();
     let stopped = stop(lane);
+    check_reasons(&stopped);
     let stats = observer.stats();
     assert!(stopped.drained);
     check_account(stopped.account, 2, 2, 1);

@@ -48,6 +48,7 @@ impl Writer {
 
     pub(super) fn run(mut self, begin: &SyncSender<Position>, batches: &Receiver<Work>) {
         let ended = self.work(begin, batches);
+        self.committer.tell_all();
         if let Err(Ended::Failed(failure)) = ended {
             self.shared.status.fail(failure);
         }
@@ -74,6 +75,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
             self.committer.release();
+            self.committer.tell();
             if self.shared.stop.expired() {
                 return Err(Ended::DeadlinePassed);
             }
@@ -134,7 +136,6 @@ impl Writer {
 
     fn commit(&mut self, work: Work) -> Result<(), Ended> {
         self.committer.commit(work.batch, work.received)?;
-        self.shared.stats.filtered(&work.filtered);
         self.last_commit = Instant::now();
         Ok(())
     }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::alert::AlertStateRow;
 use crate::batch::{Batch, Outcome};
+use crate::reasons::Reasons;
 
 pub use config::{Config, ConfigError, Settings, Target};
 pub use postgres::PostgresStore;
@@ -62,6 +63,8 @@ pub struct Checkpoint {
     /// Everything before it has been evaluated by the alerts lane.
     pub alerts: Position,
     pub totals: Totals,
+    /// Why records were filtered or dead-lettered; the messages add up to these totals.
+    pub reasons: Reasons,
     pub alert_states: Vec<AlertStateRow>,
 }
 
@@ -80,7 +83,7 @@ impl Totals {
         for outcome in outcomes {
             match outcome {
                 Outcome::Stored => totals.stored += 1,
-                Outcome::Filtered => totals.filtered += 1,
+                Outcome::Filtered(_) => totals.filtered += 1,
                 Outcome::DeadLettered => totals.dead_lettered += 1,
             }
         }

@@ -1,6 +1,9 @@
 //! Batches for tests.
 
-use ingest::batch::{Batch, DeadLetter, NewSeries, Outcome, SampleRow, SeriesKey, TextRow};
+use ingest::batch::{
+    Batch, DeadLetter, FilteredValues, NewSeries, Outcome, SampleRow, SeriesKey, TextRow,
+};
+use ingest::filter::Reason;
 use journal::Position;
 use uuid::Uuid;
 
@@ -69,9 +72,19 @@ impl BatchBuilder {
         self
     }
 
-    /// A filtered record.
-    pub(crate) fn filtered(mut self) -> BatchBuilder {
-        self.record(Outcome::Filtered);
+    /// A filtered record of one value.
+    pub(crate) fn filtered(self) -> BatchBuilder {
+        self.filtered_for(Reason::Duplicate, 1)
+    }
+
+    /// A record all of whose values are filtered for one reason.
+    pub(crate) fn filtered_for(mut self, reason: Reason, values: u32) -> BatchBuilder {
+        let record = self.record(Outcome::Filtered(reason));
+        self.0.filtered.push(FilteredValues {
+            record,
+            reason,
+            values,
+        });
         self
     }
 

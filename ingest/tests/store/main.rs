@@ -5,6 +5,7 @@ mod batches;
 mod contract;
 mod contract_alerts;
 mod contract_credentials;
+mod contract_reasons;
 mod contract_values;
 mod postgres;
 mod postgres_failures;
@@ -52,6 +53,10 @@ run_against_both! {
         a_newer_schema_is_left_alone,
         foreign_tables_are_left_alone,
         many_start_at_once,
+    ]
+    contract_reasons: [
+        totals_by_reason_grow_with_the_position,
+        what_was_counted_before_there_were_reasons_is_kept,
     ]
     contract_values: [
         names_and_texts_are_any_unicode,

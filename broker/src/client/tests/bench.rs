@@ -70,6 +70,7 @@ impl Bench {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
             devices: None,
+            system_values: None,
         });
         Bench {
             gate: gate.expect("a gate"),

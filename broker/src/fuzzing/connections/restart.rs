@@ -107,6 +107,7 @@ pub(super) fn assemble(
         journal: Arc::clone(journal) as Arc<dyn Journal>,
         is_telemetry: Arc::new(words::is_telemetry),
         devices: Some(Arc::new(OneDevice)),
+        system_values: None,
     });
     gate.expect("a gate needs a folder and threads")
 }

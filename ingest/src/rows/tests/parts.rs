@@ -3,8 +3,8 @@
 use super::super::window::{RECORDS, Window};
 use super::super::{split, stop::Stop};
 use super::*;
-use crate::batch::{Batch, NewSeries, Outcome, SampleRow, SeriesKey, TextRow};
-use crate::filter::Rules;
+use crate::batch::{Batch, FilteredValues, NewSeries, Outcome, SampleRow, SeriesKey, TextRow};
+use crate::filter::{Reason, Rules};
 
 /// Four records: two samples of series 0, a dead letter, a text of series 1, a sample of series 2.
 fn batch(bench: &mut Bench) -> Batch {
@@ -35,6 +35,13 @@ fn batch(bench: &mut Bench) -> Batch {
             value: "x\0".into(),
         }],
         dead_letters: vec![split::dead_letter(1, &record, "not_json", "d\0".into())],
+        filtered: [0, 2, 3]
+            .map(|record| FilteredValues {
+                record,
+                reason: Reason::Duplicate,
+                values: 1,
+            })
+            .into(),
         new_series: (0..3)
             .map(|key| NewSeries {
                 key: SeriesKey(key),
@@ -49,7 +56,7 @@ fn batch(bench: &mut Bench) -> Batch {
     }
 }
 
-/// `start: S sample records, T text records, L dead letter records, N new series`
+/// `start: S sample records, T text records, L dead letter records, F filtered values, N new series`
 fn shown(batch: &Batch) -> String {
     let samples: Vec<_> = batch.samples.iter().map(|row| row.record).collect();
     let texts: Vec<_> = batch.texts.iter().map(|row| row.record).collect();
@@ -58,9 +65,10 @@ fn shown(batch: &Batch) -> String {
         .iter()
         .map(|letter| letter.record)
         .collect();
+    let filtered: Vec<_> = batch.filtered.iter().map(|it| it.record).collect();
     let series: Vec<_> = batch.new_series.iter().map(|series| series.key.0).collect();
     format!(
-        "{}+{}: S{samples:?} T{texts:?} L{letters:?} N{series:?}",
+        "{}+{}: S{samples:?} T{texts:?} L{letters:?} F{filtered:?} N{series:?}",
         batch.start,
         batch.outcomes.len()
     )
@@ -80,18 +88,18 @@ fn batches_are_cut_between_records() {
     }
     check(
         1,
-        "0+1: S[0, 0] T[] L[] N[0]",
-        "1+3: S[2] T[1] L[0] N[1, 2]",
+        "0+1: S[0, 0] T[] L[] F[0] N[0]",
+        "1+3: S[2] T[1] L[0] F[1, 2] N[1, 2]",
     );
     check(
         2,
-        "0+2: S[0, 0] T[] L[1] N[0]",
-        "2+2: S[1] T[0] L[] N[1, 2]",
+        "0+2: S[0, 0] T[] L[1] F[0] N[0]",
+        "2+2: S[1] T[0] L[] F[0, 1] N[1, 2]",
     );
     check(
         3,
-        "0+3: S[0, 0] T[2] L[1] N[0, 1]",
-        "3+1: S[0] T[] L[] N[2]",
+        "0+3: S[0, 0] T[2] L[1] F[0, 2] N[0, 1]",
+        "3+1: S[0] T[] L[] F[0] N[2]",
     );
 }
 
@@ -101,7 +109,7 @@ fn a_refused_record_is_kept_as_it_came() {
     batch.split(3);
     let mut third = batch.split(2);
     third.refuse("why\0not".into());
-    assert_eq!(shown(&third), "2+1: S[] T[] L[0] N[1]");
+    assert_eq!(shown(&third), "2+1: S[] T[] L[0] F[0] N[1]");
     let letter = &third.dead_letters[0];
     assert_eq!(
         (letter.payload.as_slice(), letter.reason),

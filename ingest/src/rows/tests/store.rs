@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::PATIENCE;
 use crate::alert::{AlertEventRow, AlertStateRow};
 use crate::batch::{Batch, DeadLetter, NewSeries, Outcome, SeriesKey};
+use crate::reasons::Reasons;
 use crate::store::{Checkpoint, Store, StoreError};
 
 /// What happens to a call of the store; without a script it succeeds.
@@ -207,10 +208,11 @@ impl Tables {
         for outcome in &batch.outcomes {
             match outcome {
                 Outcome::Stored => totals.stored += 1,
-                Outcome::Filtered => totals.filtered += 1,
+                Outcome::Filtered(_) => totals.filtered += 1,
                 Outcome::DeadLettered => totals.dead_lettered += 1,
             }
         }
+        self.checkpoint.reasons.add(&Reasons::of(batch));
         self.checkpoint.rows = batch.end();
         if let Some(position) = batch.alerts.position {
             assert!(position >= self.checkpoint.alerts, "alerts went backwards");

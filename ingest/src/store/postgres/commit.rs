@@ -17,7 +17,7 @@ use super::partition::{self, Partitions};
 use super::session::{Session, within};
 use super::sorted::{SortedSample, sort_samples};
 use super::types::{Instant, storable};
-use super::{alerts, series};
+use super::{alerts, reasons, series};
 use crate::batch::{Batch, DeadLetter};
 use crate::store::Totals;
 use crate::store::series::SeriesIds;
@@ -112,6 +112,7 @@ async fn write(
         copy_texts(session, table, batch, ids, &mut scratch.buffer).await?;
     }
     copy_dead_letters(session, journal, batch, &mut scratch.buffer).await?;
+    reasons::count(session, journal, batch).await?;
     alerts::write(session, &journal.to_string(), &batch.alerts).await?;
     session
         .answer(session.client().batch_execute("COMMIT"))

@@ -4,6 +4,7 @@ use journal::Position;
 use uuid::Uuid;
 
 use super::error::Failure;
+use super::reasons;
 use super::session::Session;
 use crate::alert::AlertStateRow;
 use crate::store::{Checkpoint, Totals};
@@ -30,6 +31,7 @@ pub(super) async fn checkpoint(session: &Session, journal: Uuid) -> Result<Check
         // Never negative: they only grow from 0.
         Ok(row.try_get::<_, i64>(column)?.max(0) as u64)
     };
+    let reasons = reasons::load(session, &journal).await?;
     let states = session.answer(client.query(ALERTS, &[&journal])).await?;
     let alert_states = states
         .iter()
@@ -50,6 +52,7 @@ pub(super) async fn checkpoint(session: &Session, journal: Uuid) -> Result<Check
             filtered: count(3)?,
             dead_lettered: count(4)?,
         },
+        reasons,
         alert_states,
     })
 }

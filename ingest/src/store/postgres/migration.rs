@@ -31,6 +31,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "texts in the view",
         sql: include_str!("migrations/0004_texts_in_view.sql"),
     },
+    Migration {
+        name: "reasons",
+        sql: include_str!("migrations/0005_reasons.sql"),
+    },
 ];
 
 /// Held (in a transaction) by whoever changes the schema of a database; the number is "Millrace" in

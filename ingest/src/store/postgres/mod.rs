@@ -18,6 +18,7 @@ mod maintenance;
 mod membership;
 mod migration;
 mod partition;
+mod reasons;
 mod series;
 mod session;
 mod sorted;

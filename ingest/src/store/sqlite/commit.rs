@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::error::Failure;
 use super::{alerts, samples, series};
 use crate::batch::Batch;
+use crate::reasons::Reasons;
 use crate::store::Totals;
 use crate::store::civil::{TIME_END, TIME_MIN};
 use crate::store::series::SeriesIds;
@@ -26,6 +27,13 @@ const INSERT_DEAD_LETTER: &str = "INSERT INTO dead_letters
          (journal, position, received_at, client_id, topic, payload, reason, detail)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
+const COUNT_REASON: &str =
+    "INSERT INTO ingest_reasons (journal, outcome, reason, messages, samples)
+     VALUES (?1, ?2, ?3, ?4, ?5)
+     ON CONFLICT (journal, partition, outcome, reason) DO UPDATE
+     SET messages = messages + excluded.messages, samples = samples + excluded.samples,
+         updated_at = CURRENT_TIMESTAMP";
+
 pub(super) fn commit(
     connection: &mut Connection,
     journal: Uuid,
@@ -40,6 +48,7 @@ pub(super) fn commit(
     samples::insert(&transaction, &batch.samples, ids)?;
     insert_texts(&transaction, batch, ids)?;
     insert_dead_letters(&transaction, &journal, batch)?;
+    count_reasons(&transaction, &journal, batch)?;
     alerts::write(&transaction, &journal, &batch.alerts)?;
     transaction.commit()?;
     Ok(())
@@ -112,6 +121,23 @@ fn insert_dead_letters(
                 letter.reason,
                 letter.detail,
             ])?;
+    }
+    Ok(())
+}
+
+fn count_reasons(
+    transaction: &Transaction<'_>,
+    journal: &str,
+    batch: &Batch,
+) -> Result<(), Failure> {
+    for (outcome, reason, unstored) in Reasons::of(batch).rows() {
+        transaction.prepare_cached(COUNT_REASON)?.execute(params![
+            journal,
+            outcome,
+            reason,
+            unstored.messages as i64,
+            unstored.values as i64,
+        ])?;
     }
     Ok(())
 }

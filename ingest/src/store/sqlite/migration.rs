@@ -29,6 +29,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "texts in the view",
         sql: include_str!("migrations/0004_texts_in_view.sql"),
     },
+    Migration {
+        name: "reasons",
+        sql: include_str!("migrations/0005_reasons.sql"),
+    },
 ];
 
 /// Returns when the schema has exactly the version this program knows.
