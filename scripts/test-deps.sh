@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there yet: a PostgreSQL server, Mosquitto and its clients, mqtt.js and paho-mqtt.
+# Installs what the tests need and is not there yet: a PostgreSQL server, sqlite3, openssl, Mosquitto and its clients, mqtt.js
+# and paho-mqtt.
 # Debian and its relatives; elsewhere it says what to install. Does nothing, quickly, when everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +18,9 @@ have() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 
 missing_packages() {
     have_postgres_server || echo postgresql
+    have psql || echo postgresql-client
+    have sqlite3 || echo sqlite3
+    have openssl || echo openssl
     have mosquitto || echo mosquitto
     have mosquitto_pub || echo mosquitto-clients
     have python3 || echo python3

@@ -115,6 +115,11 @@ impl Broker {
         plain.unwrap_or(&self.listeners[0]).address
     }
 
+    /// Whether a client without credentials would be let in now.
+    pub fn admits_anonymous(&self) -> bool {
+        self.gate.authenticator.admits_nobody()
+    }
+
     pub fn publisher(&self) -> Publisher {
         Publisher::new(Arc::clone(&self.gate))
     }

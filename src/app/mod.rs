@@ -116,6 +116,11 @@ impl App {
         self.broker.address()
     }
 
+    /// Whether a client without credentials would be let in now.
+    pub(crate) fn admits_anonymous(&self) -> bool {
+        self.broker.admits_anonymous()
+    }
+
     /// The database, without its password.
     pub(crate) fn store(&self) -> &str {
         &self.store

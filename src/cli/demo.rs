@@ -210,7 +210,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn banner(app: &App, data: &Path) -> String {
-    let mut text = up::banner(app, data);
+    let mut text = up::banner(app, data, None);
     text.push_str(&format!(
         "  fleet    {} (faults make alerts fire within half a minute)\n\n",
         display(&data.join(SCENARIO_FILE))

@@ -3,6 +3,7 @@
 //! Owns: the order of a start: settings, log, the data folder's lock, then the application. Never:
 //! builds a part itself. Invariant: nothing in the data folder is touched before its lock is held.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -55,7 +56,9 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let data = settings.data.clone();
     let admin = user::first_admin(&settings)?;
     let app = App::start(settings).await?;
-    output::text(&(banner(&app, &data) + &admin.unwrap_or_default()))?;
+    let login = admin.as_ref().map(|admin| admin.login.as_str());
+    let told = admin.as_ref().map_or("", |admin| &admin.told);
+    output::text(&(banner(&app, &data, login) + told))?;
     // Listens from its first poll on: a signal that comes during a reload is not lost.
     let mut stopped = pin!(signal());
     let failure = loop {
@@ -86,8 +89,9 @@ pub(super) async fn signal() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is listening, where data goes, and what to try next.
-pub(super) fn banner(app: &App, data: &Path) -> String {
+/// What is listening, where data goes, and what to try next. `login`: flags that log in as a user
+/// whose password is known here.
+pub(super) fn banner(app: &App, data: &Path, login: Option<&str>) -> String {
     let listeners: String = app
         .listeners()
         .iter()
@@ -96,20 +100,7 @@ pub(super) fn banner(app: &App, data: &Path) -> String {
             format!("  {scheme:<8} {address}{}  (3.1.1 and 5)\n", listener.path)
         })
         .collect();
-    let port = match app.address().port() {
-        1883 => String::new(),
-        port => format!(" -p {port}"),
-    };
-    let is_plain = |listener: &Listening| listener.kind == ListenerKind::Tcp;
-    let first_steps = match app.listeners().iter().any(is_plain) {
-        true => format!(
-            "  try      mosquitto_pub{port} -q 1 -t devices/boiler-1/telemetry -m \
-             '{{\"temperature\": 71.5}}'
-           millrace watch{port}\n"
-        ),
-        // Certificates and names are the user's own: there is no command that would work as it stands.
-        false => String::new(),
-    };
+    let first_steps = first_steps(app, login);
     let absent = match app.store_is_reached() {
         true => "",
         false => " (not reached yet: messages are kept in the journal until it is)",
@@ -122,5 +113,33 @@ pub(super) fn banner(app: &App, data: &Path) -> String {
         version = env!("CARGO_PKG_VERSION"),
         data = data.display(),
         store = app.store(),
+    )
+}
+
+/// Commands to try: as they stand they work, but for a password that only the user knows.
+fn first_steps(app: &App, login: Option<&str>) -> String {
+    let is_plain = |listener: &Listening| listener.kind == ListenerKind::Tcp;
+    if !app.listeners().iter().any(is_plain) {
+        // Certificates and names are the user's own: no command would work as it stands.
+        return String::new();
+    }
+    let mut flags = String::new();
+    let address = app.address();
+    let ip = address.ip();
+    if !ip.is_unspecified() && ip != Ipv4Addr::LOCALHOST {
+        flags.push_str(&format!(" -h {ip}"));
+    }
+    if address.port() != 1883 {
+        flags.push_str(&format!(" -p {}", address.port()));
+    }
+    match login {
+        Some(login) => flags.push_str(&format!(" {login}")),
+        None if app.admits_anonymous() => {}
+        None => flags.push_str(" -u USER -P PASSWORD"),
+    }
+    format!(
+        "  try      mosquitto_pub{flags} -q 1 -t devices/boiler-1/telemetry -m \
+         '{{\"temperature\": 71.5}}'
+           millrace watch{flags}\n"
     )
 }

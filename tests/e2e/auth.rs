@@ -10,7 +10,7 @@ use testkit::{ChildGuard, free_port};
 use crate::server::{PATIENCE, Setup, millrace, mosquitto_sub};
 
 /// Runs a command to its end, with a line on its standard input.
-fn run(command: &mut Command, input: &str) -> Output {
+pub(crate) fn run(command: &mut Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -7,6 +7,7 @@ mod bridge;
 mod clients;
 mod console;
 mod devices;
+mod documents;
 mod durability;
 mod full_disk;
 mod hazards;

@@ -21,16 +21,24 @@ const GROUP: &str = "admins";
 /// Where its password goes when nobody sits at a terminal.
 const PASSWORD_FILE: &str = "admin-password";
 
-/// Makes the first user when the broker needs one, and tells its password; the words for the banner. Must be called while
-/// the data folder's lock is held.
-pub(in crate::cli) fn first_admin(settings: &Settings) -> Result<Option<String>, Failure> {
+/// A user that was just made.
+pub(in crate::cli) struct FirstAdmin {
+    /// Words for the banner.
+    pub(in crate::cli) told: String,
+    /// Flags that log in as it, for a shell.
+    pub(in crate::cli) login: String,
+}
+
+/// Makes the first user when the broker needs one, and tells its password. Must be called while the
+/// data folder's lock is held.
+pub(in crate::cli) fn first_admin(settings: &Settings) -> Result<Option<FirstAdmin>, Failure> {
     first_admin_for(settings, io::stdout().is_terminal())
 }
 
 pub(super) fn first_admin_for(
     settings: &Settings,
     at_terminal: bool,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<FirstAdmin>, Failure> {
     if settings.users > 0 || !settings.broker.needs_users() {
         return Ok(None);
     }
@@ -50,19 +58,33 @@ pub(super) fn first_admin_for(
     let password = generate_password().map_err(unusable)?;
     let hash = PasswordHash::create(password.as_bytes()).map_err(unusable)?;
     // The password first: a user whose password nobody has would lock everybody out.
-    let told = match at_terminal {
-        true => format!("with password {password}  (it is not shown again)"),
-        false => {
-            let kept = settings.data.join(PASSWORD_FILE);
-            write_password(&kept, &password)?;
-            format!("with the password in `{}`: move it away", display(&kept))
-        }
+    let (told, login) = if at_terminal {
+        (
+            format!("with password {password}  (it is not shown again)"),
+            format!("-u {NAME} -P '{password}'"),
+        )
+    } else {
+        let kept = settings.data.join(PASSWORD_FILE);
+        write_password(&kept, &password)?;
+        (
+            format!(
+                "with the password in `{}`: store it safely and delete the file",
+                display(&kept)
+            ),
+            format!("-u {NAME} -P \"$(cat {})\"", quoted(&kept)),
+        )
     };
     file.put(NAME, Some(&hash), Some(&[GROUP.to_owned()]))?;
     file.save()?;
-    Ok(Some(format!(
+    let told = format!(
         "  users    made `{NAME}` {told}\n           `millrace user add NAME` adds others\n"
-    )))
+    );
+    Ok(Some(FirstAdmin { told, login }))
+}
+
+/// A path as one word for a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 fn write_password(path: &Path, password: &str) -> Result<(), Failure> {

@@ -129,6 +129,7 @@ fn beyond_loopback_an_admin_is_made_once() {
     let made = |listen: &str, at_terminal: bool| {
         first_admin_for(&settings(folder.path(), listen), at_terminal)
             .unwrap_or_else(|failure| panic!("{}", plain(&failure)))
+            .map(|admin| admin.told)
     };
     assert_eq!(made("127.0.0.1:0", true), None);
     let told = made("0.0.0.0:0", true).expect("made");
@@ -154,7 +155,8 @@ fn without_a_terminal_the_password_goes_to_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = first_admin_for(&settings(folder.path(), "0.0.0.0:0"), false)
         .unwrap_or_else(|failure| panic!("{}", plain(&failure)))
-        .expect("made");
+        .expect("made")
+        .told;
     let kept = folder.path().join("admin-password");
     assert!(told.contains(&kept.display().to_string()), "{told}");
     assert_eq!(

@@ -50,7 +50,7 @@ impl Authenticator {
     }
 
     /// Whether a client without credentials would be let in.
-    pub(super) fn admits_nobody(&self) -> bool {
+    pub(crate) fn admits_nobody(&self) -> bool {
         match self.anonymous {
             Anonymous::Always => true,
             Anonymous::WithoutUsers => !self.is_configured(),
