@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use journal::disk::{Disk, RealDisk};
 use journal::{Journal, Position};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -86,6 +87,11 @@ pub(crate) const OWN_PUBLISHER: u64 = 0;
 impl Gate {
     /// Opens the retained store and starts the router; must be called inside a runtime.
     pub(crate) fn assemble(parts: Parts) -> Result<Arc<Gate>, StartError> {
+        Gate::assemble_on(parts, Arc::new(RealDisk))
+    }
+
+    /// `assemble` with the log of kept sessions on that disk.
+    pub(crate) fn assemble_on(parts: Parts, disk: Arc<dyn Disk>) -> Result<Arc<Gate>, StartError> {
         let Parts {
             settings,
             data,
@@ -119,13 +125,14 @@ impl Gate {
         let (session_log, saved) = match settings.max_session_log_bytes {
             0 => (None, Vec::new()),
             max_bytes => {
-                let (log, saved) = SessionLog::open(session_log::Parts {
+                let parts = session_log::Parts {
                     data: &data,
                     max_bytes,
                     telemetry: Arc::clone(&journal),
                     stats: Arc::clone(&stats),
                     now: now_micros(),
-                })?;
+                };
+                let (log, saved) = SessionLog::open_on(parts, disk)?;
                 (Some(Arc::new(log)), saved)
             }
         };
@@ -153,7 +160,7 @@ impl Gate {
             ended: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
-            sessions_created: AtomicU64::new(0),
+            sessions_created: AtomicU64::new(session_log::highest_number(&saved)),
             ids_assigned: AtomicU64::new(0),
             connects: AtomicU64::new(0),
             started_at: now_micros(),
@@ -238,6 +245,11 @@ impl Gate {
     /// A session with a number of its own, which nobody knows yet.
     pub(crate) fn new_session(&self, client_id: &str) -> Session {
         let number = self.sessions_created.fetch_add(1, Ordering::Relaxed) + 1;
+        self.numbered_session(number, client_id)
+    }
+
+    /// One that has its number from before a restart.
+    pub(crate) fn numbered_session(&self, number: u64, client_id: &str) -> Session {
         let limits = QueueLimits {
             messages: self.settings.max_queued_messages,
             bytes: self.settings.max_queued_bytes,
@@ -300,15 +312,23 @@ impl Gate {
     }
 
     /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers have it, the router could
-    /// not take it for the wildcard ones; try `Router::publish` again when it is ready.
+    /// not take it for the wildcard ones; try `Router::publish` again when it is ready. At QoS 2 all subscribers have it at the
+    /// return, without the router, and it is never busy: what a kept session has of a publish is complete when the log is told that
+    /// the publish is held. It may overtake what was published at a lower QoS [MQTT-4.6.0-6].
     pub(crate) fn fan_out(&self, targets: &Targets, message: &Arc<Message>) -> Result<(), Busy> {
         if let Some(entry) = &targets.exact {
             fanout::to_holders(entry, message, &self.stats);
         }
-        match targets.wildcard {
-            true => self.router.publish(message),
-            false => Ok(()),
+        if !targets.wildcard {
+            return Ok(());
         }
+        if message.qos != Qos::ExactlyOnce {
+            return self.router.publish(message);
+        }
+        for entry in self.subscriptions.wildcards(targets, &message.topic) {
+            fanout::to_holders(entry, message, &self.stats);
+        }
+        Ok(())
     }
 
     /// Retains the message if it asks for it, and fans it out as `fan_out` does.

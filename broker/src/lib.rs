@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod connection;
 mod error_chain;
+mod exchange;
 mod fanout;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

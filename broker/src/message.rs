@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use crate::budget::Holders;
+use crate::exchange::Origin;
 use crate::gate::{OWN_PUBLISHER, now_micros};
 use crate::packet::Qos;
 
@@ -32,6 +33,8 @@ pub(crate) struct Message {
     pub(crate) publisher: u64,
     /// Microseconds since 1970, UTC.
     pub(crate) received_at: i64,
+    /// The exchange by which it came in, where its copies depend on that.
+    pub(crate) origin: Origin,
     /// Where it waits.
     pub(crate) holders: Holders,
 }
@@ -53,6 +56,7 @@ impl Message {
             expiry_seconds: None,
             publisher: OWN_PUBLISHER,
             received_at: now_micros(),
+            origin: Origin::default(),
             holders: Holders::default(),
         }
     }
@@ -90,6 +94,7 @@ mod tests {
             expiry_seconds,
             publisher: 1,
             received_at: 1_000_000_000,
+            origin: Origin::default(),
             holders: Holders::default(),
         }
     }

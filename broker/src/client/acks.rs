@@ -49,6 +49,8 @@ pub(super) struct Wait {
 
 /// Of an acknowledgement whose record has no position yet.
 pub(super) const UNPLACED: Position = Position(u64::MAX);
+/// Of an acknowledgement of a QoS 2 publish that the log has not been told of yet.
+pub(super) const UNTOLD: Position = Position(u64::MAX);
 /// Of an acknowledgement whose message the router could not take yet.
 pub(super) const UNROUTED: u64 = u64::MAX;
 
@@ -158,11 +160,21 @@ impl Acks {
         unplaced.flat_map(|range| self.acks.range(range).copied())
     }
 
-    /// Their records lie before this position.
-    pub(super) fn place(&mut self, position: Position) {
+    /// Their records lie before this position, of which the log knows from `saved` on.
+    pub(super) fn place(&mut self, position: Position, saved: Position) {
         for run in &mut self.runs {
             if run.wait.position == UNPLACED {
                 run.wait.position = position;
+                run.wait.saved = run.wait.saved.max(saved);
+            }
+        }
+    }
+
+    /// The log knows of the publishes that it was to be told of from this position on.
+    pub(super) fn told(&mut self, saved: Position) {
+        for run in &mut self.runs {
+            if run.wait.saved == UNTOLD {
+                run.wait.saved = saved;
             }
         }
     }
@@ -174,7 +186,7 @@ impl Acks {
             let range = from..from + run.length;
             from = range.end;
             if run.wait.position == UNPLACED {
-                run.wait.position = Position::ZERO;
+                run.wait = Wait::default();
                 let refused = self.acks.range_mut(range);
                 refused.for_each(|ack| ack.reason = reason);
             }
@@ -227,8 +239,9 @@ mod tests {
                         reason: ReasonCode::Success,
                         packet_id,
                     };
-                    let wait = match rng.random_range(0..3) {
+                    let wait = match rng.random_range(0..4) {
                         0 => Wait::for_log(small),
+                        3 => Wait::for_log(UNTOLD),
                         1 => Wait::for_journal(small),
                         _ => Wait::for_journal(UNPLACED),
                     };
@@ -243,17 +256,24 @@ mod tests {
                     }
                 }
                 8 => {
-                    acks.place(small);
-                    model.unplaced().for_each(|(_, wait)| wait.position = small);
+                    acks.place(small, Position(1));
+                    model.unplaced().for_each(|(_, wait)| {
+                        wait.position = small;
+                        wait.saved = wait.saved.max(Position(1));
+                    });
                 }
                 9 => {
                     acks.refuse_unplaced(ReasonCode::QuotaExceeded);
                     for (ack, wait) in model.unplaced() {
                         ack.reason = ReasonCode::QuotaExceeded;
-                        wait.position = Position::ZERO;
+                        *wait = Wait::default();
                     }
                 }
                 10 => {
+                    acks.told(small);
+                    let all = model.0.iter_mut();
+                    all.filter(|(_, wait)| wait.saved == UNTOLD)
+                        .for_each(|(_, wait)| wait.saved = small);
                     acks.route(7);
                     let all = model.0.iter_mut();
                     all.filter(|(_, wait)| wait.routed == UNROUTED)

@@ -12,7 +12,7 @@ use super::{Client, End};
 use crate::connection::UNSENT_BYTES_MAX;
 use crate::gate::Gate;
 use crate::packet::{Qos, ReasonCode, Version, encode};
-use crate::session::{Delivery, InFlight, Next, Outbound, Scribe, Search, Stage};
+use crate::session::{Delivery, InFlight, Next, Outbound, Scribe, Search, Session, Stage, UNSAVED};
 
 impl Client {
     /// Appends to `out` what may leave now; true when more waits only for room in `out` and the next call. If it leaves a `payload` behind, that
@@ -40,10 +40,10 @@ impl Client {
             return;
         }
         let durable = self.gate.journal.durable();
-        let gate = &*self.gate;
+        let (gate, session) = (&*self.gate, &*self.session);
         let is_over = |wait: &mut Wait| {
             (wait.position == Position::ZERO || wait.position <= durable)
-                && is_queued(gate, wait, waker)
+                && is_queued(gate, session, wait, waker)
         };
         let mut finished = 0_u16;
         self.acks.leave(is_over, |ack| {
@@ -54,6 +54,9 @@ impl Client {
                 AckKind::Pubcomp => encode::pubcomp,
             };
             encode(out, self.terms.version, ack.packet_id, ack.reason);
+            if ack.kind == AckKind::Pubrec && ack.reason.is_error() {
+                session.refused(ack.packet_id);
+            }
             finished = finished.saturating_add(u16::from(ack.ends_exchange()));
         });
         // What an earlier connection began is finished here without having been counted.
@@ -234,7 +237,13 @@ impl Outgoing<'_> {
 }
 
 /// Whether kept sessions have what is acknowledged, durably; if not, the waker is woken when they may.
-fn is_queued(gate: &Gate, wait: &mut Wait, waker: &Waker) -> bool {
+fn is_queued(gate: &Gate, session: &Session, wait: &mut Wait, waker: &Waker) -> bool {
+    if wait.saved == UNSAVED {
+        let Some(saved) = session.saved_again(waker) else {
+            return false;
+        };
+        wait.saved = saved;
+    }
     if wait.routed != 0 {
         if !gate.router.is_delivered(wait.routed, waker) {
             return false;

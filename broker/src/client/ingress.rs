@@ -62,7 +62,7 @@ impl Client {
         self.gate.stats.received.add(intake.received);
         self.charge(intake.received, handled);
         let mut batch = intake.batch;
-        if batch.is_empty() || self.append(&mut batch, waker) {
+        if self.commit(&mut batch, waker) {
             BATCH.set(batch);
         } else {
             self.parked().batch = Some(batch);

@@ -5,6 +5,7 @@
 //! publishes, and that of a journalled publish never before the journal calls it durable.
 
 mod acks;
+mod commit;
 mod egress;
 mod ingress;
 mod publish;
@@ -20,9 +21,9 @@ use std::task::{Context, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use journal::{AppendError, Position, RecordBatch};
+use journal::RecordBatch;
 
-use self::acks::{AckKind, Acks};
+use self::acks::Acks;
 use self::subscribe::Answers;
 use crate::access::Principal;
 use crate::auth::Identity;
@@ -31,7 +32,7 @@ use crate::limits::Throttle;
 use crate::message::Message;
 use crate::packet::{DecodeError, ReasonCode, Version, encode};
 use crate::presence::Cause;
-use crate::session::{Departure, Session};
+use crate::session::{Begun, Departure, Session};
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -103,6 +104,8 @@ pub(crate) struct Client {
     acks: Acks,
     /// To SUBSCRIBE and UNSUBSCRIBE, while there are some.
     answers: Option<Box<Answers>>,
+    /// QoS 2 publishes of which the session is still to tell the log, or to tell it where their records are.
+    begun: Vec<Begun>,
     /// Publishes received on this connection whose exchange has not ended yet.
     unfinished: u16,
     departure: Departure,
@@ -128,6 +131,7 @@ impl Client {
             aliases: Vec::new(),
             acks: Acks::default(),
             answers: None,
+            begun: Vec::new(),
             unfinished: 0,
             departure: Departure::default(),
             payload: None,
@@ -213,7 +217,7 @@ impl Client {
             self.acks.route(self.gate.router.accepted());
         }
         if let Some(batch) = &mut parked.batch
-            && self.append(batch, waker)
+            && self.commit(batch, waker)
         {
             parked.batch = None;
         }
@@ -250,80 +254,6 @@ impl Client {
         }
     }
 
-    /// Hands the batch to the journal, which leaves it empty, and gives its acknowledgements their position. False: the journal
-    /// cannot take it, and the client must wait for it.
-    fn append(&mut self, batch: &mut RecordBatch, waker: &Waker) -> bool {
-        let records = u64::from(batch.len());
-        let session = Arc::clone(&self.session);
-        // Until the session knows where its records are.
-        let _exchange = match self.unplaced_exchanges().next().is_some() {
-            true => session.exchange(),
-            false => None,
-        };
-        let result = match self.gate.journal.append(batch, waker) {
-            Err(AppendError::Full | AppendError::Busy) => {
-                // Registered before the second try: space that is released in between must not be missed.
-                self.gate.journal.wake_when_writable(waker);
-                self.gate.journal.append(batch, waker)
-            }
-            result => result,
-        };
-        match result {
-            Ok(end) => {
-                self.gate.stats.journalled.add(records);
-                self.place_acks(end);
-                true
-            }
-            Err(AppendError::Full) => self.journal_full(batch),
-            Err(AppendError::Busy) => false,
-            // The process is about to stop; nothing of this is acknowledged, so the client sends it again.
-            Err(AppendError::Poisoned(_)) => {
-                self.closing = Some(ReasonCode::ServerUnavailable);
-                *batch = RecordBatch::new();
-                true
-            }
-        }
-    }
-
-    /// MQTT 5 can be told and goes on; a QoS 0 publish is dropped as its level allows; a 3.1.1 client at QoS 1 must wait.
-    fn journal_full(&mut self, batch: &mut RecordBatch) -> bool {
-        let waiting = self.acks.unplaced().count() as u64;
-        if !self.speaks_v5() && waiting > 0 {
-            return false;
-        }
-        self.release_unplaced();
-        self.acks.refuse_unplaced(ReasonCode::QuotaExceeded);
-        let records = u64::from(batch.len());
-        self.gate.stats.refused_journal_full.add(waiting);
-        // One id sent twice in a batch has one record and two acknowledgements.
-        let dropped = records.saturating_sub(waiting);
-        self.gate.stats.dropped_journal_full.add(dropped);
-        *batch = RecordBatch::new();
-        true
-    }
-
-    /// The records of the last read lie before this position.
-    fn place_acks(&mut self, position: Position) {
-        if self.unplaced_exchanges().next().is_some() {
-            let held: Vec<u16> = self.unplaced_exchanges().collect();
-            self.session.journalled(&held, position);
-        }
-        self.acks.place(position);
-    }
-
-    /// Publishes without a record were not received: their ids may carry other messages.
-    fn release_unplaced(&self) {
-        for packet_id in self.unplaced_exchanges() {
-            self.session.release(packet_id, Waker::noop());
-        }
-    }
-
-    /// The ids of QoS 2 publishes whose record has no position yet.
-    fn unplaced_exchanges(&self) -> impl Iterator<Item = u16> {
-        let exchanges = self.acks.unplaced();
-        exchanges.filter_map(|ack| (ack.kind == AckKind::Pubrec).then_some(ack.packet_id))
-    }
-
     /// The client never learns that it was let in, so nobody else does: its will is not published.
     pub(crate) fn withdraw(&mut self) {
         self.departure.will_withdrawn = true;
@@ -357,7 +287,7 @@ impl Client {
 /// Also what a panic in the connection's task leaves by: nothing of a client stays behind but its session.
 impl Drop for Client {
     fn drop(&mut self) {
-        self.release_unplaced();
+        self.leave_begun();
         if let Some(parked) = self.parked.take() {
             // Their acknowledgements may have left. The batch's have not, so the client sends it again.
             for message in parked.messages {

@@ -8,10 +8,11 @@ use std::task::Waker;
 
 use journal::{Position, Record};
 
-use super::acks::{AckKind, UNPLACED, UNROUTED, Wait};
+use super::acks::{AckKind, UNPLACED, UNROUTED, UNTOLD, Wait};
 use super::ingress::Intake;
 use super::{Client, End};
 use crate::access::{self, Action};
+use crate::exchange::Origin;
 use crate::message::Message;
 use crate::packet::{Publish, Qos, ReasonCode};
 use crate::session::{Held, Hold};
@@ -65,58 +66,97 @@ impl Client {
         if let Err(reason) = self.admit(topic, publish, intake) {
             return self.refuse_publish(publish, reason);
         }
+        if let Some(packet_id) = publish
+            .packet_id
+            .filter(|_| publish.qos == Qos::ExactlyOnce)
+        {
+            self.publish_once(packet_id, topic, publish, intake);
+            return Ok(());
+        }
         let is_telemetry = intake.route.is_telemetry;
         if let Some(packet_id) = publish.packet_id {
-            let wait = match is_telemetry {
-                true => Wait::for_journal(UNPLACED),
-                false => Wait::default(),
-            };
-            if publish.qos == Qos::ExactlyOnce
-                && let Hold::Again(held) = self.session.hold(packet_id)
-            {
-                if held.counted {
-                    self.unfinished -= 1;
-                }
-                self.publish_again(held, intake.waker);
-                return Ok(());
-            }
-            self.answer(ack_kind(publish.qos), packet_id, ReasonCode::Success, wait);
+            let wait = Wait::for_journal(place_of_record(is_telemetry));
+            self.answer(AckKind::Puback, packet_id, ReasonCode::Success, wait);
         }
-        // A start must be able to tell a publish that is sent again from a new one.
-        let exactly_once_here = publish.qos == Qos::ExactlyOnce && self.session.is_logged();
         if is_telemetry {
-            intake.batch.push(&Record {
-                received_at: intake.received_at,
-                qos: publish.qos as u8,
-                packet_id: publish.packet_id.filter(|_| exactly_once_here),
-                content_type: publish.properties.content_type.unwrap_or_default(),
-                client_id: &self.session.client_id,
-                user: &self.terms.identity.user,
-                topic,
-                payload: publish.payload,
-            });
+            self.journal(topic, publish, intake);
         }
-        self.distribute(topic, publish, intake);
-        if let Some(packet_id) = publish.packet_id
-            && publish.qos == Qos::ExactlyOnce
-            && !is_telemetry
-        {
-            // PUBREC waits until the log knows of the publish too.
-            let told = self.session.distributed(packet_id, intake.waker);
-            self.acks
-                .change_last(|wait| wait.saved = wait.saved.max(told));
-        }
+        self.distribute(topic, publish, Origin::default(), intake);
         Ok(())
     }
 
-    /// Hands a publish to whoever subscribes to its topic, and retains it if it asks for it.
-    fn distribute(&mut self, topic: &str, publish: &Publish<'_>, intake: &mut Intake<'_, '_>) {
-        let mut retained = None;
-        if publish.retain {
-            let message = self.message(topic, publish, intake.received_at);
-            self.gate.retain(&message);
-            retained = Some(message);
+    /// A publish at QoS 2: what of it was done before a reconnect or a crash is not done again.
+    fn publish_once(
+        &mut self,
+        packet_id: u16,
+        topic: &str,
+        publish: &Publish<'_>,
+        intake: &mut Intake<'_, '_>,
+    ) {
+        let is_telemetry = intake.route.is_telemetry;
+        let (mut begun, journals, origin) = match self.session.hold(packet_id) {
+            Hold::New(begun, origin) => (begun, is_telemetry, Some(origin)),
+            Hold::Journalled(begun, origin) => (begun, false, Some(origin)),
+            Hold::Distributed(begun) => (begun, is_telemetry, None),
+            Hold::Again(held) => {
+                if held.counted {
+                    self.unfinished -= 1;
+                }
+                return self.publish_again(held, intake.waker);
+            }
+        };
+        let wait = Wait {
+            position: place_of_record(journals),
+            // PUBREC waits until the log knows of the publish too.
+            saved: UNTOLD,
+            routed: 0,
+        };
+        self.answer(AckKind::Pubrec, packet_id, ReasonCode::Success, wait);
+        if journals {
+            self.journal(topic, publish, intake);
         }
+        match origin {
+            Some(origin) => self.distribute(topic, publish, origin, intake),
+            // The retained message may have been lost with the record.
+            None if publish.retain => {
+                let message = self.message(topic, publish, Origin::default(), intake.received_at);
+                self.gate.retain(&message);
+            }
+            None => {}
+        }
+        begun.journals = journals;
+        self.begun.push(begun);
+    }
+
+    /// Its record goes to the journal with the others of this read.
+    fn journal(&self, topic: &str, publish: &Publish<'_>, intake: &mut Intake<'_, '_>) {
+        // A start must be able to tell a publish that is sent again from a new one.
+        let exactly_once_here = publish.qos == Qos::ExactlyOnce && self.session.is_logged();
+        intake.batch.push(&Record {
+            received_at: intake.received_at,
+            qos: publish.qos as u8,
+            packet_id: publish.packet_id.filter(|_| exactly_once_here),
+            content_type: publish.properties.content_type.unwrap_or_default(),
+            client_id: &self.session.client_id,
+            user: &self.terms.identity.user,
+            topic,
+            payload: publish.payload,
+        });
+    }
+
+    /// Hands a publish to whoever subscribes to its topic, and retains it if it asks for it.
+    fn distribute(
+        &mut self,
+        topic: &str,
+        publish: &Publish<'_>,
+        origin: Origin,
+        intake: &mut Intake<'_, '_>,
+    ) {
+        let retained = publish.retain.then(|| {
+            let message = self.message(topic, publish, origin.clone(), intake.received_at);
+            self.gate.retain(&message);
+            message
+        });
         // After it is retained: who subscribes meanwhile finds the message in the store or is found here.
         let subscriptions = &self.gate.subscriptions;
         let targets = match &mut intake.route.targets {
@@ -126,9 +166,10 @@ impl Client {
         if targets.is_empty() {
             return;
         }
-        let message = retained.unwrap_or_else(|| self.message(topic, publish, intake.received_at));
+        let message =
+            retained.unwrap_or_else(|| self.message(topic, publish, origin, intake.received_at));
         let busy = self.gate.fan_out(targets, &message).is_err();
-        if publish.packet_id.is_some() {
+        if publish.qos == Qos::AtLeastOnce {
             self.await_queues(targets, busy);
         }
         if busy {
@@ -136,7 +177,13 @@ impl Client {
         }
     }
 
-    fn message(&self, topic: &str, publish: &Publish<'_>, received_at: i64) -> Arc<Message> {
+    fn message(
+        &self,
+        topic: &str,
+        publish: &Publish<'_>,
+        origin: Origin,
+        received_at: i64,
+    ) -> Arc<Message> {
         Arc::new(Message {
             topic: topic.into(),
             payload: bytes::Bytes::copy_from_slice(publish.payload),
@@ -146,11 +193,12 @@ impl Client {
             expiry_seconds: publish.properties.message_expiry,
             publisher: self.session.number,
             received_at,
+            origin,
             holders: Default::default(),
         })
     }
 
-    /// The publish that was acknowledged last may have entered queues of kept sessions, or will when the router delivers it: the
+    /// The publish at QoS 1 that was acknowledged last may have entered queues of kept sessions, or will when the router delivers it: the
     /// acknowledgement waits until they are saved.
     fn await_queues(&mut self, targets: &Targets, busy: bool) {
         let Some(log) = self.gate.log_of_queues() else {
@@ -173,16 +221,15 @@ impl Client {
 
     /// A QoS 2 publish that was received before: it is answered, and nothing else happens.
     fn publish_again(&mut self, held: Held, waker: &Waker) {
-        let Held {
-            packet_id,
-            journalled,
-            saved,
-            ..
-        } = held;
-        let is_unplaced = self.acks.unplaced().any(|ack| ack.packet_id == packet_id);
-        let position = match is_unplaced {
-            true => UNPLACED,
-            false => journalled,
+        let packet_id = held.packet_id;
+        let (position, saved) = match held.is_begun {
+            // In this read.
+            true => {
+                let mut begun = self.begun.iter();
+                let journals = begun.any(|begun| begun.packet_id == packet_id && begun.journals);
+                (place_of_record(journals), UNTOLD)
+            }
+            false => (held.journalled, held.saved),
         };
         let wait = Wait {
             position,
@@ -261,6 +308,11 @@ impl Client {
         // The router may have become ready in between; the next poll tries.
         waker.wake_by_ref();
     }
+}
+
+/// Where the journal is to be durable for a publish whose record goes there with this read.
+fn place_of_record(journals: bool) -> Position {
+    if journals { UNPLACED } else { Position::ZERO }
 }
 
 /// How a publish of that QoS, which is not 0, is answered.

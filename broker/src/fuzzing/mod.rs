@@ -3,6 +3,7 @@
 //! Owns: what must hold whatever the bytes are. Never: is part of the broker; it is compiled for tests and fuzz targets alone.
 
 mod connections;
+mod disk;
 mod journal;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+pub(crate) use self::disk::{HandDisk, copy_files};
 pub(crate) use self::journal::HandJournal;
 use crate::{proxy_protocol, retained, session_log, websocket};
 

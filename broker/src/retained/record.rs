@@ -155,6 +155,7 @@ impl Header {
             // Whoever published it is no session of this run.
             publisher: OWN_PUBLISHER,
             received_at: self.received_at,
+            origin: Default::default(),
             holders: Default::default(),
         }))
     }

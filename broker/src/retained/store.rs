@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::record;
 use super::{Full, Limits};
+use crate::exchange::Origin;
 use crate::message::Message;
 use crate::topic;
 
@@ -293,10 +294,11 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// A copy of the message's frame; its bytes are shared.
+/// A copy of the message's frame; its bytes are shared. Whoever subscribes later gets it whatever becomes of its exchange.
 pub(super) fn copy(message: &Message) -> Arc<Message> {
     Arc::new(Message {
         retain: true,
+        origin: Origin::default(),
         ..message.clone()
     })
 }

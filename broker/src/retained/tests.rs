@@ -178,6 +178,7 @@ fn everything_about_a_message_comes_back_after_a_restart() {
         expiry_seconds: Some(u32::MAX),
         publisher: 7,
         received_at: NOW - 5 * SECOND,
+        origin: Default::default(),
         holders: Default::default(),
     };
     let retained = open(&folder);
@@ -693,6 +694,7 @@ fn message(topic: &str, payload: &[u8]) -> Message {
         expiry_seconds: None,
         publisher: 1,
         received_at: NOW,
+        origin: Default::default(),
         holders: Default::default(),
     }
 }

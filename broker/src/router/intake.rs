@@ -18,7 +18,7 @@ pub(super) enum Command {
     Publish(Arc<Message>),
     Subscribe(FilterId, Box<str>),
     Unsubscribe(FilterId),
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Break(super::poison::Fault),
 }
 

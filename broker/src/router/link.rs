@@ -270,7 +270,7 @@ pub(super) fn panicking() -> Packet {
 }
 
 /// A publish that makes the router's thread stand still.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn hanging(until: std::sync::mpsc::Receiver<()>) -> Packet {
     let topic = Bytes::from_static(UNHEARD_TOPIC.as_bytes());
     Packet::Publish(

@@ -1,4 +1,5 @@
-//! Fan-out to wildcard filters: rumqttd's `Router`, used in the one way that is safe.
+//! Fan-out to wildcard filters at QoS 0 and 1: rumqttd's `Router`, used in the one way that is safe. (At QoS 2 whoever
+//! publishes walks the filters, see `Gate::fan_out`.)
 //!
 //! Owns: rumqttd's router thread, the one link to it, and the thread in front of it; the messages
 //! that are accepted and not yet known to be delivered. Never: sees a client, a packet id, an
@@ -295,13 +296,13 @@ impl Router {
     }
 
     /// Makes rumqttd misbehave, as it does when it is not guarded.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     fn inject(&self, fault: poison::Fault) {
         self.intake.command(Command::Break(fault));
     }
 
     /// Lets rumqttd's thread stand still until what this returns is dropped.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn stall(&self) -> mpsc::Sender<()> {
         let (hold, until) = mpsc::channel();
         self.inject(poison::Fault::Hang(until));

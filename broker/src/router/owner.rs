@@ -209,8 +209,9 @@ impl Owner {
             }
             match self.backlog.pop_front() {
                 None => return,
-                #[cfg(test)]
+                #[cfg(any(test, fuzzing))]
                 Some(Command::Break(fault)) => batch.push(match fault {
+                    #[cfg(test)]
                     super::poison::Fault::Panic => link::panicking(),
                     super::poison::Fault::Hang(until) => link::hanging(until),
                 }),
@@ -230,7 +231,7 @@ impl Owner {
             Command::Publish(message) => self.window.admit(message),
             Command::Subscribe(id, filter) => self.table.subscribe(id, &filter, last),
             Command::Unsubscribe(id) => self.table.unsubscribe(id, last),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Command::Break(_) => {}
         }
     }

@@ -44,33 +44,34 @@ impl Drop for Poison {
 }
 
 /// What can be made to go wrong in rumqttd's router.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) enum Fault {
     /// It panics, by itself, over a topic that begins with a character of several bytes.
+    #[cfg(test)]
     Panic,
     /// Its thread stands still until the sender of this channel is dropped.
     Hang(std::sync::mpsc::Receiver<()>),
 }
 
 /// Stops the thread that drops it until the other end of the channel is gone.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) struct Hang(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Hang {
     pub(super) fn payload(until: std::sync::mpsc::Receiver<()>) -> Bytes {
         Bytes::from_owner(Hang(std::sync::Mutex::new(until)))
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl AsRef<[u8]> for Hang {
     fn as_ref(&self) -> &[u8] {
         b"hang"
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Drop for Hang {
     fn drop(&mut self) {
         // An error is what ends the wait.

@@ -176,6 +176,10 @@ impl Session {
                     expiry_seconds,
                     held_through: outbound.held_through,
                 });
+                batch.push(&Event::Numbered {
+                    number: self.number,
+                    completed_through: outbound.exchanges.told_through,
+                });
                 if stay.will.is_some() {
                     batch.push(&will_event(stay));
                 }

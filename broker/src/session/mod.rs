@@ -11,6 +11,7 @@
 
 mod delivery;
 mod drops;
+mod exchanges;
 mod filters;
 mod life;
 mod load;
@@ -32,6 +33,7 @@ use journal::Position;
 
 pub(crate) use self::delivery::{Bounds, Delivery, QueueLimits};
 pub use self::drops::SlowSession;
+pub(crate) use self::exchanges::{Begun, Held, Hold, UNSAVED};
 pub(crate) use self::filters::FilterLimits;
 pub(crate) use self::life::{Arrival, Attach, Departure};
 pub(crate) use self::outbound::{Next, Outbound, Refused};
@@ -46,11 +48,11 @@ use crate::budget::Budget;
 use crate::lock::lock;
 use crate::packet::ReasonCode;
 use crate::presence::Visit;
-use crate::session_log::{Event, Exchange, SessionLog};
+use crate::session_log::SessionLog;
 use crate::stats::Stats;
 
 pub(crate) struct Session {
-    /// Unique in the gate's life; names the session where the client id would be ambiguous.
+    /// Unique, over restarts too; names the session where the client id would be ambiguous.
     pub(crate) number: u64,
     pub(crate) client_id: Box<str>,
     /// Seconds without a packet after which the client counts as gone; 0: never.
@@ -68,28 +70,6 @@ pub(crate) struct Session {
     outbound: Mutex<Outbound>,
     /// The connection that is attached, and whose it is. Nothing else is locked while this is.
     visit: Mutex<Option<(Visit, Arc<Identity>)>>,
-}
-
-/// A QoS 2 publish that was received and is not released by its client yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) packet_id: u16,
-    /// Behind its record in the journal; `Position::ZERO` when it needs none, or has no place there yet.
-    pub(crate) journalled: Position,
-    /// Where the log must be durable before it is answered.
-    pub(crate) saved: Position,
-    /// The log has been told.
-    told: bool,
-    /// It counts among the publishes that this connection has not finished.
-    pub(crate) counted: bool,
-}
-
-/// What a QoS 2 publish is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hold {
-    New,
-    /// The one that was received before under this packet id [MQTT-4.3.3-10].
-    Again(Held),
 }
 
 impl Session {
@@ -130,6 +110,14 @@ impl Session {
     /// Whether the log knows the session: its client's QoS 2 publishes must be found again after a restart.
     pub(crate) fn is_logged(&self) -> bool {
         self.logged.load(Ordering::Relaxed)
+    }
+
+    /// Where the log must be durable for what it could not be told at first; see `SessionLog::saved_again`.
+    pub(crate) fn saved_again(&self, waker: &Waker) -> Option<Position> {
+        match &self.log {
+            Some(log) => log.saved_again(&self.client_id, waker),
+            None => Some(Position::ZERO),
+        }
     }
 
     fn bounds(&self) -> Bounds<'_> {
@@ -268,93 +256,6 @@ impl Session {
         if found.is_some_and(|entry| matches!(entry.stage, Stage::Released)) {
             outbound.acknowledge(packet_id, self.scribe(Waker::noop()));
         }
-    }
-
-    /// A QoS 2 publish has come; nothing changes when one with this packet id was received before and not released. The log is
-    /// told by `journalled` or `distributed`.
-    pub(crate) fn hold(&self, packet_id: u16) -> Hold {
-        let mut outbound = self.lock_outbound();
-        if let Some(known) = outbound.held.get_mut(&packet_id) {
-            let before = *known;
-            known.counted = true;
-            return Hold::Again(before);
-        }
-        let held = Held {
-            packet_id,
-            journalled: Position::ZERO,
-            saved: Position::ZERO,
-            told: false,
-            counted: true,
-        };
-        outbound.held.insert(packet_id, held);
-        Hold::New
-    }
-
-    /// Whether a QoS 2 publish under this packet id counts already among those that this connection has not finished.
-    pub(crate) fn counts(&self, packet_id: u16) -> bool {
-        let outbound = self.lock_outbound();
-        let held = outbound.held.get(&packet_id);
-        held.is_some_and(|held| held.counted)
-    }
-
-    /// The publish, which is not to be journalled, has gone to its subscribers: only now may the log know of it, since after a
-    /// crash in between it must be taken again. Where the log must be durable before it is answered.
-    pub(crate) fn distributed(&self, packet_id: u16, waker: &Waker) -> Position {
-        let mut outbound = self.lock_outbound();
-        let saved = self.scribe(waker).tell(&Event::Held {
-            packet_id,
-            telemetry: None,
-        });
-        if let Some(held) = outbound.held.get_mut(&packet_id) {
-            held.saved = saved;
-            held.told = true;
-        }
-        saved
-    }
-
-    /// The publishes' records lie before this position of the journal.
-    pub(crate) fn journalled(&self, packet_ids: &[u16], before: Position) {
-        let mut outbound = self.lock_outbound();
-        let outbound = &mut *outbound;
-        // They became durable together, so for all of them the last record's position will do.
-        let telemetry = before.0.checked_sub(1).map(Position);
-        let scribe = self.scribe(Waker::noop());
-        let mut batch = scribe.log.map(|log| (log, log.batch(scribe.client_id)));
-        for &packet_id in packet_ids {
-            let Some(held) = outbound.held.get_mut(&packet_id) else {
-                continue;
-            };
-            held.journalled = before;
-            held.told = true;
-            if let Some((_, batch)) = &mut batch {
-                batch.push(&Event::Held {
-                    packet_id,
-                    telemetry,
-                });
-            }
-        }
-        if let Some((log, batch)) = batch {
-            // PUBREC waits for the record only: a start finds records that the log does not know of.
-            log.write(batch, Waker::noop());
-            outbound.held_through = before;
-        }
-    }
-
-    /// To be held from journalling QoS 2 publishes until `journalled` has been called; `None` when the log does not care.
-    pub(crate) fn exchange(&self) -> Option<Exchange<'_>> {
-        let log = self.log.as_deref().filter(|_| self.is_logged())?;
-        Some(log.exchange())
-    }
-
-    /// PUBREL, or a publish that was refused after all: its packet id may be used for another one; where the log must be durable
-    /// before PUBCOMP. `None`: it was not held.
-    pub(crate) fn release(&self, packet_id: u16, waker: &Waker) -> Option<Position> {
-        let mut outbound = self.lock_outbound();
-        let held = outbound.held.remove(&packet_id)?;
-        Some(match held.told {
-            true => self.scribe(waker).tell(&Event::Released { packet_id }),
-            false => Position::ZERO,
-        })
     }
 
     /// While the gate itself does not read from the client, the client's silence proves nothing.

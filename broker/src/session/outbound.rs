@@ -16,6 +16,7 @@ use journal::Position;
 pub(crate) use self::admission::Refused;
 pub(super) use self::admission::To;
 use super::drops::Drops;
+use super::exchanges::Exchanges;
 use super::load::Load;
 use super::newcomer::Newcomer;
 use super::scribe::Scribe;
@@ -42,6 +43,7 @@ pub(crate) struct Outbound {
     pub(super) held: BTreeMap<u16, Held>,
     /// Behind the last telemetry record whose `Held` was written to the log.
     pub(super) held_through: Position,
+    pub(super) exchanges: Exchanges,
     pub(super) stay: Stay,
     /// Waits for the connection to let go.
     pub(super) newcomer: Option<Newcomer>,
@@ -251,11 +253,16 @@ impl Outbound {
     }
 
     /// What comes next; nothing of QoS 1 or 2 while `inflight_free` is false. A delivery of that goes to `assign` or `discard`.
+    ///
+    /// At QoS 2 a message waits until its exchange is told: a start would take back the copies, but not what a client has. What is
+    /// told of it here comes behind that in the log.
     pub(crate) fn pop(&mut self, inflight_free: bool, scribe: Scribe<'_>) -> Next {
         let may_leave = |qos| inflight_free || qos == Qos::AtMostOnce;
         while let Some(waiting) = self.queue.pop_front() {
             match waiting {
-                Waiting::Message(delivery) if may_leave(delivery.qos) => {
+                Waiting::Message(delivery)
+                    if may_leave(delivery.qos) && is_told(&delivery, scribe) =>
+                {
                     self.load.leave_queue(&delivery);
                     self.tidy();
                     return Next::Delivery(delivery, Source::Queue);
@@ -428,6 +435,13 @@ impl Outbound {
             self.queue = VecDeque::new();
         }
     }
+}
+
+/// Whether a start cannot take the delivery back any more, or nobody would notice; if not, the scribe's waker is woken then.
+fn is_told(delivery: &Delivery, scribe: Scribe<'_>) -> bool {
+    delivery.qos != Qos::ExactlyOnce
+        || scribe.log.is_none()
+        || delivery.message.origin.is_told_or_wakes(scribe.waker)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Owns: what of a session is saved, and what a restored one is. Invariant: a session that is restored from what was saved of it
 //! goes on as if its connection had just been lost.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use journal::Position;
 
+use super::exchanges::{self, Exchanges};
 use super::filters::Filters;
 use super::load::Load;
 use super::outbound::{Outbound, Presence};
 use super::will::Will;
 use super::window::{InFlight, Stage};
-use super::{Delivery, Held, Session, Snapshot};
+use super::{Delivery, Session, Snapshot};
 use crate::auth::Identity;
 use crate::budget::{Budget, Ledger};
 use crate::gate::{Gate, now_micros};
@@ -40,13 +41,15 @@ impl Session {
         let is_kept = |delivery: &&Delivery| delivery.qos != Qos::AtMostOnce;
         SavedSession {
             client_id: self.client_id.clone(),
+            number: self.number,
+            completed_through: outbound.exchanges.told_through,
             identity: Arc::clone(&stay.identity),
             expiry_seconds: stay.expiry_seconds,
             disconnected_at: (stay.presence == Presence::Away).then_some(stay.left_at),
             subscriptions: subscriptions
                 .map(|(name, held)| (name.clone(), held.options))
                 .collect(),
-            held: held_ids(outbound),
+            held: exchanges::saved(&outbound.held),
             held_through: outbound.held_through,
             inflight: outbound.window.entries().map(InFlight::saved).collect(),
             queue: outbound.deliveries().filter(is_kept).cloned().collect(),
@@ -58,7 +61,7 @@ impl Session {
 
     /// A session that the log knows, whose client is away.
     pub(crate) fn restore(gate: &Gate, saved: SavedSession) -> Arc<Session> {
-        let session = gate.new_session(&saved.client_id);
+        let session = gate.numbered_session(saved.number, &saved.client_id);
         let left_at = saved.disconnected_at.unwrap_or_else(now_micros);
         let away_micros = now_micros().saturating_sub(left_at).max(0);
         let away = Duration::from_micros(away_micros.unsigned_abs());
@@ -85,7 +88,8 @@ impl Session {
             }
             stay.identity = saved.identity;
             session.due.store(stay.due(), Ordering::Relaxed);
-            outbound.held = saved.held.into_iter().map(restored).collect();
+            outbound.held = saved.held.into_iter().map(exchanges::restored).collect();
+            outbound.exchanges = Exchanges::restored(saved.completed_through);
             outbound.held_through = saved.held_through;
             outbound.restore(saved.inflight, saved.queue, saved.last_packet_id);
             session.logged.store(true, Ordering::Relaxed);
@@ -158,24 +162,6 @@ pub(crate) fn cut_to_budget(sessions: &[Arc<Session>], budget: &Budget) -> usize
 /// than must be.
 const CUT_NUMERATOR: usize = 7;
 const CUT_DENOMINATOR: usize = 8;
-
-/// One whose record has no place yet was not received.
-fn held_ids(outbound: &Outbound) -> BTreeMap<u16, Option<Position>> {
-    let told = outbound.held.iter().filter(|(_, held)| held.told);
-    told.map(|(&packet_id, held)| (packet_id, held.journalled.0.checked_sub(1).map(Position)))
-        .collect()
-}
-
-fn restored((packet_id, _telemetry): (u16, Option<Position>)) -> (u16, Held) {
-    let held = Held {
-        packet_id,
-        journalled: Position::ZERO,
-        saved: Position::ZERO,
-        told: true,
-        counted: false,
-    };
-    (packet_id, held)
-}
 
 impl InFlight {
     fn saved(&self) -> SavedInflight {

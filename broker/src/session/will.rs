@@ -41,6 +41,7 @@ impl Will {
                 expiry_seconds: will.properties.message_expiry,
                 publisher: 0,
                 received_at: 0,
+                origin: Default::default(),
                 holders: Default::default(),
             },
             delay_seconds: will.delay,

@@ -229,6 +229,7 @@ mod tests {
                 expiry_seconds: None,
                 publisher: 0,
                 received_at: 0,
+                origin: Default::default(),
                 holders: Default::default(),
             }),
             qos: Qos::AtLeastOnce,

@@ -11,6 +11,7 @@ use journal::Record;
 
 use super::event::DecodeError;
 use crate::auth::{Identity, Voucher};
+use crate::exchange::Origin;
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
@@ -167,25 +168,41 @@ impl Input<'_> {
     }
 
     pub(super) fn delivery(&mut self, record: &Record<'_>) -> Result<Delivery, DecodeError> {
-        let message = self.message(record)?;
+        self.delivery_of(record, Origin::default(), false)
+    }
+
+    /// One whose message came by this exchange.
+    pub(super) fn delivery_of(
+        &mut self,
+        record: &Record<'_>,
+        origin: Origin,
+        is_shared: bool,
+    ) -> Result<Delivery, DecodeError> {
+        let message = Message {
+            origin,
+            ..self.message(record)?
+        };
         let flags = self.u8()?;
-        Ok(Delivery {
+        let delivery = Delivery {
             message: message.into(),
             qos: qos(flags)?,
             retain: flags & RETAIN != 0,
             identifier: NonZeroU32::new(self.u32()?),
             snapshot: flags & SNAPSHOT != 0,
             share: None,
+        };
+        if !is_shared {
+            return Ok(delivery);
+        }
+        Ok(Delivery {
+            share: Some(Arc::new(Group::remembered(self.text()?))),
+            ..delivery
         })
     }
 
     /// One that the session was chosen for among those of a group.
     pub(super) fn shared_delivery(&mut self, record: &Record<'_>) -> Result<Delivery, DecodeError> {
-        let delivery = self.delivery(record)?;
-        Ok(Delivery {
-            share: Some(Arc::new(Group::remembered(self.text()?))),
-            ..delivery
-        })
+        self.delivery_of(record, Origin::default(), true)
     }
 
     pub(super) fn message(&mut self, record: &Record<'_>) -> Result<Message, DecodeError> {
@@ -200,6 +217,7 @@ impl Input<'_> {
             properties: self.buffer()?,
             payload: self.buffer()?,
             received_at: record.received_at,
+            origin: Default::default(),
             holders: Default::default(),
         })
     }

@@ -11,7 +11,7 @@ use std::task::Waker;
 use std::thread::JoinHandle;
 
 use foldhash::HashMap;
-use journal::disk::{Disk, RealDisk};
+use journal::disk::Disk;
 use journal::{AppendError, Journal, LocalJournal, Position, RecordBatch, State};
 use tracing::{error, warn};
 
@@ -72,6 +72,8 @@ pub(super) struct Shared {
     pub(super) unsaved: Mutex<HashMap<Box<str>, u64>>,
     /// Its length, read without the lock.
     pub(super) unsaved_count: AtomicUsize,
+    /// Woken when a snapshot of an unsaved session is written.
+    pub(super) await_snapshots: Mutex<Vec<Waker>>,
     /// The operator has been told that changes are not saved.
     pub(super) warned: AtomicBool,
     poison_told: AtomicBool,
@@ -83,6 +85,8 @@ pub(crate) struct Batch<'a> {
     client_id: &'a str,
     records: RecordBatch,
     held: bool,
+    /// Events that end an exchange; the copies that it queued are worth nothing without them.
+    completes: bool,
 }
 
 /// The shared side of the lock that checkpoints take exclusively.
@@ -98,13 +102,8 @@ thread_local! {
 const SCRATCH_KEPT_BYTES: usize = 64 << 10;
 
 impl SessionLog {
-    /// Opens the log, or creates an empty one; the sessions in it, as they were at the end. Blocks until
+    /// Opens the log on the files of `disk`, or creates an empty one; the sessions in it, as they were at the end. Blocks until
     /// what it had to put right is durable.
-    pub(crate) fn open(parts: Parts<'_>) -> Result<(SessionLog, Vec<SavedSession>), OpenError> {
-        SessionLog::open_on(parts, Arc::new(RealDisk))
-    }
-
-    /// `open` on the files of `disk`.
     pub(crate) fn open_on(
         parts: Parts<'_>,
         disk: Arc<dyn Disk>,
@@ -134,6 +133,7 @@ impl SessionLog {
             warned: AtomicBool::new(!unsaved.is_empty()),
             unsaved_count: AtomicUsize::new(unsaved.len()),
             unsaved: Mutex::new(unsaved),
+            await_snapshots: Mutex::default(),
             poison_told: AtomicBool::new(false),
             signal: Arc::default(),
         });
@@ -192,6 +192,26 @@ impl SessionLog {
         position <= journal.durable() || journal.status().state == State::Poisoned
     }
 
+    /// Whether the log takes the session's events, so that what is written of it can be relied on.
+    pub(crate) fn takes(&self, client_id: &str) -> bool {
+        self.shared.unsaved_count.load(Ordering::Acquire) == 0
+            || !lock(&self.shared.unsaved).contains_key(client_id)
+    }
+
+    /// The log did not take events of the session, on which others rely: where it must be durable for its snapshot to be. `None`:
+    /// the snapshot is not written yet, and the waker is woken when it may be.
+    pub(crate) fn saved_again(&self, client_id: &str, waker: &Waker) -> Option<Position> {
+        let is_saved = || {
+            let is_over = self.shared.journal.status().state == State::Poisoned;
+            (is_over || self.takes(client_id)).then(|| self.end())
+        };
+        is_saved().or_else(|| {
+            lock(&self.shared.await_snapshots).push(waker.clone());
+            // It may have been written in between.
+            is_saved()
+        })
+    }
+
     /// What `held_through` of a new session is.
     pub(crate) fn telemetry_end(&self) -> Position {
         self.shared.telemetry.end()
@@ -247,6 +267,7 @@ impl<'a> Batch<'a> {
             client_id,
             records: RecordBatch::new(),
             held: false,
+            completes: false,
         }
     }
 
@@ -257,6 +278,10 @@ impl<'a> Batch<'a> {
                 telemetry: Some(_),
                 ..
             }
+        );
+        self.completes |= matches!(
+            event,
+            Event::Held { ordinal: 1.., .. } | Event::Distributed { ordinal: 1.., .. }
         );
         SCRATCH.with_borrow_mut(|scratch| {
             self.records
@@ -313,7 +338,9 @@ impl Shared {
             .bytes
             .load(Ordering::Relaxed)
             .saturating_sub(self.allowance_bytes.load(Ordering::Relaxed));
-        if events + batch.byte_len() > events_bytes_max(self.max_bytes) {
+        // What completes an exchange is small, and may use the room of compaction.
+        let is_beyond = events + batch.byte_len() > events_bytes_max(self.max_bytes);
+        if is_beyond && !batch.completes {
             self.signal.compact();
             return Err(AppendError::Full);
         }
@@ -328,9 +355,15 @@ impl Shared {
         Ok(position)
     }
 
+    pub(super) fn wake_who_await_snapshots(&self) {
+        let waiting = std::mem::take(&mut *lock(&self.await_snapshots));
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
     fn refused(&self, client_id: &str, refusal: AppendError) {
         self.stats.sessions_unsaved_changes.add(1);
         if matches!(refusal, AppendError::Poisoned(_)) {
+            self.wake_who_await_snapshots();
             if !self.poison_told.swap(true, Ordering::Relaxed) {
                 error!(
                     "the session log stopped after a failed write: changes of kept sessions are in memory \

@@ -24,37 +24,61 @@
 //!    | --- | --- |
 //!    | CONNACK of a kept session | `Created` or `Attached` |
 //!    | SUBACK, UNSUBACK of a kept session | what was told for it: `end` after the last filter |
-//!    | PUBREC of telemetry | the telemetry journal (see below) |
-//!    | PUBREC of anything else | `Held`, which is written after what the message queued: `end` |
-//!    | PUBACK of anything else | what the message queued for kept sessions: `end` after the fan-out |
+//!    | PUBREC | `Held`, which is written after what the message queued, and the telemetry journal, if it is telemetry |
+//!    | PUBACK | what the message queued for kept sessions: `end` after the fan-out |
 //!    | PUBCOMP | `Released`: a release that is lost would swallow the next message with that id |
-//!    | outgoing PUBLISH at QoS 2 | `Sent` or `Taken`: after a crash the id could name another message, and the client would drop it as a duplicate |
+//!    | outgoing PUBLISH at QoS 2 | `Sent` or `Taken`: after a crash the id could name another message, and the client would drop it as a duplicate. `Sent` is written behind the publisher's `Held` (see below) |
 //!    | PUBREL | `Received`: after a crash the PUBLISH would be sent again, and the client has forgotten the id |
 //!
 //!    An outgoing PUBLISH at QoS 1, a PUBACK or a PUBCOMP that came in, need not wait: the worst is
 //!    that a message is sent again. `write` returns the position to wait for, `durable` and the waker
 //!    tell when it is reached.
-//! 4. `held_through` and the positions in `held` are part of the session: it keeps them and gives them
-//!    back through `Source`.
+//! 4. `held_through`, the positions in `held`, its number and how far its exchanges are complete are
+//!    part of the session: it keeps them and gives them back through `Source`.
 //!
 //! When a change does not fit (disk full, `max_session_log_size`), the session goes on in memory:
 //! `write` returns `Position::ZERO`, so that nobody waits, the session is *unsaved*, further events of
 //! it are skipped (they would not fit what the log knows), and a snapshot of its whole state is written
 //! as soon as there is room (`tender.rs`).
 //!
-//! ## Exactly once across a crash
+//! ## One publish, many events
+//!
+//! A QoS 2 publish is written as the copies that it queued, an append for each subscriber, and then
+//! its publisher's `Held`. A crash in between must leave nothing of it: the client has no PUBREC, and
+//! publishes again. So `Held` is the one point at which all of it counts:
+//!
+//! - A session has a *number* for life, which its messages carry as their publisher, and counts its
+//!   exchanges: a copy carries the *ordinal* of the one it came by (`copied`). `Held` is written in
+//!   that order, when all copies are queued, and says that the exchanges up to its own are complete.
+//! - `open` **takes back** queued copies of exchanges that are not complete, as long as the publisher's
+//!   session lives. When it is over there is no exchange to be repeated, and the copies stay. A copy says
+//!   what it depends on, so it may move to another session, or into a snapshot, at any time.
+//! - No client may have what is taken back: a QoS 2 delivery goes into flight only when its exchange is
+//!   told (`exchange.rs`). Then `Sent` lies behind `Held`, and is not durable without it. A copy at
+//!   QoS 1 is sent at once, and what is in flight stays: it may come again, as QoS 1 may.
+//!
+//! A publish of a session that is not kept is nobody's to repeat: its copies depend on nothing.
+//!
+//! `Held` may use the room that compaction has, since it is small and copies that fitted are lost
+//! without it. When it does not fit all the same, PUBREC waits until the session is saved again. Copies
+//! of an unsaved publisher depend on nothing: after a crash they can come twice, but are not lost.
+//!
+//! ## Two journals
 //!
 //! A telemetry PUBLISH at QoS 2 goes into the telemetry journal T with its packet id, and *then* its
 //! `Held` event, with the record's position, into this log L. The two are synced on their own, so a
 //! crash can leave either without the other:
 //!
-//! - **T has the record, L does not have `Held`.** The client got no PUBCOMP, and maybe no PUBREC, and
-//!   sends the PUBLISH or the PUBREL again. So `open` reads T and adds the id to `held`, unless the
-//!   session has accounted for the record: it remembers `held_through`, the position behind the last
-//!   record it wrote a `Held` for. One client's records and `Held` events come in the same order, so
-//!   every record before `held_through` was told, and every one from there on was not.
-//! - **L has `Held`, T lost the record.** PUBREC waits for T, so the client sends the PUBLISH again, and
-//!   it must be journalled: `open` forgets held ids whose record lies beyond T's end.
+//! - **T has the record, L does not have `Held`.** The copies are taken back, and the id is held as
+//!   *journalled*: when the client publishes again, subscribers get it and T does not. `open` finds the
+//!   record when it reads T, unless the session has accounted for it: it remembers `held_through`, the
+//!   position behind the last record it wrote a `Held` for. One client's records and `Held` events come in
+//!   the same order, so every record before `held_through` was told, and every one from there on was not.
+//! - **L has `Held`, T lost the record.** The copies stay, and the id is held as *distributed*: when the
+//!   client publishes again, T gets the record and nobody else does. The same is told at once when T
+//!   has no room: the copies need not wait for it, and a client that is lost meanwhile is no new publisher.
+//! - **Both halves are states like others** until the client has published again, over further crashes
+//!   too: `open` writes them down, and a record that is found of a *distributed* id makes it whole.
 //! - **Positions come again.** After T lost its tail, new records get the positions of the lost ones. So
 //!   `open` ends with a `Checkpoint` that sets `held_through` of all sessions to T's end, durable before
 //!   the first client is let in.
@@ -66,26 +90,6 @@
 //! checkpoint written, under an exclusive lock whose shared side (`exchange`) a client holds from its
 //! append to T until its `Held` is written, and because none is written while a session is unsaved. A
 //! checkpoint names the journal it speaks of; positions of another T say nothing, and are not used.
-//!
-//! ## What is left: QoS 2 that is not telemetry, once more after a crash
-//!
-//! Such a publish is written as the copies that it queued, an append for each subscriber, and then its
-//! publisher's `Held`. A crash in between, some microseconds (longer while the router is busy), leaves
-//! copies without `Held`: the client got no PUBREC, publishes again, and those who had a copy
-//! get another one. Nothing is lost. What would close the gap, and why it is not done:
-//!
-//! - *`Held` first.* Then the repetition is taken for known, and whoever was not reached has lost the
-//!   message: worse.
-//! - *One append for all.* The copies would be written when the fan-out ends. But a session may send or
-//!   drop its copy as soon as its lock is free, and what it writes of that must come behind. So the fan-out
-//!   would hold the locks of all subscribers, or each subscriber's task would wait for the end of a
-//!   fan-out, of which the router's part ends some time later on another thread.
-//! - *The start takes back copies without `Held`.* By then a subscriber may have its copy: its PUBLISH
-//!   waits for its own `Sent`, and would have to wait for the publisher's `Held` too.
-//! - *The start finishes the fan-out.* For this the publisher must write the message before the fan-out,
-//!   all of it, a second time; and each copy must say which publish, which subscription and which group
-//!   it is of, since overlapping subscriptions have a copy each and a group has one for all. That doubles
-//!   what every such publish writes, for the sake of a crash.
 
 mod bytes;
 mod event;
@@ -100,7 +104,7 @@ mod tender;
 pub(crate) use event::Event;
 pub(crate) use log::{Exchange, Parts, SessionLog, Source};
 pub(crate) use open::OpenError;
-pub(crate) use state::{SavedInflight, SavedSession, SavedWill};
+pub(crate) use state::{SavedHold, SavedInflight, SavedSession, SavedWill, highest_number};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use journal::disk::{Access, Disk};
 use journal::{Journal, LocalJournal, Position, ReadError, Record, RecordBatch};
 use tracing::{info, warn};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::event::{self, DecodeError, Event};
 use super::log::Parts;
 use super::share::Messages;
-use super::state::SavedSession;
+use super::state::{SavedHold, SavedSession, highest_number};
 
 /// The log's folder in the broker's.
 const FOLDER: &str = "sessions";
@@ -305,12 +305,8 @@ impl Replay {
                 && let Some(replayed) = sessions.get_mut(record.client_id)
                 && position >= replayed.session.held_through
             {
-                let held = Event::Held {
-                    packet_id,
-                    telemetry: Some(position),
-                };
-                found += u64::from(replayed.session.apply(&held).is_ok());
-                correct(record.client_id, &held);
+                found += 1;
+                replayed.session.find_record(packet_id, position, correct);
             }
             Ok::<_, std::convert::Infallible>(())
         });
@@ -318,7 +314,7 @@ impl Replay {
         if found > 0 {
             info!(
                 publishes = found,
-                "QoS 2 publishes were journalled and not yet noted: they are known as received"
+                "QoS 2 publishes were journalled and not yet noted: they are not journalled again"
             );
         }
         Ok(())
@@ -336,6 +332,8 @@ impl Replay {
             .into_values()
             .map(|replayed| replayed.session)
             .collect();
+        number(&mut sessions, correct);
+        take_back(&mut sessions, correct);
         for session in &mut sessions {
             if session.disconnected_at.is_none() {
                 let detached = Event::Detached {
@@ -346,11 +344,61 @@ impl Replay {
                 session.disconnected_at = Some(now);
             }
             session.held_through = telemetry_end;
-            for telemetry in session.held.values_mut() {
-                // Its record is durable: it was read, or lies before the end that was recovered.
-                *telemetry = None;
+            for hold in session.held.values_mut() {
+                if let SavedHold::Whole(telemetry) = hold {
+                    // Its record is durable: it was read, or lies before the end that was recovered.
+                    *telemetry = None;
+                }
             }
         }
         sessions
+    }
+}
+
+/// Gives a number to the sessions that have none, since an earlier Millrace wrote them down.
+fn number(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Event<'_>)) {
+    let mut next = highest_number(sessions) + 1;
+    let mut known = HashSet::default();
+    for session in sessions {
+        if session.number == 0 || !known.insert(session.number) {
+            session.number = next;
+            next += 1;
+            let numbered = Event::Numbered {
+                number: session.number,
+                completed_through: session.completed_through,
+            };
+            correct(&session.client_id, &numbered);
+        }
+    }
+}
+
+/// Takes back the copies of QoS 2 publishes that were not complete at the end, as long as their publishers may come back.
+fn take_back(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Event<'_>)) {
+    let completed: HashMap<u64, u64> = sessions
+        .iter()
+        .map(|session| (session.number, session.completed_through))
+        .collect();
+    let is_complete = |publisher: u64, ordinal: u64| {
+        // The copies of one whose session is over are as good as any.
+        let completed = completed.get(&publisher);
+        completed.is_none_or(|completed_through| ordinal <= *completed_through)
+    };
+    let mut begun = completed.clone();
+    for (publisher, ordinal) in sessions.iter().flat_map(SavedSession::origins) {
+        if let Some(begun) = begun.get_mut(&publisher) {
+            *begun = ordinal.max(*begun);
+        }
+    }
+    let mut taken = 0;
+    for session in sessions {
+        taken += session.take_back(is_complete, correct);
+        // No further exchange has the ordinal of one that was begun.
+        session.completed_through = begun[&session.number];
+    }
+    if taken > 0 {
+        info!(
+            copies = taken,
+            "QoS 2 publishes were not complete: their copies are taken back, and their clients publish again"
+        );
     }
 }

@@ -90,6 +90,7 @@ fn is_same(one: &Message, other: &Message) -> bool {
         expiry_seconds,
         publisher,
         received_at,
+        origin,
         holders: _,
     } = one;
     *topic == other.topic
@@ -100,11 +101,13 @@ fn is_same(one: &Message, other: &Message) -> bool {
         && *expiry_seconds == other.expiry_seconds
         && *publisher == other.publisher
         && *received_at == other.received_at
+        && origin.ordinal == other.origin.ordinal
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Origin;
     use crate::packet::Qos;
 
     fn delivery(change: impl FnOnce(&mut Message)) -> Delivery {
@@ -129,7 +132,7 @@ mod tests {
             &first.message,
             &messages.of(&delivery(|_| ())).message
         ));
-        let changes: [fn(&mut Message); 8] = [
+        let changes: [fn(&mut Message); 9] = [
             |message| message.topic = "b".into(),
             |message| message.payload = "y".into(),
             |message| message.qos = Qos::ExactlyOnce,
@@ -138,6 +141,7 @@ mod tests {
             |message| message.expiry_seconds = Some(1),
             |message| message.publisher = 7,
             |message| message.received_at = 2,
+            |message| message.origin = Origin::read(3),
         ];
         for change in changes {
             let other = delivery(change);

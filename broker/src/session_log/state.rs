@@ -21,6 +21,10 @@ use crate::subscriptions::Options;
 #[derive(Clone, Default)]
 pub(crate) struct SavedSession {
     pub(crate) client_id: Box<str>,
+    /// The publisher of its messages; 0: it was written by a Millrace that did not number it.
+    pub(crate) number: u64,
+    /// The ordinal of its last QoS 2 exchange whose copies are all queued.
+    pub(crate) completed_through: u64,
     /// Of its last connection, without what is secret or holds for a connection only.
     pub(crate) identity: Arc<Identity>,
     /// Seconds it is kept after its connection; `u32::MAX`: for ever.
@@ -30,10 +34,8 @@ pub(crate) struct SavedSession {
     pub(crate) subscriptions: HashMap<Box<str>, Options>,
     /// Those of the subscriptions whose retained messages have not all gone to the client.
     pub(crate) snapshots: BTreeSet<Box<str>>,
-    /// QoS 2 ids that came in and are not released yet.
-    /// Each with the position of its telemetry record; `None` when it is not telemetry, or surely durable. Sorted, since a client
-    /// may leave all 65,535 unreleased.
-    pub(crate) held: BTreeMap<u16, Option<Position>>,
+    /// QoS 2 ids that came in and are not released yet. Sorted, since a client may leave all 65,535 unreleased.
+    pub(crate) held: BTreeMap<u16, SavedHold>,
     /// The position behind the last telemetry record that `Held` was written for.
     pub(crate) held_through: Position,
     /// In the order in which they were sent.
@@ -43,6 +45,17 @@ pub(crate) struct SavedSession {
     pub(crate) will: Option<SavedWill>,
     /// The packet id given last.
     pub(crate) last_packet_id: u16,
+}
+
+/// What has come of a QoS 2 publish that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SavedHold {
+    /// Subscribers have it, and the telemetry journal at this position; `None` when it is not telemetry, or surely durable there.
+    Whole(Option<Position>),
+    /// Subscribers have it, and the telemetry journal is to have it.
+    Distributed,
+    /// The telemetry journal has it, and subscribers are to have it.
+    Journalled,
 }
 
 #[derive(Clone)]
@@ -59,6 +72,14 @@ pub(crate) struct SavedWill {
     pub(crate) delay_seconds: u32,
     /// Empty when there is none.
     pub(crate) content_type: Box<str>,
+}
+
+/// The highest number that a session has, or had that these have messages of.
+pub(crate) fn highest_number(sessions: &[SavedSession]) -> u64 {
+    let own = sessions.iter().map(|session| session.number);
+    let publishers = sessions.iter().flat_map(SavedSession::origins);
+    let publishers = publishers.map(|(publisher, _)| publisher);
+    own.chain(publishers).max().unwrap_or_default()
 }
 
 /// An event did not fit.
@@ -100,22 +121,85 @@ impl SavedSession {
         session
     }
 
-    /// Forgets the held ids whose telemetry records lie at `end` or beyond: they are lost, and the
-    /// client will send them again. Tells each to `correct`.
+    /// The telemetry records at `end` and beyond are lost: of the held ids that had them the client will publish again what the
+    /// journal is to have. Tells each to `correct`.
     pub(super) fn forget_lost(
         &mut self,
         end: Position,
         correct: &mut impl FnMut(&str, &Event<'_>),
     ) {
-        let client_id = &self.client_id;
-        self.held.retain(|&packet_id, telemetry| {
-            let lost = telemetry.is_some_and(|position| position >= end);
-            if lost {
-                correct(client_id, &Event::Released { packet_id });
+        for (&packet_id, hold) in &mut self.held {
+            if matches!(hold, SavedHold::Whole(Some(position)) if *position >= end) {
+                *hold = SavedHold::Distributed;
+                let distributed = Event::Distributed {
+                    packet_id,
+                    ordinal: 0,
+                };
+                correct(&self.client_id, &distributed);
             }
-            !lost
-        });
+        }
         self.held_through = self.held_through.min(end);
+    }
+
+    /// The telemetry journal has a record of a QoS 2 publish that the log was not told of. Tells it to `correct`.
+    pub(super) fn find_record(
+        &mut self,
+        packet_id: u16,
+        position: Position,
+        correct: &mut impl FnMut(&str, &Event<'_>),
+    ) {
+        let event = match self.held.get(&packet_id) {
+            // It was the record alone that was missing.
+            Some(SavedHold::Distributed) => Event::Held {
+                packet_id,
+                telemetry: Some(position),
+                ordinal: 0,
+            },
+            // What is held under the id was released, and the log could not be told.
+            Some(SavedHold::Whole(_) | SavedHold::Journalled) | None => {
+                Event::Journalled { packet_id }
+            }
+        };
+        // Both fit any state.
+        let _ = self.apply(&event);
+        correct(&self.client_id, &event);
+    }
+
+    /// Takes the copies out of the queue whose exchanges are not complete, as `is_complete` tells by publisher and ordinal: their
+    /// publishers publish again. Tells each to `correct`; how many there were.
+    ///
+    /// What is in flight stays. At QoS 2 it is complete, and at QoS 1 it may come twice.
+    pub(super) fn take_back(
+        &mut self,
+        is_complete: impl Fn(u64, u64) -> bool,
+        correct: &mut impl FnMut(&str, &Event<'_>),
+    ) -> u64 {
+        let (mut index, mut taken) = (0, 0);
+        let client_id = &self.client_id;
+        self.queue.retain(|delivery| {
+            let message = &delivery.message;
+            let stays = is_complete(message.publisher, message.origin.ordinal);
+            if stays {
+                index += 1;
+            } else {
+                taken += 1;
+                correct(client_id, &Event::Dropped { index });
+            }
+            stays
+        });
+        taken
+    }
+
+    /// Publisher and ordinal of the messages that it holds and that came by an exchange.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = (u64, u64)> {
+        let in_flight = self.inflight.iter();
+        let in_flight = in_flight.filter_map(|inflight| inflight.delivery.as_ref());
+        let origin = |delivery: &Delivery| {
+            let message = &delivery.message;
+            (message.publisher, message.origin.ordinal)
+        };
+        let all = in_flight.chain(&self.queue).map(origin);
+        all.filter(|(_, ordinal)| *ordinal != 0)
     }
 
     /// Applies an event of this session. `Created`, `Restored` and `Ended` are the caller's.
@@ -181,7 +265,25 @@ impl SavedSession {
             Event::Held {
                 packet_id,
                 telemetry,
-            } => self.hold(packet_id, telemetry),
+                ordinal,
+            } => {
+                self.complete(ordinal);
+                self.hold(packet_id, telemetry);
+            }
+            Event::Distributed { packet_id, ordinal } => {
+                self.complete(ordinal);
+                self.held.insert(packet_id, SavedHold::Distributed);
+            }
+            Event::Journalled { packet_id } => {
+                self.held.insert(packet_id, SavedHold::Journalled);
+            }
+            Event::Numbered {
+                number,
+                completed_through,
+            } => {
+                self.number = number;
+                self.completed_through = completed_through;
+            }
             Event::Released { packet_id } => {
                 self.held.remove(&packet_id).ok_or(Misfit)?;
             }
@@ -214,6 +316,10 @@ impl SavedSession {
             disconnected_at: self.disconnected_at,
             last_packet_id: self.last_packet_id,
         });
+        visit(&Event::Numbered {
+            number: self.number,
+            completed_through: self.completed_through,
+        });
         for (filter, options) in &self.subscriptions {
             visit(&Event::Subscribed {
                 filter,
@@ -237,10 +343,16 @@ impl SavedSession {
         for delivery in self.queue.iter().filter(kept) {
             visit(&Event::Queued(delivery));
         }
-        for (&packet_id, &telemetry) in &self.held {
-            visit(&Event::Held {
-                packet_id,
-                telemetry,
+        for (&packet_id, hold) in &self.held {
+            let ordinal = 0;
+            visit(&match *hold {
+                SavedHold::Whole(telemetry) => Event::Held {
+                    packet_id,
+                    telemetry,
+                    ordinal,
+                },
+                SavedHold::Distributed => Event::Distributed { packet_id, ordinal },
+                SavedHold::Journalled => Event::Journalled { packet_id },
             });
         }
         if let Some(will) = &self.will {
@@ -265,8 +377,16 @@ impl SavedSession {
         if let Some(position) = telemetry {
             self.held_through = self.held_through.max(position.plus(1));
         }
+        let whole = SavedHold::Whole(telemetry);
+        let held = self.held.entry(packet_id).or_insert(whole);
         // The same id again, without a release between, is the same message.
-        self.held.entry(packet_id).or_insert(telemetry);
+        if !matches!(held, SavedHold::Whole(_)) {
+            *held = whole;
+        }
+    }
+
+    fn complete(&mut self, ordinal: u64) {
+        self.completed_through = self.completed_through.max(ordinal);
     }
 
     /// Clients acknowledge in order, so the front is the usual hit.

@@ -435,6 +435,8 @@ fn snapshot(shared: &Shared, session: &SavedSession) -> Result<u64, AppendError>
         let mut unsaved = lock(&shared.unsaved);
         unsaved.remove(&session.client_id);
         shared.unsaved_count.store(unsaved.len(), Ordering::Release);
+        drop(unsaved);
+        shared.wake_who_await_snapshots();
     }
     Ok(bytes)
 }

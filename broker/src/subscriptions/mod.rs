@@ -9,6 +9,7 @@
 mod group;
 mod tree;
 
+use std::cell::OnceCell;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
@@ -77,7 +78,7 @@ struct Index {
     exact: HashMap<Box<str>, Arc<FilterEntry>>,
     wildcard: HashMap<Box<str>, Arc<FilterEntry>>,
     by_id: HashMap<FilterId, Arc<FilterEntry>>,
-    tree: Node,
+    tree: Node<Arc<FilterEntry>>,
     next_id: u64,
 }
 
@@ -91,8 +92,10 @@ pub(crate) struct Subscriptions {
 /// What a topic's publish must do.
 pub(crate) struct Targets {
     pub(crate) exact: Option<Arc<FilterEntry>>,
-    /// At least one wildcard filter matches: the router has work.
+    /// At least one wildcard filter matches: the router has work, or whoever publishes at QoS 2.
     pub(crate) wildcard: bool,
+    /// The wildcard filters that match, once somebody has asked.
+    wildcards: OnceCell<Vec<Arc<FilterEntry>>>,
     /// Of the index that was searched.
     generation: u64,
 }
@@ -171,8 +174,27 @@ impl Subscriptions {
         Targets {
             exact: index.exact.get(topic).cloned(),
             wildcard: index.matches_wildcard(topic),
+            wildcards: OnceCell::new(),
             generation: self.generation.load(Ordering::Acquire),
         }
+    }
+
+    /// The wildcard filters that match the topic, of which these are the targets.
+    pub(crate) fn wildcards<'a>(
+        &self,
+        targets: &'a Targets,
+        topic: &str,
+    ) -> &'a [Arc<FilterEntry>] {
+        targets.wildcards.get_or_init(|| {
+            let mut found = Vec::new();
+            if targets.wildcard {
+                let (levels, system) = (topic.split('/'), topic.starts_with('$'));
+                let index = read(&self.index);
+                let mut take = |entry: &Arc<FilterEntry>| found.push(Arc::clone(entry));
+                index.tree.for_each_match(levels, system, &mut take);
+            }
+            found
+        })
     }
 
     /// Whether the topic of these targets has them still: for who publishes much to one topic, and need not take the lock that
@@ -241,7 +263,7 @@ impl Index {
         map.insert(filter.into(), Arc::clone(&entry));
         self.by_id.insert(entry.id, Arc::clone(&entry));
         if wildcard {
-            self.tree.insert(filter);
+            self.tree.insert(filter, Arc::clone(&entry));
             router.subscribe(entry.id, filter);
         }
         entry

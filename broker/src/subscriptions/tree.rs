@@ -1,35 +1,45 @@
 //! Which wildcard filters there are, by level.
 //!
-//! Owns: the answer whether any wildcard filter matches a topic. Never: knows who holds one. Invariant: it agrees with
-//! `topic::matches` on each filter in it.
+//! Owns: which wildcard filters match a topic. Never: knows who holds one. Invariant: it agrees with `topic::matches` on each
+//! filter in it.
 
 use foldhash::HashMap;
 
-/// Wildcard filters by level, to answer whether any of them matches.
-#[derive(Default)]
-pub(super) struct Node {
-    literal: HashMap<Box<str>, Node>,
-    single: Option<Box<Node>>,
+/// Wildcard filters by level, each with what belongs to it.
+pub(super) struct Node<T> {
+    literal: HashMap<Box<str>, Node<T>>,
+    single: Option<Box<Node<T>>>,
     /// A filter ends here with `#`, which also matches the parent level.
-    multi: bool,
+    multi: Option<T>,
     /// A filter ends here.
-    end: bool,
+    end: Option<T>,
 }
 
-impl Node {
-    pub(super) fn insert(&mut self, filter: &str) {
+impl<T> Default for Node<T> {
+    fn default() -> Node<T> {
+        Node {
+            literal: HashMap::default(),
+            single: None,
+            multi: None,
+            end: None,
+        }
+    }
+}
+
+impl<T> Node<T> {
+    pub(super) fn insert(&mut self, filter: &str, value: T) {
         let mut node = self;
         for level in filter.split('/') {
             match level {
                 "#" => {
-                    node.multi = true;
+                    node.multi = Some(value);
                     return;
                 }
                 "+" => node = node.single.get_or_insert_default(),
                 literal => node = node.literal.entry(literal.into()).or_default(),
             }
         }
-        node.end = true;
+        node.end = Some(value);
     }
 
     pub(super) fn remove(&mut self, filter: &str) {
@@ -37,12 +47,12 @@ impl Node {
             Some((level, rest)) => (level, Some(rest)),
             None => (filter, None),
         };
-        let descend = |node: &mut Node| match rest {
+        let descend = |node: &mut Node<T>| match rest {
             Some(rest) => node.remove(rest),
-            None => node.end = false,
+            None => node.end = None,
         };
         match level {
-            "#" => self.multi = false,
+            "#" => self.multi = None,
             "+" => {
                 if let Some(node) = &mut self.single {
                     descend(node);
@@ -63,7 +73,10 @@ impl Node {
     }
 
     fn is_empty(&self) -> bool {
-        self.literal.is_empty() && self.single.is_none() && !self.multi && !self.end
+        self.literal.is_empty()
+            && self.single.is_none()
+            && self.multi.is_none()
+            && self.end.is_none()
     }
 
     /// `system`: the first level begins with `$`, which a leading wildcard does not match.
@@ -72,11 +85,11 @@ impl Node {
         mut levels: impl Iterator<Item = &'a str> + Clone,
         system: bool,
     ) -> bool {
-        if self.multi && !system {
+        if self.multi.is_some() && !system {
             return true;
         }
         let Some(level) = levels.next() else {
-            return self.end;
+            return self.end.is_some();
         };
         let literal = self.literal.get(level);
         if literal.is_some_and(|node| node.matches(levels.clone(), false)) {
@@ -87,6 +100,28 @@ impl Node {
                 .single
                 .as_ref()
                 .is_some_and(|node| node.matches(levels, false))
+    }
+
+    /// Shows `visit` what belongs to each filter that matches; the arguments are those of `matches`.
+    pub(super) fn for_each_match<'a>(
+        &self,
+        mut levels: impl Iterator<Item = &'a str> + Clone,
+        system: bool,
+        visit: &mut impl FnMut(&T),
+    ) {
+        if let Some(value) = self.multi.as_ref().filter(|_| !system) {
+            visit(value);
+        }
+        let Some(level) = levels.next() else {
+            self.end.iter().for_each(visit);
+            return;
+        };
+        if let Some(node) = self.literal.get(level) {
+            node.for_each_match(levels.clone(), false, visit);
+        }
+        if let Some(node) = self.single.as_ref().filter(|_| !system) {
+            node.for_each_match(levels, false, visit);
+        }
     }
 }
 
@@ -107,7 +142,7 @@ mod tests {
     fn the_tree_agrees_with_the_matcher_one_filter_at_a_time() {
         for filter in FILTERS {
             let mut tree = Node::default();
-            tree.insert(filter);
+            tree.insert(filter, ());
             for topic in TOPICS {
                 let found = tree.matches(topic.split('/'), topic.starts_with('$'));
                 assert_eq!(
@@ -124,15 +159,22 @@ mod tests {
     #[test]
     fn removing_one_filter_leaves_the_others() {
         let mut tree = Node::default();
-        FILTERS.iter().for_each(|filter| tree.insert(filter));
+        for filter in FILTERS {
+            tree.insert(filter, *filter);
+        }
         for (removed, filter) in FILTERS.iter().enumerate() {
             tree.remove(filter);
             for topic in TOPICS {
-                let expected = FILTERS[removed + 1..]
-                    .iter()
-                    .any(|f| topic::matches(f, topic));
-                let found = tree.matches(topic.split('/'), topic.starts_with('$'));
-                assert_eq!(found, expected, "{topic} after {filter}");
+                let left = FILTERS[removed + 1..].iter().copied();
+                let mut expected: Vec<_> = left.filter(|f| topic::matches(f, topic)).collect();
+                let (levels, system) = (topic.split('/'), topic.starts_with('$'));
+                let found = tree.matches(levels.clone(), system);
+                assert_eq!(found, !expected.is_empty(), "{topic} after {filter}");
+                let mut matching = Vec::new();
+                tree.for_each_match(levels, system, &mut |filter| matching.push(*filter));
+                matching.sort_unstable();
+                expected.sort_unstable();
+                assert_eq!(matching, expected, "{topic} after {filter}");
             }
         }
         assert!(tree.is_empty());

@@ -11,7 +11,7 @@ use broker::packet::{Qos, ReasonCode, encode};
 use super::wire::{VERSION, Wire};
 
 /// Publishes that are not acknowledged yet, at most.
-pub(super) const IN_FLIGHT_MAX: usize = 20;
+const IN_FLIGHT_MAX: usize = 20;
 
 pub(super) const AT_LEAST_ONCE: &str = "jobs/at-least-once";
 pub(super) const EXACTLY_ONCE: &str = "jobs/exactly-once";

@@ -10,8 +10,9 @@ use broker::packet::{Qos, ReasonCode, encode};
 use super::publisher::{AT_LEAST_ONCE, EXACTLY_ONCE};
 use super::wire::{VERSION, Wire};
 
-#[derive(Default)]
 pub(super) struct Subscriber {
+    name: &'static str,
+    subscriptions: &'static [(&'static str, Qos)],
     pub(super) at_least_once: Vec<u64>,
     pub(super) exactly_once: Vec<u64>,
     /// QoS 2 ids that were received and are not released.
@@ -25,7 +26,32 @@ enum Came {
     Release(u16),
 }
 
+impl Default for Subscriber {
+    /// One with the topics of jobs.
+    fn default() -> Subscriber {
+        let subscriptions = &[
+            (AT_LEAST_ONCE, Qos::AtLeastOnce),
+            (EXACTLY_ONCE, Qos::ExactlyOnce),
+        ];
+        Subscriber::new("subscriber", subscriptions)
+    }
+}
+
 impl Subscriber {
+    pub(super) fn new(
+        name: &'static str,
+        subscriptions: &'static [(&'static str, Qos)],
+    ) -> Subscriber {
+        Subscriber {
+            name,
+            subscriptions,
+            at_least_once: Vec::new(),
+            exactly_once: Vec::new(),
+            held: HashSet::new(),
+            known: false,
+        }
+    }
+
     /// Connects again and again until `enough`.
     pub(super) fn run(&mut self, address: SocketAddr, enough: impl Fn(&Subscriber) -> bool) {
         while !enough(self) {
@@ -45,13 +71,10 @@ impl Subscriber {
         address: SocketAddr,
         enough: &impl Fn(&Subscriber) -> bool,
     ) -> io::Result<Wire> {
-        let (mut wire, present) = Wire::connect(address, "subscriber");
+        let (mut wire, present) = Wire::connect(address, self.name);
         assert!(present || !self.known, "the session is gone");
         if !self.known {
-            wire.subscribe(&[
-                (AT_LEAST_ONCE, Qos::AtLeastOnce),
-                (EXACTLY_ONCE, Qos::ExactlyOnce),
-            ])?;
+            wire.subscribe(self.subscriptions)?;
             self.known = true;
         }
         while !enough(self) || !self.held.is_empty() {
@@ -84,6 +107,8 @@ fn came(packet: &ServerPacket<'_>) -> Came {
     match packet {
         ServerPacket::Publish(publish) => {
             let text = std::str::from_utf8(publish.payload).expect("a number");
+            // Telemetry has it as JSON.
+            let text = text.trim_start_matches("{\"n\":").trim_end_matches('}');
             Came::Message {
                 qos: publish.qos,
                 id: publish.packet_id.unwrap_or(0),

@@ -10,7 +10,7 @@ use journal::Journal;
 
 use super::super::{Client, End, Terms};
 use crate::broker::Parts;
-use crate::fuzzing::HandJournal;
+use crate::fuzzing::{HandDisk, HandJournal, copy_files};
 use crate::gate::Gate;
 use crate::message::Message;
 use crate::packet::client::{self, ServerPacket};
@@ -25,6 +25,8 @@ pub(super) struct Bench {
     pub(super) gate: Arc<Gate>,
     pub(super) journal: Arc<HandJournal>,
     pub(super) data: tempfile::TempDir,
+    /// Of the log of kept sessions.
+    pub(super) disk: HandDisk,
     config: crate::Config,
 }
 
@@ -44,7 +46,7 @@ impl Bench {
             ..crate::Config::default()
         };
         change(&mut config);
-        Bench::assembled(config, data)
+        Bench::assembled(config, data, Arc::default())
     }
 
     /// Another one in the same folder, after this one has stopped in order; nobody may be connected.
@@ -56,26 +58,54 @@ impl Bench {
             ..
         } = self;
         gate.end().await;
+        gate.save();
         drop(gate);
         change(&mut config);
-        Bench::assembled(config, data)
+        Bench::assembled(config, data, Arc::default())
     }
 
-    fn assembled(config: crate::Config, data: tempfile::TempDir) -> Bench {
-        let journal = Arc::new(HandJournal::default());
+    /// Another one on the files as they are at this moment, and on what of the journal is durable; the clients are lost.
+    pub(super) async fn crash(self, clients: Vec<Line>) -> Bench {
+        let data = tempfile::tempdir().expect("a folder");
+        copy_files(self.data.path(), data.path()).expect("a copy");
+        let Bench {
+            gate,
+            journal,
+            disk,
+            config,
+            ..
+        } = self;
+        drop(clients);
+        disk.let_go();
+        gate.end().await;
+        gate.save();
+        drop(gate);
+        journal.lose_what_is_not_durable();
+        journal.refuse(None);
+        Bench::assembled(config, data, journal)
+    }
+
+    fn assembled(
+        config: crate::Config,
+        data: tempfile::TempDir,
+        journal: Arc<HandJournal>,
+    ) -> Bench {
+        let disk = HandDisk::default();
         let settings = config.validate().expect("good settings");
-        let gate = Gate::assemble(Parts {
+        let parts = Parts {
             settings,
             data: data.path().to_owned(),
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
             devices: None,
             system_values: None,
-        });
+        };
+        let gate = Gate::assemble_on(parts, Arc::new(disk.clone()));
         Bench {
             gate: gate.expect("a gate"),
             journal,
             data,
+            disk,
             config,
         }
     }
@@ -319,6 +349,7 @@ pub(super) fn message(topic: &str) -> Message {
         expiry_seconds: None,
         publisher: 0,
         received_at: 0,
+        origin: Default::default(),
         holders: Default::default(),
     }
 }

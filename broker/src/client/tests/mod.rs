@@ -2,6 +2,7 @@
 
 mod bench;
 mod budget;
+mod crash;
 mod qos2;
 mod resume;
 mod snapshot;
@@ -14,6 +15,7 @@ mod wills;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use journal::{AppendError, Journal, Poisoned};
 

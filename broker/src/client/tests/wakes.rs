@@ -1,7 +1,6 @@
 //! Who wakes a connection's task whose acknowledgements wait, and how often.
 
 use std::path::Path;
-use std::time::Duration;
 
 use journal::Position;
 

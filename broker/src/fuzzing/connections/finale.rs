@@ -19,11 +19,13 @@ const LINE: usize = 0;
 impl Stage {
     pub(super) async fn end(mut self) {
         self.oracle.step += 1;
+        self.let_go();
         self.turn_disk(Disk::TakesAgain);
         self.turn_disk(Disk::Syncs);
         self.finish_conversations().await;
         self.oracle.check_promises();
         self.all_leave().await;
+        self.finish_exchanges().await;
         self.bring_back_the_absent().await;
         self.all_leave().await;
         self.pass(LONG_SECONDS);
@@ -53,6 +55,24 @@ impl Stage {
             self.answer_all(line).await;
             self.turn_disk(Disk::Syncs);
             self.settle().await;
+        }
+    }
+
+    /// Clients that were lost in the midst of publishes at QoS 2 come back for them.
+    async fn finish_exchanges(&mut self) {
+        for (client_id, user) in self.oracle.absent() {
+            if !self.oracle.has_unfinished(&client_id) {
+                continue;
+            }
+            // Once to publish again, and once to release.
+            for _ in 0..2 {
+                self.oracle.step += 1;
+                self.go_on(LINE, &client_id, &user).await;
+                self.settle().await;
+                self.turn_disk(Disk::Syncs);
+                self.settle().await;
+            }
+            self.all_leave().await;
         }
     }
 

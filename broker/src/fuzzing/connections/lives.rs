@@ -10,7 +10,7 @@ use super::LINES;
 const STEPS_MAX: usize = 90;
 
 /// First bytes of steps, without the line, and how many bytes follow; how often each is drawn.
-const KINDS: [(u8, usize, u32); 23] = [
+const KINDS: [(u8, usize, u32); 25] = [
     (0, 2, 8),   // connect
     (6, 2, 30),  // publish
     (11, 2, 18), // subscribe
@@ -34,11 +34,15 @@ const KINDS: [(u8, usize, u32); 23] = [
     (0, 3, 4),   // connect with a will
     (0, 2, 4),   // connect, and come back to what was kept
     (31, 1, 3),  // restart, crash
+    (31, 1, 3),  // hold threads, and more: see `HOLD`
+    (31, 1, 3),  // come back
 ];
 const RAW: u8 = 5;
 const WILL: usize = 20;
 const RETURN: usize = 21;
 const RESTART: usize = 22;
+const HOLD: usize = 23;
+const COME_BACK: usize = 24;
 
 /// The script of that number.
 pub(in crate::fuzzing) fn life(number: u64) -> Vec<u8> {
@@ -79,6 +83,8 @@ pub(in crate::fuzzing) fn life(number: u64) -> Vec<u8> {
             WILL => script[start] |= 0x80,
             RETURN => script[start] &= 0x3D,
             RESTART => script[start] |= 0xC0,
+            HOLD => hold(&mut script, start, &mut random),
+            COME_BACK => script[start] = 0xB0,
             // Not one in two with a will, which would take a byte of the next step.
             0 => script[start] &= 0x7F,
             _ => {}
@@ -89,4 +95,36 @@ pub(in crate::fuzzing) fn life(number: u64) -> Vec<u8> {
         }
     }
     script
+}
+
+/// Threads are held; then, in one of two, a kept client publishes at QoS 2 to another one, Millrace crashes, and it comes back.
+fn hold(script: &mut Vec<u8>, start: usize, random: &mut ChaCha8Rng) {
+    let hold = [script[start - 1], 0x90 | script[start] & 7];
+    if !random.random::<bool>() {
+        script[start] = hold[1];
+        return;
+    }
+    script.truncate(start - 1);
+    let publisher = random.random_range(0..LINES as u8);
+    let subscriber = (publisher + random.random_range(1..3)) % LINES as u8;
+    let (topic, filter): (u8, u8) = match random.random() {
+        // `a/b`, and some filters that match it; then telemetry.
+        true => (1, [0, 1, 2, 3, 6, 8][random.random_range(0..6)]),
+        false => (5, [0, 4, 5, 8][random.random_range(0..4)]),
+    };
+    for line in [subscriber, publisher] {
+        // Lost, if it is there, and a session that is kept for a minute.
+        script.extend([22 | line << 5, 1, line << 5, (line % 3) << 2, 0x0E]);
+    }
+    script.extend([11 | subscriber << 5, filter | 2 << 4, 0]);
+    if random.random() {
+        script.extend([22 | subscriber << 5, 1]);
+    }
+    script.extend(hold);
+    script.extend([
+        6 | publisher << 5,
+        topic | 2 << 4,
+        random.random_range(0..8),
+    ]);
+    script.extend([31, 0xFF, 20 | publisher << 5, 31 | publisher << 5, 0xB0]);
 }

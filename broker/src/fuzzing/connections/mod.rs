@@ -5,6 +5,7 @@
 //! bytes do the same, but for what threads of the broker do at the same time, which no check depends on.
 
 mod finale;
+mod hold;
 #[cfg(test)]
 pub(super) mod lives;
 mod oracle;

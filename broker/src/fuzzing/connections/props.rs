@@ -11,6 +11,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::words;
+use crate::fuzzing::copy_files;
 use crate::{DeviceCredentials, Lookup, secret_digest};
 
 /// How long the broker's threads may take; they take microseconds.
@@ -115,20 +116,4 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type()?.is_dir() {
-            std::fs::create_dir(&to)?;
-            copy_files(&from, &to)?;
-        } else if let Err(error) = std::fs::copy(&from, &to)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-    }
-    Ok(())
 }

@@ -14,7 +14,7 @@ use super::script::Disk;
 use super::stage::Stage;
 use super::{LINES, words};
 use crate::broker::Parts;
-use crate::fuzzing::HandJournal;
+use crate::fuzzing::{HandDisk, HandJournal};
 use crate::gate::Gate;
 use crate::packet::ReasonCode;
 
@@ -30,6 +30,7 @@ impl Stage {
         if !self.setting.is_logged {
             return;
         }
+        self.let_go();
         self.turn_disk(Disk::TakesAgain);
         self.settle().await;
         let reason = ReasonCode::ServerShuttingDown;
@@ -49,7 +50,7 @@ impl Stage {
     pub(super) async fn crash(&mut self, before: &Fleeting) {
         for _ in 0..ROUNDS_BEFORE_CRASH {
             if self.setting.syncs_alone {
-                self.journal.sync();
+                self.sync_journal();
             }
             for line in 0..LINES {
                 self.poll_if_woken(line);
@@ -60,15 +61,16 @@ impl Stage {
         for line in 0..LINES {
             self.abort(line);
         }
+        self.let_go();
         self.stop().await;
         self.journal.lose_what_is_not_durable();
-        self.journal.refuse(None);
+        self.turn_disk(Disk::TakesAgain);
         self.folder = folder;
         self.start();
     }
 
     fn start(&mut self) {
-        self.gate = assemble(&self.config, &self.folder, &self.journal);
+        self.gate = assemble(&self.config, &self.folder, &self.journal, &self.holds.disk);
         self.delivered = 0;
         self.oracle.restarted(Arc::clone(&self.gate));
     }
@@ -94,6 +96,7 @@ pub(super) fn assemble(
     config: &crate::Config,
     folder: &Folder,
     journal: &Arc<HandJournal>,
+    disk: &HandDisk,
 ) -> Arc<Gate> {
     let config = crate::Config {
         acl: crate::access::Config {
@@ -101,14 +104,15 @@ pub(super) fn assemble(
         },
         ..config.clone()
     };
-    let gate = Gate::assemble(Parts {
+    let parts = Parts {
         settings: config.validate().expect("good settings"),
         data: folder.path().to_owned(),
         journal: Arc::clone(journal) as Arc<dyn Journal>,
         is_telemetry: Arc::new(words::is_telemetry),
         devices: Some(Arc::new(OneDevice)),
         system_values: None,
-    });
+    };
+    let gate = Gate::assemble_on(parts, Arc::new(disk.clone()));
     gate.expect("a gate needs a folder and threads")
 }
 

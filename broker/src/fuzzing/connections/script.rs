@@ -111,6 +111,14 @@ pub(super) enum Step<'a> {
         what: u8,
     },
     System,
+    /// A client comes back to its session, and goes on with its publishes at QoS 2 as MQTT asks of it.
+    Return {
+        line: usize,
+    },
+    /// Single threads are given no processor.
+    Hold(Threads),
+    /// They go on.
+    LetGo,
     /// Millrace stops in order, and starts again.
     Restart,
     /// It ends in the midst of the next step, and starts with what it had written; the journal loses what was not durable.
@@ -124,6 +132,16 @@ pub(super) enum Disk {
     IsBusy,
     IsPoisoned,
     TakesAgain,
+}
+
+/// Threads of the broker that are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Threads {
+    pub(super) router: bool,
+    /// The writer of the telemetry journal,
+    pub(super) journal: bool,
+    /// and that of the log of kept sessions.
+    pub(super) log: bool,
 }
 
 pub(super) struct Script<'a> {
@@ -266,7 +284,14 @@ impl<'a> Iterator for Script<'a> {
             },
             _ => match self.byte() {
                 what @ 0..=0x7F => Step::Own { what },
-                0x80..=0xBF => Step::System,
+                0x80..=0x8F => Step::System,
+                which @ 0x90..=0xA7 => Step::Hold(Threads {
+                    router: which & 1 != 0,
+                    journal: which & 2 != 0,
+                    log: which & 4 != 0,
+                }),
+                0xA8..=0xAF => Step::LetGo,
+                0xB0..=0xBF => Step::Return { line },
                 0xC0..=0xDF => Step::Restart,
                 _ => Step::Crash,
             },

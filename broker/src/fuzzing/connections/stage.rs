@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use journal::{AppendError, Poisoned};
 
+use super::hold::Holds;
 use super::oracle::{Due, Oracle};
 use super::props::{Folder, PATIENCE, Woken, wait_until};
 use super::restart::{assemble, write_rules};
@@ -31,6 +32,9 @@ use crate::{connection, system};
 /// an eighth of its bytes.
 const ROUNDS_MAX: usize = 10_000;
 
+/// Steps for which threads are held at most: a router that hangs for seconds is replaced.
+const HOLD_STEPS_MAX: u32 = 8;
+
 pub(super) struct Stage {
     pub(super) gate: Arc<Gate>,
     pub(super) journal: Arc<HandJournal>,
@@ -40,6 +44,7 @@ pub(super) struct Stage {
     pub(super) config: crate::Config,
     /// Millrace ends in the midst of the next step.
     crashes_next: bool,
+    pub(super) holds: Holds,
     /// What the router had accepted when it had delivered all of it.
     pub(super) delivered: u64,
     /// Payloads and packet ids of subscribes come from here.
@@ -88,7 +93,8 @@ impl Stage {
             ..crate::Config::default()
         };
         write_rules(&folder, 0);
-        let gate = assemble(&config, &folder, &journal);
+        let holds = Holds::default();
+        let gate = assemble(&config, &folder, &journal, &holds.disk);
         Stage {
             oracle: Oracle::new(Arc::clone(&gate), Arc::clone(&journal), limits),
             gate,
@@ -97,6 +103,7 @@ impl Stage {
             setting,
             config,
             crashes_next: false,
+            holds,
             delivered: 0,
             count: 0,
             folder,
@@ -107,7 +114,12 @@ impl Stage {
     pub(super) async fn take(&mut self, step: Step<'_>) {
         self.oracle.step += 1;
         let crashes = std::mem::take(&mut self.crashes_next);
-        let before = crashes.then(|| self.oracle.fleeting());
+        self.holds.steps += u32::from(self.holds.is_any());
+        if self.holds.steps > HOLD_STEPS_MAX {
+            self.let_go();
+        }
+        let held = &mut self.holds.before;
+        let before = crashes.then(|| held.take().unwrap_or_else(|| self.oracle.fleeting()));
         self.begin(step).await;
         if let Some(before) = before {
             self.crash(&before).await;
@@ -193,6 +205,9 @@ impl Stage {
                 self.gate.publish_own(message);
             }
             Step::System => system::publish_once(&self.gate),
+            Step::Return { line } => self.come_back(line).await,
+            Step::Hold(threads) => self.hold(threads),
+            Step::LetGo => self.let_go(),
             Step::Restart => self.restart().await,
             Step::Crash => self.crashes_next = self.setting.is_logged,
         }
@@ -291,14 +306,15 @@ impl Stage {
 
     pub(super) fn turn_disk(&mut self, disk: Disk) {
         let refused = match disk {
-            Disk::Syncs => return self.journal.sync(),
+            Disk::Syncs => return self.sync_journal(),
             Disk::TakesAgain => None,
             Disk::IsFull => Some(AppendError::Full),
             Disk::IsBusy => Some(AppendError::Busy),
             Disk::IsPoisoned => Some(AppendError::Poisoned(Poisoned)),
         };
-        if refused.is_some() {
-            self.oracle.disk_refuses();
+        match refused {
+            Some(refused) => self.oracle.disk_refuses(refused == AppendError::Full),
+            None => self.oracle.disk_takes(),
         }
         self.journal.refuse(refused);
     }
@@ -316,7 +332,7 @@ impl Stage {
             // What the gate has spawned.
             tokio::task::yield_now().await;
             if self.setting.syncs_alone {
-                self.journal.sync();
+                self.sync_journal();
             }
             let polled = (0..LINES).filter(|&line| self.poll_if_woken(line)).count();
             if polled > 0 || self.await_threads() {
@@ -387,13 +403,13 @@ impl Stage {
     /// Waits for the router to deliver what it accepted, and for the log of kept sessions; whether there was something to wait for.
     fn await_threads(&mut self) -> bool {
         let mut waited = false;
-        if self.gate.router.accepted() != self.delivered {
+        if !self.holds.holds_router() && self.gate.router.accepted() != self.delivered {
             self.await_router();
             waited = true;
         }
         if let Some(log) = &self.gate.session_log {
             let end = log.end();
-            if !log.is_durable(end) {
+            if !self.holds.holds_log() && !log.is_durable(end) {
                 wait_until(|waker| {
                     log.wake_when_durable(end, waker);
                     log.is_durable(end)

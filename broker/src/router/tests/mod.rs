@@ -35,6 +35,7 @@ fn with_payload(topic: &str, payload: &[u8]) -> Arc<Message> {
         expiry_seconds: None,
         publisher: 1,
         received_at: 0,
+        origin: Default::default(),
         holders: Default::default(),
     })
 }

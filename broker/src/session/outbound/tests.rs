@@ -29,6 +29,7 @@ fn delivery(name: &str, qos: Qos, share: Option<&Arc<Group>>) -> Delivery {
         expiry_seconds: None,
         publisher: 0,
         received_at: 0,
+        origin: Default::default(),
         holders: Default::default(),
     });
     let options = Options {

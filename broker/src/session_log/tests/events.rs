@@ -8,6 +8,7 @@ use journal::{Position, Record};
 use uuid::Uuid;
 
 use crate::auth::{Identity, Voucher, secret_digest};
+use crate::exchange::Origin;
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
@@ -24,6 +25,7 @@ fn message(expiry_seconds: Option<u32>) -> Message {
         expiry_seconds,
         publisher: 77,
         received_at: 1_767_225_600_123_456,
+        origin: Default::default(),
         holders: Default::default(),
     }
 }
@@ -43,6 +45,18 @@ fn shared() -> Delivery {
     Delivery {
         share: Some(Arc::new(Group::new("g", "a/+"))),
         ..delivery(Qos::AtLeastOnce)
+    }
+}
+
+/// One whose message came by an exchange.
+fn copied(delivery: Delivery) -> Delivery {
+    let message = Message {
+        origin: Origin::read(3),
+        ..Message::clone(&delivery.message)
+    };
+    Delivery {
+        message: message.into(),
+        ..delivery
     }
 }
 
@@ -107,6 +121,8 @@ fn for_each_kind(mut visit: impl FnMut(&Event<'_>)) {
         Event::Queued(&delivery(Qos::AtLeastOnce)),
         Event::Queued(&delivery(Qos::ExactlyOnce)),
         Event::Queued(&shared()),
+        Event::Queued(&copied(delivery(Qos::ExactlyOnce))),
+        Event::Queued(&copied(shared())),
         Event::Dropped { index: 70_000 },
         Event::Sent { packet_id },
         Event::Received { packet_id },
@@ -114,10 +130,21 @@ fn for_each_kind(mut visit: impl FnMut(&Event<'_>)) {
         Event::Held {
             packet_id,
             telemetry: None,
+            ordinal: 0,
         },
         Event::Held {
             packet_id,
             telemetry: Some(Position::ZERO),
+            ordinal: 7,
+        },
+        Event::Distributed {
+            packet_id,
+            ordinal: 8,
+        },
+        Event::Journalled { packet_id },
+        Event::Numbered {
+            number: 5,
+            completed_through: 6,
         },
         Event::Released { packet_id },
         Event::WillArmed {
@@ -174,7 +201,7 @@ fn an_event_is_read_as_it_was_written() {
 /// Every field, by name: one that is added to a message must be written too.
 #[test]
 fn a_delivery_keeps_all_it_has() {
-    let written = delivery(Qos::AtLeastOnce);
+    let written = copied(delivery(Qos::AtLeastOnce));
     let mut scratch = Vec::new();
     let record = encode("client", &Event::Queued(&written), &mut scratch);
     let read = decode(&record, |event| match event {
@@ -208,8 +235,10 @@ fn a_delivery_keeps_all_it_has() {
         expiry_seconds,
         publisher,
         received_at,
+        origin,
         holders: _,
     } = Message::clone(&message);
+    assert_eq!(origin.ordinal, 3);
     let expected = Message::clone(&written.message);
     assert_eq!(
         (topic, payload, qos, retain, properties),
@@ -347,6 +376,36 @@ fn a_delivery_knows_the_group_it_was_chosen_from() {
     });
     let group = read.expect("readable").expect("a group");
     assert_eq!(group.subscription(), "$share/g/a/+");
+}
+
+/// As Millrace wrote them before exchanges had ordinals.
+#[test]
+fn of_an_older_log_publishes_and_copies_are_complete() {
+    let mut scratch = Vec::new();
+    let record = encode("client", &Event::Ended, &mut scratch);
+    let held = Record {
+        payload: b"\x01\x0c\x07\0\x05\0\0\0\0\0\0\0",
+        ..record
+    };
+    let read = decode(&held, |event| match event {
+        Event::Held {
+            packet_id,
+            telemetry,
+            ordinal,
+        } => (*packet_id, *telemetry, *ordinal),
+        _ => panic!("another event"),
+    });
+    assert_eq!(read, Ok((7, Some(Position(4)), 0)));
+    let queued = [&b"\x01\x07\x02"[..], &[0; 20], &[2], &[0; 4]].concat();
+    let queued = Record {
+        payload: &queued,
+        ..record
+    };
+    let read = decode(&queued, |event| match event {
+        Event::Queued(delivery) => delivery.message.origin.ordinal,
+        _ => panic!("another event"),
+    });
+    assert_eq!(read, Ok(0));
 }
 
 /// A checksum has vouched for the bytes, so this is a defect or another version; not a panic.

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::*;
 use super::sim::{Loss, SimDisk};
-use crate::session_log::{Event, SavedSession};
+use crate::session_log::{Event, SavedHold, SavedSession};
 
 const CLIENT: &str = "device";
 
@@ -28,7 +28,7 @@ fn begin() -> Logs {
 }
 
 /// What each log loses with the crash: what it has not synced, or nothing.
-fn crash(logs: Logs, telemetry: Loss, sessions: Loss) -> (Logs, Vec<u16>) {
+fn crash(logs: Logs, telemetry: Loss, sessions: Loss) -> (Logs, Vec<(u16, SavedHold)>) {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let telemetry_disk = logs.telemetry_disk.crash(telemetry, &mut rng);
     let disk = logs.disk.crash(sessions, &mut rng);
@@ -39,12 +39,29 @@ fn crash(logs: Logs, telemetry: Loss, sessions: Loss) -> (Logs, Vec<u16>) {
     (logs, held(&sessions))
 }
 
-fn held(sessions: &[SavedSession]) -> Vec<u16> {
+fn held(sessions: &[SavedSession]) -> Vec<(u16, SavedHold)> {
     let session = sessions
         .iter()
         .find(|session| &*session.client_id == CLIENT);
     let session = session.expect("the session is kept");
-    session.held.keys().copied().collect()
+    let held = session.held.iter();
+    held.map(|(id, hold)| (*id, without_position(*hold)))
+        .collect()
+}
+
+/// Nothing is to be done when the client publishes it again.
+const fn whole(packet_id: u16) -> (u16, SavedHold) {
+    (packet_id, SavedHold::Whole(None))
+}
+
+/// It is to be distributed then,
+const fn journalled(packet_id: u16) -> (u16, SavedHold) {
+    (packet_id, SavedHold::Journalled)
+}
+
+/// or to be journalled.
+const fn distributed(packet_id: u16) -> (u16, SavedHold) {
+    (packet_id, SavedHold::Distributed)
 }
 
 fn hold(logs: &Logs, packet_id: u16, position: Position) {
@@ -52,6 +69,7 @@ fn hold(logs: &Logs, packet_id: u16, position: Position) {
     let event = Event::Held {
         packet_id,
         telemetry,
+        ordinal: 0,
     };
     logs.write(CLIENT, &[event]);
 }
@@ -72,10 +90,10 @@ fn a_record_without_its_note_is_noted_at_the_start() {
     logs.publish(CLIENT, Some(5));
     logs.settle_telemetry();
     let (logs, held) = crash(logs, Loss::Nothing, Loss::Nothing);
-    assert_eq!(held, [4, 5]);
+    assert_eq!(held, [whole(4), journalled(5)]);
     // And it stays noted.
     let (_, held) = crash(logs, Loss::Everything, Loss::Everything);
-    assert_eq!(held, [4, 5]);
+    assert_eq!(held, [whole(4), journalled(5)]);
 }
 
 #[test]
@@ -86,11 +104,11 @@ fn a_note_that_was_not_durable_is_made_again() {
     publish_and_hold(&logs, 8);
     logs.settle_telemetry();
     let (_, held) = crash(logs, Loss::Nothing, Loss::Everything);
-    assert_eq!(held, [7, 8]);
+    assert_eq!(held, [journalled(7), journalled(8)]);
 }
 
 #[test]
-fn a_note_without_its_record_is_forgotten() {
+fn a_note_without_its_record_says_that_it_was_distributed() {
     let logs = begin();
     publish_and_hold(&logs, 7);
     logs.settle();
@@ -102,12 +120,21 @@ fn a_note_without_its_record_is_forgotten() {
         .wait_durable(end, super::PATIENCE)
         .unwrap();
     let (logs, held) = crash(logs, Loss::Everything, Loss::Nothing);
-    assert_eq!(held, [7], "the client sends 8 again, and it must be stored");
-    // It stays forgotten, though a record has its position by now.
+    assert_eq!(
+        held,
+        [whole(7), distributed(8)],
+        "the client sends 8 again, and it must be stored"
+    );
+    // It stays so, though a record has its position by now.
     logs.publish("another", Some(1));
     logs.settle();
+    let (logs, held) = crash(logs, Loss::Nothing, Loss::Nothing);
+    assert_eq!(held, [whole(7), distributed(8)]);
+    // The client has sent it again, and the note of that is lost.
+    logs.publish(CLIENT, Some(8));
+    logs.settle();
     let (_, held) = crash(logs, Loss::Nothing, Loss::Nothing);
-    assert_eq!(held, [7]);
+    assert_eq!(held, [whole(7), whole(8)]);
 }
 
 /// The lost record's position is another one's now, and that one's note is lost too.
@@ -122,12 +149,12 @@ fn positions_that_come_again_are_looked_at_again() {
         .wait_durable(end, super::PATIENCE)
         .unwrap();
     let (logs, held) = crash(logs, Loss::Everything, Loss::Nothing);
-    assert!(held.is_empty(), "{held:?}");
+    assert_eq!(held, [distributed(8)]);
     logs.disk.block_syncs();
     publish_and_hold(&logs, 9);
     logs.settle_telemetry();
     let (_, held) = crash(logs, Loss::Nothing, Loss::Everything);
-    assert_eq!(held, [9]);
+    assert_eq!(held, [distributed(8), journalled(9)]);
 }
 
 #[test]
@@ -142,7 +169,7 @@ fn what_was_released_stays_released() {
     publish_and_hold(&logs, 3);
     logs.settle();
     let (_, held) = crash(logs, Loss::Nothing, Loss::Nothing);
-    assert_eq!(held, [3]);
+    assert_eq!(held, [whole(3)]);
 }
 
 /// PUBCOMP waits for the release, so the client will release again.
@@ -154,7 +181,7 @@ fn a_release_that_was_not_durable_is_not_known() {
     logs.disk.block_syncs();
     logs.write(CLIENT, &[Event::Released { packet_id: 3 }]);
     let (_, held) = crash(logs, Loss::Nothing, Loss::Everything);
-    assert_eq!(held, [3]);
+    assert_eq!(held, [whole(3)]);
 }
 
 #[test]
@@ -191,12 +218,12 @@ fn a_checkpoint_spares_the_reading_and_changes_nothing() {
     logs.publish(CLIENT, Some(7));
     logs.settle_telemetry();
     let (logs, held) = crash(logs, Loss::Nothing, Loss::Nothing);
-    assert_eq!(held, [2, 6, 7]);
+    assert_eq!(held, [whole(2), whole(6), journalled(7)]);
     // What lies before the last checkpoint is not read: it may be gone.
     let end = logs.telemetry.end();
     logs.telemetry.release(end);
     let (_, held) = crash(logs, Loss::Nothing, Loss::Nothing);
-    assert_eq!(held, [2, 6, 7]);
+    assert_eq!(held, [whole(2), whole(6), journalled(7)]);
 }
 
 #[test]
@@ -209,13 +236,17 @@ fn a_snapshot_keeps_what_was_accounted_for() {
         expiry_seconds: 600,
         ..Model::default()
     };
-    let state = model.saved(CLIENT, [(2, Some(Position(1)))], Position(2));
+    let state = model.saved(
+        CLIENT,
+        [(2, SavedHold::Whole(Some(Position(1))))],
+        Position(2),
+    );
     let mut batch = logs.log.batch(CLIENT);
     batch.push_state(&state);
     logs.log.write(batch, std::task::Waker::noop());
     logs.settle();
     let (_, held) = crash(logs, Loss::Nothing, Loss::Nothing);
-    assert_eq!(held, [2]);
+    assert_eq!(held, [whole(2)]);
 }
 
 #[test]
@@ -228,14 +259,14 @@ fn positions_of_another_journal_say_nothing() {
         .crash(Loss::Nothing, &mut ChaCha8Rng::seed_from_u64(1));
     drop(logs);
     let (logs, sessions) = Logs::reopen(SimDisk::default(), disk);
-    assert_eq!(held(&sessions), [1]);
+    assert_eq!(held(&sessions), [whole(1)]);
     // From here on the new one counts.
     publish_and_hold(&logs, 2);
     logs.settle();
     logs.publish(CLIENT, Some(3));
     logs.settle_telemetry();
     let (_, held) = crash(logs, Loss::Nothing, Loss::Nothing);
-    assert_eq!(held, [1, 2, 3]);
+    assert_eq!(held, [whole(1), whole(2), journalled(3)]);
 }
 
 #[test]
@@ -252,5 +283,5 @@ fn no_checkpoint_while_a_client_is_between_the_two_logs() {
     assert_eq!(checkpoint.join().unwrap(), Ok(()));
     logs.settle();
     let (_, held) = crash(logs, Loss::Nothing, Loss::Nothing);
-    assert_eq!(held, [1]);
+    assert_eq!(held, [whole(1)]);
 }

@@ -12,11 +12,12 @@ use journal::{Journal, LocalJournal, Position, Record, RecordBatch};
 use super::PATIENCE;
 use super::sim::SimDisk;
 use crate::auth::{Identity, Voucher};
+use crate::exchange::Origin;
 use crate::message::Message;
 use crate::packet::Qos;
 use crate::session::Delivery;
 use crate::session_log::log::{Parts, Source};
-use crate::session_log::{Event, SavedInflight, SavedSession, SavedWill, SessionLog};
+use crate::session_log::{Event, SavedHold, SavedInflight, SavedSession, SavedWill, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Group, Options};
 
@@ -28,14 +29,31 @@ pub(super) struct Model {
     pub(super) disconnected_at: Option<i64>,
     pub(super) subscriptions: BTreeMap<String, u32>,
     pub(super) snapshots: BTreeSet<String>,
-    pub(super) held: BTreeSet<u16>,
+    /// Without positions.
+    pub(super) held: BTreeMap<u16, SavedHold>,
     pub(super) inflight: Vec<(u16, Option<u64>)>,
     pub(super) queue: Vec<u64>,
     pub(super) will: Option<(u64, u32)>,
     pub(super) last_packet_id: u16,
 }
 
+/// The number of a message that came by an exchange of that session.
+pub(super) fn copied(publisher: u64, ordinal: u64) -> u64 {
+    COPIED | publisher << PUBLISHER_SHIFT | ordinal
+}
+
+/// Publisher and ordinal of a message that came by an exchange.
+pub(super) fn exchange_of(number: u64) -> Option<(u64, u64)> {
+    let publisher = (number & !COPIED) >> PUBLISHER_SHIFT;
+    (number & COPIED != 0).then_some((publisher, number & ORDINAL_MASK))
+}
+
+const COPIED: u64 = 1 << 40;
+const PUBLISHER_SHIFT: u64 = 20;
+const ORDINAL_MASK: u64 = (1 << PUBLISHER_SHIFT) - 1;
+
 pub(super) fn message(number: u64) -> Message {
+    let (publisher, ordinal) = exchange_of(number).unwrap_or((number, 0));
     Message {
         topic: format!("topic/{number}").into(),
         payload: Bytes::from(number.to_string()),
@@ -43,8 +61,9 @@ pub(super) fn message(number: u64) -> Message {
         retain: number.is_multiple_of(3),
         properties: Bytes::from(vec![1; (number % 5) as usize]),
         expiry_seconds: number.is_multiple_of(2).then_some(number as u32),
-        publisher: number,
+        publisher,
         received_at: number as i64,
+        origin: Origin::read(ordinal),
         holders: Default::default(),
     }
 }
@@ -137,6 +156,13 @@ fn will_of(read: &SavedWill) -> (u64, u32) {
     (number, read.delay_seconds)
 }
 
+pub(super) fn without_position(hold: SavedHold) -> SavedHold {
+    match hold {
+        SavedHold::Whole(_) => SavedHold::Whole(None),
+        half => half,
+    }
+}
+
 impl Model {
     pub(super) fn of(session: &SavedSession) -> Model {
         let option_number = |filter: &str, read: &Options| {
@@ -158,7 +184,11 @@ impl Model {
                 .map(|(filter, read)| option_number(filter, read))
                 .collect(),
             snapshots: session.snapshots.iter().map(|f| f.to_string()).collect(),
-            held: session.held.keys().copied().collect(),
+            held: session
+                .held
+                .iter()
+                .map(|(id, hold)| (*id, without_position(*hold)))
+                .collect(),
             inflight: session.inflight.iter().map(inflight).collect(),
             queue: session.queue.iter().map(delivery_number).collect(),
             will: session.will.as_ref().map(will_of),
@@ -170,11 +200,13 @@ impl Model {
     pub(super) fn saved(
         &self,
         client_id: &str,
-        held: impl IntoIterator<Item = (u16, Option<Position>)>,
+        held: impl IntoIterator<Item = (u16, SavedHold)>,
         held_through: Position,
     ) -> SavedSession {
         SavedSession {
             client_id: client_id.into(),
+            number: 0,
+            completed_through: 0,
             identity: Arc::clone(&self.identity),
             expiry_seconds: self.expiry_seconds,
             disconnected_at: self.disconnected_at,

@@ -1,6 +1,6 @@
 //! Random lives of sessions, cut off at random moments, against the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use journal::{Journal, LocalJournal, Position};
@@ -8,28 +8,19 @@ use rand::seq::{IndexedMutRandom, IndexedRandom};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+mod change;
+mod exchange;
+
+use self::change::Change;
+use self::exchange::{Completion, Exchange, Ordinals, UNWRITTEN};
 use super::model::*;
 use super::sim::{Loss, SimDisk};
-use crate::auth::Identity;
-use crate::session_log::{Event, SavedSession};
+use crate::session_log::{Event, SavedHold, SavedSession};
 
 const CLIENTS: [&str; 4] = ["a", "b", "ç", "d"];
 const LIVES: u64 = 60;
 const RESTARTS: usize = 4;
 const CHANGES_MAX: usize = 120;
-
-/// A QoS 2 publish that came in, from its note to its release.
-#[derive(Debug, Clone)]
-struct Exchange {
-    client: &'static str,
-    incarnation: u64,
-    packet_id: u16,
-    telemetry: Option<Position>,
-    /// The end of the log when it was noted and when it was released.
-    noted: Position,
-    released: Option<Position>,
-}
-
 /// What a session was from a position of the log on.
 #[derive(Debug, Clone)]
 struct Past {
@@ -46,6 +37,8 @@ struct Remains {
     durable: Position,
     past: Vec<Past>,
     exchanges: Vec<Exchange>,
+    completions: Vec<Completion>,
+    ordinals: Ordinals,
 }
 
 struct Life {
@@ -54,6 +47,9 @@ struct Life {
     models: BTreeMap<&'static str, (u64, Model)>,
     exchanges: Vec<Exchange>,
     past: Vec<Past>,
+    completions: Vec<Completion>,
+    /// Of the exchanges begun last.
+    ordinals: Ordinals,
     numbers: u64,
 }
 
@@ -67,6 +63,8 @@ fn after_any_crash_the_sessions_are_what_they_were_at_some_moment() {
             durable: Position::ZERO,
             past: Vec::new(),
             exchanges: Vec::new(),
+            completions: Vec::new(),
+            ordinals: Ordinals::new(),
         };
         let mut numbers = 0;
         for restart in 0..RESTARTS {
@@ -87,6 +85,7 @@ impl Life {
         );
         assert!(end >= remains.durable, "{what}: durable events are gone");
         let (expected, exchanges) = expected(&remains, end, telemetry_end);
+        let ordinals = remains.ordinals.clone();
         let (logs, sessions) = Logs::reopen(remains.telemetry_disk, remains.disk);
         let found: BTreeMap<_, _> = sessions
             .iter()
@@ -118,6 +117,16 @@ impl Life {
             models: expected,
             exchanges,
             past,
+            // Whatever was begun before is over.
+            completions: ordinals
+                .iter()
+                .map(|(&incarnation, &ordinal)| Completion {
+                    position: Position::ZERO,
+                    incarnation,
+                    ordinal,
+                })
+                .collect(),
+            ordinals,
             numbers,
         }
     }
@@ -169,6 +178,8 @@ impl Life {
             disk: self.logs.disk.crash(log, &mut self.rng),
             past: self.past.clone(),
             exchanges: self.exchanges.clone(),
+            completions: self.completions.clone(),
+            ordinals: self.ordinals.clone(),
         }
     }
 
@@ -210,6 +221,8 @@ impl Life {
             durable,
             past: self.past.clone(),
             exchanges: self.exchanges.clone(),
+            completions: self.completions.clone(),
+            ordinals: self.ordinals.clone(),
         })
     }
 
@@ -224,13 +237,20 @@ impl Life {
         let held = mine
             .clone()
             .filter(|exchange| exchange.released.is_none())
-            .map(|exchange| (exchange.packet_id, exchange.telemetry));
-        let told = mine
+            .map(|exchange| (exchange.packet_id, exchange.hold()));
+        let noted = mine.filter(|exchange| exchange.noted.is_some());
+        let told = noted
             .filter_map(|exchange| exchange.telemetry)
             .map(|position| position.plus(1))
             .max();
-        // What the session began with is at least as far as its predecessor's records.
-        model.saved(client, held, told.unwrap_or(self.logs.telemetry.end()))
+        let completed = self.completions.iter();
+        let completed = completed.filter(|completion| completion.incarnation == incarnation);
+        SavedSession {
+            number: incarnation,
+            completed_through: completed.map(|c| c.ordinal).max().unwrap_or(0),
+            // What the session began with is at least as far as its predecessor's records.
+            ..model.saved(client, held, told.unwrap_or(self.logs.telemetry.end()))
+        }
     }
 
     /// Something happens to one session.
@@ -251,12 +271,18 @@ impl Life {
         }
         let written = self.write(client, &log);
         for exchange in &mut self.exchanges {
-            if exchange.noted == UNWRITTEN {
-                exchange.noted = written;
+            let marks = [
+                &mut exchange.distributed,
+                &mut exchange.noted,
+                &mut exchange.released,
+            ];
+            for mark in marks {
+                mark.take_if(|mark| *mark == UNWRITTEN)
+                    .map(|_| mark.insert(written));
             }
-            if exchange.released == Some(UNWRITTEN) {
-                exchange.released = Some(written);
-            }
+        }
+        for completion in &mut self.completions {
+            completion.position = completion.position.min(written);
         }
         self.models.insert(client, (incarnation, model.clone()));
         self.note(client, incarnation, Some(model));
@@ -275,7 +301,11 @@ impl Life {
             expiry_seconds: model.expiry_seconds,
             held_through: self.logs.log.telemetry_end(),
         };
-        self.logs.write(client, &[created]);
+        let numbered = Event::Numbered {
+            number: incarnation,
+            completed_through: 0,
+        };
+        self.logs.write(client, &[created, numbered]);
         // CONNACK waits for it, and nothing is published before.
         self.unblock();
         self.logs.settle();
@@ -316,7 +346,7 @@ impl Life {
         while model.inflight.iter().any(|(id, _)| *id == free_id) {
             free_id += 1;
         }
-        match self.rng.random_range(0..19) {
+        match self.rng.random_range(0..21) {
             0 => {
                 model.identity = identity(number);
                 model.disconnected_at = None;
@@ -366,20 +396,7 @@ impl Life {
                 log.push(Change::Acknowledged(id));
             }
             12 | 13 if self.is_free(client, incarnation, packet_id) => {
-                model.held.insert(packet_id);
-                let telemetry = self
-                    .rng
-                    .random::<bool>()
-                    .then(|| self.logs.publish(client, Some(packet_id)));
-                self.exchanges.push(Exchange {
-                    client,
-                    incarnation,
-                    packet_id,
-                    telemetry,
-                    noted: UNWRITTEN,
-                    released: None,
-                });
-                log.push(Change::Held(packet_id, telemetry));
+                self.publish(client, incarnation, packet_id, model, log);
             }
             14 => self.release(client, incarnation, model, log),
             15 => {
@@ -400,6 +417,7 @@ impl Life {
                     log.push(Change::SnapshotSent(filter));
                 }
             }
+            19 | 20 => self.go_on(client, incarnation, model, log),
             // A retained message is nobody's but the session's.
             18 if delivery(number).share.is_none() => {
                 model.inflight.push((free_id, Some(number)));
@@ -407,102 +425,6 @@ impl Life {
                 log.push(Change::Taken(free_id, number));
             }
             _ => {}
-        }
-    }
-
-    /// Whether the client may use the id: it is not in use, and PUBCOMP for its last use was sent.
-    fn is_free(&self, client: &str, incarnation: u64, packet_id: u16) -> bool {
-        let durable = self.logs.log.durable();
-        let in_use = |exchange: &Exchange| {
-            exchange.client == client
-                && exchange.incarnation == incarnation
-                && exchange.packet_id == packet_id
-                && exchange.released.is_none_or(|position| position > durable)
-        };
-        !self.exchanges.iter().any(in_use)
-    }
-
-    /// Only what the client saw PUBREC for: its record is durable.
-    fn release(
-        &mut self,
-        client: &str,
-        incarnation: u64,
-        model: &mut Model,
-        log: &mut Vec<Change>,
-    ) {
-        let durable = self.logs.telemetry.durable();
-        let releasable = self.exchanges.iter_mut().find(|exchange| {
-            exchange.client == client
-                && exchange.incarnation == incarnation
-                && exchange.released.is_none()
-                && exchange.telemetry.is_none_or(|position| position < durable)
-        });
-        if let Some(exchange) = releasable {
-            exchange.released = Some(UNWRITTEN);
-            model.held.remove(&exchange.packet_id);
-            log.push(Change::Released(exchange.packet_id));
-        }
-    }
-}
-
-const UNWRITTEN: Position = Position(u64::MAX);
-
-/// An event that owns what it speaks of.
-enum Change {
-    Attached(Arc<Identity>),
-    Detached(i64, u32),
-    Ended,
-    Subscribed(String, u32),
-    Unsubscribed(String),
-    Queued(u64),
-    Dropped(usize),
-    Sent(u16),
-    Received(u16),
-    Acknowledged(u16),
-    Held(u16, Option<Position>),
-    Released(u16),
-    Will(Option<(u64, u32)>),
-    SnapshotBegun(String),
-    SnapshotSent(String),
-    Taken(u16, u64),
-}
-
-impl Change {
-    fn with_event(&self, visit: impl FnOnce(&Event<'_>)) {
-        match self {
-            Change::Attached(identity) => visit(&Event::Attached { identity }),
-            Change::Detached(at, expiry_seconds) => visit(&Event::Detached {
-                at: *at,
-                expiry_seconds: *expiry_seconds,
-            }),
-            Change::Ended => visit(&Event::Ended),
-            Change::Subscribed(filter, number) => visit(&Event::Subscribed {
-                filter,
-                options: options(*number),
-            }),
-            Change::Unsubscribed(filter) => visit(&Event::Unsubscribed { filter }),
-            Change::Queued(number) => visit(&Event::Queued(&delivery(*number))),
-            Change::Dropped(index) => visit(&Event::Dropped { index: *index }),
-            Change::Sent(id) => visit(&Event::Sent { packet_id: *id }),
-            Change::Received(id) => visit(&Event::Received { packet_id: *id }),
-            Change::Acknowledged(id) => visit(&Event::Acknowledged { packet_id: *id }),
-            Change::Held(id, telemetry) => visit(&Event::Held {
-                packet_id: *id,
-                telemetry: *telemetry,
-            }),
-            Change::Released(id) => visit(&Event::Released { packet_id: *id }),
-            Change::Will(Some((number, delay_seconds))) => visit(&Event::WillArmed {
-                message: &message(*number),
-                delay_seconds: *delay_seconds,
-                content_type: content_type(*number),
-            }),
-            Change::Will(None) => visit(&Event::WillCleared),
-            Change::SnapshotBegun(filter) => visit(&Event::SnapshotBegun { filter }),
-            Change::SnapshotSent(filter) => visit(&Event::SnapshotSent { filter }),
-            Change::Taken(id, number) => visit(&Event::Taken {
-                packet_id: *id,
-                delivery: &delivery(*number),
-            }),
         }
     }
 }
@@ -534,21 +456,40 @@ fn expected(remains: &Remains, end: Position, telemetry_end: Position) -> (Model
         model.disconnected_at.get_or_insert(NOW);
         for exchange in &remains.exchanges {
             let mine = exchange.client == *client && exchange.incarnation == *incarnation;
-            let came_in = match exchange.telemetry {
-                // Whether its note is there or not.
-                Some(position) => position < telemetry_end,
-                None => exchange.noted <= end,
-            };
             let released = exchange.released.is_some_and(|position| position <= end);
-            if mine && came_in && !released {
-                model.held.insert(exchange.packet_id);
+            if mine
+                && !released
+                && let Some(hold) = exchange.after_a_crash(end, telemetry_end)
+            {
+                model.held.insert(exchange.packet_id, hold);
                 open.push(Exchange {
-                    noted: Position::ZERO,
+                    found: Some(hold),
+                    telemetry: None,
+                    distributed: None,
+                    noted: matches!(hold, SavedHold::Whole(_)).then_some(Position::ZERO),
                     released: None,
                     ..exchange.clone()
                 });
             }
         }
+    }
+    let alive: BTreeSet<u64> = models
+        .values()
+        .map(|(incarnation, _)| *incarnation)
+        .collect();
+    let is_complete = |publisher: u64, ordinal: u64| {
+        remains.completions.iter().any(|completion| {
+            completion.incarnation == publisher
+                && completion.ordinal >= ordinal
+                && completion.position <= end
+        })
+    };
+    for (_, model) in models.values_mut() {
+        model.queue.retain(|number| {
+            exchange_of(*number).is_none_or(|(publisher, ordinal)| {
+                !alive.contains(&publisher) || is_complete(publisher, ordinal)
+            })
+        });
     }
     (models, open)
 }

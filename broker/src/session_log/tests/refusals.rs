@@ -1,7 +1,8 @@
 //! The log cannot take a change: memory goes on, and the log catches up.
 
 use std::sync::Arc;
-use std::task::Waker;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 
 use journal::{Journal, Position, State};
 use rand::SeedableRng;
@@ -15,6 +16,27 @@ use crate::session_log::{Event, SavedSession};
 
 /// Events are taken up to a third of it.
 const SMALL_BYTES: u64 = 3 << 20;
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wakes {
+    fn new() -> (Arc<Wakes>, Waker) {
+        let wakes = Arc::new(Wakes::default());
+        (Arc::clone(&wakes), Waker::from(wakes))
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 fn created() -> Event<'static> {
     Event::Created {
@@ -117,6 +139,43 @@ fn at_the_size_limit_a_session_goes_on_in_memory_until_there_is_room() {
         ("b".to_owned(), detached(model(&[]))),
     ];
     assert_eq!(models(&sessions), expected);
+}
+
+/// Copies that fitted would be taken back without it.
+#[test]
+fn what_completes_an_exchange_fits_beyond_the_size_limit() {
+    let logs = small();
+    for client_id in ["a", "b", "c"] {
+        logs.write(client_id, &[created()]);
+    }
+    fill(&logs, "a");
+    // To the last byte.
+    while logs.write("c", &[Event::WillCleared]) != Position::ZERO {}
+    let held = Event::Held {
+        packet_id: 1,
+        telemetry: None,
+        ordinal: 1,
+    };
+    assert_ne!(logs.write("b", &[held]), Position::ZERO);
+    assert_eq!(logs.write("b", &[Event::WillCleared]), Position::ZERO);
+}
+
+#[test]
+fn who_relies_on_an_unsaved_session_waits_for_its_snapshot() {
+    let logs = small();
+    logs.write("a", &[created()]);
+    assert!(logs.log.takes("a"));
+    assert!(logs.log.saved_again("a", Waker::noop()).is_some());
+    fill(&logs, "a");
+    assert!(!logs.log.takes("a"));
+    let (wakes, waker) = Wakes::new();
+    assert_eq!(logs.log.saved_again("a", &waker), None);
+    let source = sessions(&[("a", model(&[]))]);
+    logs.settle();
+    logs.log.tender().compact(&source).unwrap();
+    assert_eq!(wakes.count(), 1);
+    let saved = logs.log.saved_again("a", &waker);
+    assert_eq!(saved, Some(logs.log.journal().end()));
 }
 
 #[test]

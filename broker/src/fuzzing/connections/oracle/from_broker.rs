@@ -62,14 +62,8 @@ impl Oracle {
         let client_id = &connected.asked.client_id;
         let is_current = self.is_current(line, client_id, connected.session);
         let session = self.sessions.get_mut(client_id).filter(|_| is_current);
-        if let Some(session) = session
-            && kind == Kind::Pubrec
-        {
-            if ack.reason.is_error() {
-                session.held.remove(&ack.packet_id);
-            } else if let Some(held) = session.held.get_mut(&ack.packet_id) {
-                *held = true;
-            }
+        if let Some(session) = session {
+            answered(session, &answer, ack);
         }
         if let Some(publish) = answer.publish
             && !ack.reason.is_error()
@@ -139,7 +133,8 @@ impl Oracle {
             let matching: Vec<_> = session.matching(publish.topic, since).cloned().collect();
             check_subscription(connected.asked.version, publish, &matching, step);
             if !is_ours && !publish.retain && !publish.dup {
-                self.count_copy(&key, &name, &matching);
+                let is_exactly_once = publish.qos == Qos::ExactlyOnce;
+                self.count_copy(&key, &name, &matching, is_exactly_once);
             }
         }
         if let Some(message) = self.messages.get_mut(&key) {
@@ -154,7 +149,13 @@ impl Oracle {
     }
 
     /// No more copies than were published, for each subscription.
-    fn count_copy(&mut self, key: &Key, name: &SessionName, matching: &[Subscription]) {
+    fn count_copy(
+        &mut self,
+        key: &Key,
+        name: &SessionName,
+        matching: &[Subscription],
+        is_exactly_once: bool,
+    ) {
         let Some(message) = self.messages.get_mut(key) else {
             return;
         };
@@ -170,6 +171,20 @@ impl Oracle {
             name.0,
             key.0
         );
+        if is_exactly_once {
+            // Whatever crashed in between; but for a session of which the log lacks something.
+            let copies = message.copy_once(name);
+            let asked = matching.iter().filter(|held| held.qos == Qos::ExactlyOnce);
+            let most = message.exchanges * asked.count();
+            let may_return = matching.iter().any(Subscription::is_shared) || self.is_unsaved;
+            assert!(
+                may_return || copies <= most,
+                "step {}: `{}` gets `{}` at qos 2 for the {copies}th time, and {most} would be right",
+                self.step,
+                name.0,
+                key.0
+            );
+        }
         let is_own = message.is_only_from(&name.0);
         assert!(
             !(is_own && matching.iter().all(|held| held.no_local)),
@@ -271,6 +286,24 @@ impl Oracle {
                 assert!(code == 0 || !held, "step {step}: `{name}` is not found");
             }
         }
+    }
+}
+
+/// What an answer says of what the client has begun.
+fn answered(session: &mut Session, answer: &Answer, ack: &Ack<'_>) {
+    let packet_id = ack.packet_id;
+    match answer.kind {
+        Kind::Pubrec if ack.reason.is_error() => drop(session.begun.remove(&packet_id)),
+        Kind::Pubrec => {
+            if let Some(begun) = session.begun.get_mut(&packet_id)
+                && let Some(publish) = &answer.publish
+                && publish.key == begun.key
+            {
+                begun.is_received = true;
+            }
+        }
+        Kind::Pubcomp => drop(session.releasing.remove(&packet_id)),
+        Kind::Puback | Kind::Pubrel => {}
     }
 }
 

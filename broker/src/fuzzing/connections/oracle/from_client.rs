@@ -4,8 +4,8 @@
 
 use super::line::{Answer, Connected, Kind, Published, Request, Stage};
 use super::messages::{Key, Sent};
-use super::session::{self, Session};
-use super::{Oracle, is_forbidden};
+use super::session::{self, Begun, Session};
+use super::{Oracle, is_forbidden, is_telemetry};
 use crate::packet::{Packet, Publish, Qos};
 
 impl Oracle {
@@ -32,7 +32,8 @@ impl Oracle {
             Packet::PubRel(ack) => {
                 connected.owes(Kind::Pubcomp, ack.packet_id);
                 if let Some(session) = self.session(is_current, &client_id) {
-                    session.held.remove(&ack.packet_id);
+                    session.begun.remove(&ack.packet_id);
+                    session.releasing.insert(ack.packet_id);
                 }
             }
             Packet::PubRec(ack) if !ack.reason.is_error() => {
@@ -87,23 +88,29 @@ impl Oracle {
         };
         let client_id = connected.asked.client_id.clone();
         let key: Key = (topic, publish.payload.to_vec());
-        let (mut is_new, mut may_be_again) = (true, false);
+        let mut exchange = Exchanged {
+            is_new: true,
+            is_again: false,
+            may_be_again: false,
+            step: self.step,
+        };
+        let step = self.step;
+        let may_be_refused = self.is_full && is_telemetry(&key.0);
         if let Some(session) = self.session(is_current, &client_id)
             && let Some(packet_id) = publish.packet_id
             && publish.qos == Qos::ExactlyOnce
         {
-            let held = session.held.get(&packet_id).copied();
-            is_new = held != Some(true);
-            may_be_again = held.is_some() || session.is_sloppy;
-            session.held.entry(packet_id).or_insert(false);
+            let retain = publish.retain;
+            exchange = exchanged(session, packet_id, &key, retain, step, may_be_refused);
         }
         let sent = Sent {
             publisher: &client_id,
-            step: self.step,
+            step,
             qos: publish.qos,
             retain: publish.retain,
             is_permitted: !is_forbidden(&connected.asked.user, &key.0),
-            is_new,
+            is_new: exchange.is_new,
+            is_exchange: !exchange.is_again,
         };
         self.messages.sent(key.clone(), &sent);
         if let Some(packet_id) = publish.packet_id {
@@ -115,12 +122,62 @@ impl Oracle {
                 packet_id,
                 publish: Some(Published {
                     key,
-                    step: self.step,
-                    may_be_again,
+                    step: exchange.step,
+                    may_be_again: exchange.may_be_again,
                 }),
             });
         }
     }
+}
+
+/// What a QoS 2 publish is.
+struct Exchanged {
+    /// Not certainly received before.
+    is_new: bool,
+    /// Certainly sent before.
+    is_again: bool,
+    /// It may be taken for another one, and then nobody gets it.
+    may_be_again: bool,
+    /// When it was sent first.
+    step: u32,
+}
+
+/// Enters a QoS 2 publish.
+fn exchanged(
+    session: &mut Session,
+    packet_id: u16,
+    key: &Key,
+    retain: bool,
+    step: u32,
+    may_be_refused: bool,
+) -> Exchanged {
+    let is_certain = !session.releasing.contains(&packet_id) && !may_be_refused;
+    let known = session.begun.get(&packet_id).cloned();
+    let is_new = known.as_ref().is_none_or(|known| !known.is_received);
+    let begun = match known {
+        Some(known) if known.key == *key => known,
+        Some(known) => Begun {
+            is_certain: false,
+            key: key.clone(),
+            retain,
+            ..known
+        },
+        None => Begun {
+            key: key.clone(),
+            retain,
+            step,
+            is_received: false,
+            is_certain,
+        },
+    };
+    let exchanged = Exchanged {
+        is_new,
+        is_again: begun.is_certain && begun.step < step,
+        may_be_again: !begun.is_certain || session.is_sloppy,
+        step: begun.step,
+    };
+    session.begun.insert(packet_id, begun);
+    exchanged
 }
 
 /// The topic, once its alias is resolved; `None`: the broker ends the connection for it.

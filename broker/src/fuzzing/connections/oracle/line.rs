@@ -38,6 +38,8 @@ pub(super) struct Asked {
     pub(super) session_expiry: u32,
     pub(super) receive_maximum: u16,
     pub(super) maximum_packet_size: Option<u32>,
+    /// The script's clock when it was read: CONNACK may wait for a thread that is held.
+    pub(super) at: u32,
 }
 
 pub(super) struct Connected {
@@ -92,7 +94,7 @@ pub(super) struct Request {
 }
 
 impl Asked {
-    pub(super) fn of(connect: &Connect<'_>) -> Asked {
+    pub(super) fn of(connect: &Connect<'_>, at: u32) -> Asked {
         Asked {
             version: connect.version,
             client_id: connect.client_id.to_owned(),
@@ -108,6 +110,7 @@ impl Asked {
             },
             receive_maximum: connect.properties.receive_maximum,
             maximum_packet_size: connect.properties.maximum_packet_size,
+            at,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Messages(HashMap<Key, Message>);
 pub(super) struct Message {
     /// How often it can have been published.
     pub(super) sent: usize,
+    /// As often, but each exchange at QoS 2 once.
+    pub(super) exchanges: usize,
     /// The step of the first time.
     pub(super) first_step: u32,
     pub(super) qos_max: Qos,
@@ -30,6 +32,8 @@ pub(super) struct Message {
     owed: HashSet<SessionName>,
     /// First deliveries of it as a live message.
     copies: HashMap<SessionName, usize>,
+    /// Of them, those at QoS 2.
+    copies_once: HashMap<SessionName, usize>,
     delivered: HashSet<SessionName>,
 }
 
@@ -42,6 +46,8 @@ pub(super) struct Sent<'a> {
     pub(super) is_permitted: bool,
     /// Not certainly part of an exchange that had begun before.
     pub(super) is_new: bool,
+    /// Not certainly sent again as MQTT asks of a client that has no PUBREC.
+    pub(super) is_exchange: bool,
 }
 
 impl Messages {
@@ -51,6 +57,7 @@ impl Messages {
             ..Message::default()
         });
         message.sent += usize::from(sent.is_new);
+        message.exchanges += usize::from(sent.is_exchange);
         message.qos_max = message.qos_max.max(sent.qos);
         message.asked_to_retain |= sent.retain;
         message.is_permitted |= sent.is_permitted;
@@ -82,6 +89,13 @@ impl Message {
     /// One more copy for the session; how many it has had.
     pub(super) fn copy(&mut self, session: &SessionName) -> usize {
         let copies = self.copies.entry(session.clone()).or_default();
+        *copies += 1;
+        *copies
+    }
+
+    /// One more copy at QoS 2; how many there were.
+    pub(super) fn copy_once(&mut self, session: &SessionName) -> usize {
+        let copies = self.copies_once.entry(session.clone()).or_default();
         *copies += 1;
         *copies
     }

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use self::line::{Asked, Line, Stage};
 use self::messages::{Key, Messages, Sent};
-use self::session::{InFlight, Session, Subscription};
+use self::session::{Begun, InFlight, Session, Subscription};
 use super::words::{is_forbidden, is_telemetry};
 use super::{LINES, Limits};
 use crate::access::{Action, Decision, Principal};
@@ -36,12 +36,18 @@ pub(super) struct Oracle {
     clock: u32,
     /// The journal has refused something, or may have.
     refuses: bool,
+    /// The journal has no room.
+    is_full: bool,
+    /// The log of kept sessions lacks something.
+    is_unsaved: bool,
     /// The step at which the rules changed last.
     rules_step: u32,
     past: Past,
     lines: [Line; LINES],
     sessions: HashMap<String, Session>,
     messages: Messages,
+    /// Who was welcomed last: client id and user.
+    latest: [Option<(String, String)>; LINES],
 }
 
 /// What gates before the present one have counted.
@@ -80,11 +86,14 @@ impl Oracle {
             step: 0,
             clock: 0,
             refuses: false,
+            is_full: false,
+            is_unsaved: false,
             rules_step: 0,
             past: Past::default(),
             lines: Default::default(),
             sessions: HashMap::new(),
             messages: Messages::default(),
+            latest: Default::default(),
         }
     }
 
@@ -131,9 +140,20 @@ impl Oracle {
         self.clock += seconds;
     }
 
-    /// The journal may refuse from now on.
-    pub(super) fn disk_refuses(&mut self) {
+    /// The journal may refuse from now on. When it has no room MQTT 5 clients are told so, and may be lost before they hear it.
+    pub(super) fn disk_refuses(&mut self, is_full: bool) {
         self.refuses = true;
+        self.is_full = is_full;
+        for session in self.sessions.values_mut().filter(|_| is_full) {
+            let telemetry = session.begun.values_mut();
+            let telemetry = telemetry.filter(|begun| is_telemetry(&begun.key.0));
+            telemetry.for_each(|begun| begun.is_certain &= begun.is_received);
+        }
+    }
+
+    /// The journal takes all from now on.
+    pub(super) fn disk_takes(&mut self) {
+        self.is_full = false;
     }
 
     /// Millrace itself published.
@@ -146,6 +166,7 @@ impl Oracle {
             retain: true,
             is_permitted: true,
             is_new: true,
+            is_exchange: true,
         };
         self.messages.sent(key, &sent);
     }
@@ -253,6 +274,39 @@ impl Oracle {
             }
         });
         due.collect()
+    }
+
+    /// Who was connected last on the line, if it can come back: client id and user.
+    pub(super) fn latest(&self, line: usize) -> Option<(String, String)> {
+        self.latest[line].clone()
+    }
+
+    /// What a good client that has just come back on the line goes on with: publishes, and packet ids to be released.
+    pub(super) fn unfinished(&self, line: usize) -> Vec<(u16, Option<Begun>)> {
+        let Stage::Connected(connected) = &self.lines[line].stage else {
+            return Vec::new();
+        };
+        let Some(session) = self.sessions.get(&connected.asked.client_id) else {
+            return Vec::new();
+        };
+        let mut begun: Vec<_> = session.begun.iter().collect();
+        begun.sort_by_key(|(_, begun)| begun.step);
+        let begun = begun.into_iter().map(|(&packet_id, begun)| {
+            let publish = (!begun.is_received).then(|| begun.clone());
+            (packet_id, publish)
+        });
+        let releasing = session.releasing.iter();
+        let releasing = releasing.filter(|packet_id| !session.begun.contains_key(packet_id));
+        begun
+            .chain(releasing.map(|&packet_id| (packet_id, None)))
+            // MQTT 5 says how many may be unfinished.
+            .take(self.gate.settings.receive_maximum.into())
+            .collect()
+    }
+
+    pub(super) fn has_unfinished(&self, client_id: &str) -> bool {
+        let session = self.sessions.get(client_id);
+        session.is_some_and(|session| !session.begun.is_empty())
     }
 
     /// Whether what is sent on the line now is understood: it has a session, and nothing incomplete or wrong before it.

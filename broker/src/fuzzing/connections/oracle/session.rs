@@ -3,7 +3,7 @@
 //! Owns: its subscriptions with the time of each, what it has in flight, which publishes it has begun. Never: knows a queue.
 //! Invariant: what cannot be told is allowed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::messages::Key;
@@ -24,13 +24,28 @@ pub(super) struct Session {
     pub(super) subscriptions: Vec<Subscription>,
     /// Of deliveries, by packet id.
     pub(super) in_flight: BTreeMap<u16, InFlight>,
-    /// Packet ids of QoS 2 publishes that are not released; true: certainly held.
-    pub(super) held: HashMap<u16, bool>,
+    /// QoS 2 publishes that are not released, by packet id.
+    pub(super) begun: BTreeMap<u16, Begun>,
+    /// Packet ids that were released, and of which PUBCOMP has not come.
+    pub(super) releasing: BTreeSet<u16>,
     /// The client acknowledged what it never got, or it is not even certain which session it has: packet ids and what is owed
     /// say nothing any more.
     pub(super) is_sloppy: bool,
     /// Not even whether there is one.
     pub(super) is_uncertain: bool,
+}
+
+/// A QoS 2 publish of the session's client.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Begun {
+    pub(in super::super) key: Key,
+    pub(in super::super) retain: bool,
+    /// When it came first.
+    pub(super) step: u32,
+    /// PUBREC has come.
+    pub(super) is_received: bool,
+    /// It is this message that is held under the packet id, if any is.
+    pub(super) is_certain: bool,
 }
 
 /// A filter that the session holds or held.
@@ -75,7 +90,8 @@ impl Session {
             expiry_max: 0,
             subscriptions: Vec::new(),
             in_flight: BTreeMap::new(),
-            held: HashMap::new(),
+            begun: BTreeMap::new(),
+            releasing: BTreeSet::new(),
             is_sloppy: false,
             is_uncertain: false,
         }
@@ -85,7 +101,8 @@ impl Session {
     pub(super) fn doubt(&mut self) {
         self.is_uncertain = true;
         self.is_sloppy = true;
-        self.held.clear();
+        self.begun.clear();
+        self.releasing.clear();
         self.in_flight.clear();
         for subscription in &mut self.subscriptions {
             subscription.is_certain = false;
@@ -94,7 +111,10 @@ impl Session {
 
     /// Whether it is over by the clock, whose seconds begin some time after a whole one has passed.
     pub(super) fn has_expired(&self, now: u32) -> bool {
-        self.line.is_none() && self.left.is_some_and(|(at, _)| now - at > self.expiry_max)
+        self.line.is_none()
+            && self
+                .left
+                .is_some_and(|(at, _)| now.saturating_sub(at) > self.expiry_max)
     }
 
     /// Whether it cannot be over by the clock, however slow this process was.

@@ -5,7 +5,7 @@
 use super::line::{self, Asked, Stage};
 use super::messages::Sent;
 use super::session::Session;
-use super::{NAMELESS, Oracle};
+use super::{NAMELESS, Oracle, is_named};
 use crate::fuzzing::connections::words::is_forbidden;
 use crate::packet::client::ConnAck;
 use crate::packet::{Connect, Version};
@@ -14,7 +14,7 @@ impl Oracle {
     pub(super) fn asks(&mut self, line: usize, body: &[u8]) {
         let stage = match Connect::decode(body) {
             Ok(connect) => {
-                let asked = Asked::of(&connect);
+                let asked = Asked::of(&connect, self.clock);
                 if let Some(will) = &connect.will {
                     self.messages.sent(
                         (will.topic.to_owned(), will.payload.to_vec()),
@@ -25,6 +25,7 @@ impl Oracle {
                             retain: will.retain,
                             is_permitted: !is_forbidden(&asked.user, will.topic),
                             is_new: true,
+                            is_exchange: true,
                         },
                     );
                 }
@@ -77,6 +78,8 @@ impl Oracle {
         }
         session.user.clone_from(&asked.user);
         (session.expiry_min, session.expiry_max) = (granted, granted);
+        let latest = (client_id.clone(), asked.user.clone());
+        self.latest[line] = Some(latest).filter(|(client_id, _)| is_named(client_id));
         let connected = line::Connected::new(asked, session.number);
         self.sessions.insert(client_id.clone(), session);
         self.lines[line].stage = Stage::Connected(Box::new(connected));
@@ -92,7 +95,7 @@ impl Oracle {
         }
         let fits = known
             .filter(|known| !asked.clean_start && known.user == asked.user && known.expiry_max > 0);
-        let may = fits.is_some_and(|known| !known.has_expired(self.clock));
+        let may = fits.is_some_and(|known| !known.has_expired(asked.at));
         assert!(
             may || !present,
             "step {step}: `{client_id}` gets a session that it should not have"
