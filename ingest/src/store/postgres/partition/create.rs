@@ -166,10 +166,9 @@ impl Made {
                 detached.push(row.try_get(0)?);
             }
         }
-        if let Some(namesake) = &self.namesake
-            && !detached.contains(namesake)
-        {
-            detached.push(namesake.clone());
+        // Nothing was seen to go: before this process began, then.
+        if detached.is_empty() {
+            detached.extend(self.namesake.clone());
         }
         let parent = partitions.parent;
         if !detached.is_empty() {
