@@ -274,8 +274,9 @@ impl Gate {
         self.elapsed().as_secs() as u32
     }
 
-    /// The first of the gate's seconds that is no earlier than so long from now; `u32::MAX` where they end. What is due then was
-    /// never cut short by the part of a second that has passed: what a client asks for, it gets.
+    /// The first of the gate's seconds that is no earlier than so long from now; `u32::MAX` where
+    /// they end. What is due then was never cut short by the part of a second that has passed: what
+    /// a client asks for, it gets.
     pub(crate) fn second_after(&self, wait: Duration) -> u32 {
         if wait.is_zero() {
             return self.seconds();

@@ -1,8 +1,9 @@
 //! All sessions, connected or kept, by client id.
 //!
 //! Owns: the rule that a client id is connected once: a newcomer takes over, and waits until the connection before it has let
-//! go, so that nothing of a session is ever changed by two. Of several newcomers the one whose CONNECT came last gets in, and the
-//! others are refused as soon as it is there. Never: touches a session's contents.
+//! go, so that nothing of a session is ever changed by two. Of several newcomers the one whose
+//! CONNECT came last gets in, and the others are refused as soon as it is there. Never: touches a
+//! session's contents.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -46,8 +47,8 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// Attaches a connection to the session of its client id: the one that is kept, if the client wants it, or a new one.
-    /// Whoever is connected under this id is ended first [MQTT-3.1.4-3], unless the id is another user's, or that CONNECT came
-    /// later than this one: then the reason is `SessionTakenOver`.
+    /// Whoever is connected under this id is ended first [MQTT-3.1.4-3], unless the id is another
+    /// user's, or that CONNECT came later than this one: then the reason is `SessionTakenOver`.
     pub(crate) async fn attach(
         &self,
         gate: &Arc<Gate>,

@@ -1,4 +1,5 @@
-//! A real Mosquitto whose bridge connects to Millrace as its manual has it: `topic # both`, and nothing else set.
+//! A real Mosquitto whose bridge connects to Millrace as its manual has it: `topic # both`, and
+//! nothing else set.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -118,7 +119,8 @@ fn mosquittos_bridge_exchanges_everything_once_and_comes_back() {
                 |heard| heard.contains(&format!("1 {topic} on")),
             );
         }
-        // Millrace alone publishes these. Mosquitto offers them each time, and the bridge must survive it.
+        // Millrace alone publishes these. Mosquitto offers them each time, and the bridge must
+        // survive it.
         let refused = ["-r", "-t", "alerts/critical/a/hot", "-m", "x"];
         publish(&mosquitto.setup, &refused);
 

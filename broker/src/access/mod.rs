@@ -116,7 +116,8 @@ impl fmt::Display for Action {
     }
 }
 
-/// Below it a bridge of Mosquitto publishes whether it is connected, at each CONNECT and as its will.
+/// Below it a bridge of Mosquitto publishes whether it is connected, at each CONNECT and as its
+/// will.
 const BRIDGE_STATES: &str = "$SYS/broker/connection/";
 
 /// Whether clients may publish to the topic, if the rules allow it, although it begins with `$`.

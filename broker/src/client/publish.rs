@@ -284,7 +284,8 @@ impl Client {
     }
 
     /// 3.1.1 has no way to refuse a publish but to close the connection: acknowledging it would be a lie. [MQTT-3.3.5-2] of 3.1.1.
-    /// A bridge is told the lie: it would come back with the same message, and nothing else would ever pass.
+    /// A bridge is told the lie: it would come back with the same message, and nothing else would
+    /// ever pass.
     fn refuse_publish(&mut self, publish: &Publish<'_>, reason: ReasonCode) -> Result<(), End> {
         let is_of_a_bridge = self.terms.is_bridge || access::is_bridge_state(publish.topic);
         match publish.packet_id {

@@ -69,7 +69,8 @@ impl Client {
         let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
         for subscription in subscribe.subscriptions.iter() {
             let reason = self.subscribe_one(&subscription, identifier, effort);
-            // MQTT 3.1 has no word for a refusal: such a client hears that all is well, and gets nothing.
+            // MQTT 3.1 has no word for a refusal: such a client hears that all is well, and gets
+            // nothing.
             let is_told = !(reason.is_error() && self.terms.is_v31);
             reasons.push(if is_told {
                 reason
@@ -107,7 +108,7 @@ impl Client {
         effort.left = left;
         let options = Options {
             qos: subscription.qos,
-            // Nothing of a group comes back to all of its members: there it is no matter of one of them.
+            // Not on a shared subscription, where MQTT 5 forbids it: [MQTT-3.8.3-4].
             no_local: subscription.no_local || (self.terms.is_bridge && filter.share.is_none()),
             retain_as_published: subscription.retain_as_published || self.terms.is_bridge,
             identifier,

@@ -25,7 +25,8 @@ pub(super) async fn admit(
     peer: &Peer,
     body: &[u8],
 ) -> Result<(Client, Vec<u8>), Refusal> {
-    // Before anything that takes time: how long a password takes to check does not decide who came last.
+    // Before anything that takes time: how long a password takes to check does not decide who came
+    // last.
     let order = gate.connect_order();
     let mut connect = Connect::decode(body).map_err(|error| Refusal {
         answer: error.answer(),
@@ -48,8 +49,8 @@ pub(super) async fn admit(
     if connect.properties.authentication_method.is_some() {
         return Err(refuse(ReasonCode::BadAuthenticationMethod));
     }
-    // [MQTT-3.1.3-8] of 3.1.1: without an id there is nothing a kept session could be found by. In 3.1 an id has 1 to 23
-    // characters; a longer one does no harm.
+    // [MQTT-3.1.3-8] of 3.1.1: without an id there is nothing a kept session could be found by. In
+    // 3.1 an id has 1 to 23 characters; a longer one does no harm.
     let is_old = version == Version::V311;
     let needs_id = is_old && (connect.is_v31 || !connect.clean_start);
     if needs_id && connect.client_id.is_empty() {
@@ -147,7 +148,8 @@ pub(super) async fn admit(
         // The rules, or the client's groups, may be others than when it subscribed.
         access::revoke(gate, &client.session);
     }
-    // Nothing is promised before it is on disk; but a disk that is slow keeps nobody out, nor the one who takes over.
+    // Nothing is promised before it is on disk; but a disk that is slow keeps nobody out, nor the
+    // one who takes over.
     tokio::select! {
         biased;
         () = until_saved(gate, saved) => {}
@@ -186,7 +188,7 @@ async fn until_saved(gate: &Gate, saved: Position) {
     .await;
 }
 
-/// What a client is told whose CONNECT was the last one no more before it was answered.
+/// What a client is told when a later CONNECT has come before its own was answered.
 const SUPERSEDED: &str = "session taken over by a connect that came later";
 
 /// Bytes of a CONNACK that refuses.

@@ -16,7 +16,8 @@ pub struct Connect<'a> {
     pub version: Version,
     /// It speaks MQTT 3.1, whose packets are those of 3.1.1.
     pub is_v31: bool,
-    /// It is another broker's bridge, which wants what it subscribes to as MQTT 5 has it with "no local" and "retain as published".
+    /// It is another broker's bridge, which wants what it subscribes to as MQTT 5 has it with "no
+    /// local" and "retain as published".
     pub is_bridge: bool,
     /// Clean session in 3.1.1.
     pub clean_start: bool,
@@ -94,9 +95,9 @@ mod flag {
 impl ConnectError {
     /// The CONNACK that says it, and in which version: `None` means to close without a word.
     ///
-    /// A level above 5 is a later client and gets the 0x84 of MQTT 5. Below 4 it is an older one, and above
-    /// 0x80 a bridge; both understand the 0x01 of 3.1.1. 3.1.1 has no code for a malformed packet:
-    /// [MQTT-3.1.4-1] there.
+    /// A level above 5 is a later client and gets the 0x84 of MQTT 5. Below 4 it is an older one,
+    /// and above 0x80 a bridge; both understand the 0x01 of 3.1.1. 3.1.1 has no code for a
+    /// malformed packet: [MQTT-3.1.4-1] there.
     pub fn answer(&self) -> Option<(Version, ReasonCode)> {
         match *self {
             ConnectError::NotMqtt { .. } => None,
@@ -289,7 +290,8 @@ fn read_protocol(reader: &mut Reader<'_>) -> Result<Protocol, ConnectError> {
     })
 }
 
-/// [MQTT-3.1.2-3], [MQTT-3.1.2-11], [MQTT-3.1.2-12], [MQTT-3.1.2-13]; 3.1.1: [MQTT-3.1.2-22]. MQTT 3.1 asks for none of it.
+/// [MQTT-3.1.2-3], [MQTT-3.1.2-11], [MQTT-3.1.2-12], [MQTT-3.1.2-13]; 3.1.1: [MQTT-3.1.2-22]. MQTT
+/// 3.1 asks for none of it.
 fn check_flags(version: Version, flags: u8, reader: &Reader<'_>) -> Result<(), DecodeError> {
     if flags & flag::RESERVED != 0 {
         return Err(reader.malformed("connect flags", "have the reserved bit set"));

@@ -39,8 +39,8 @@ pub fn frame(buffer: &[u8], max_packet_size: usize) -> Result<Frame, DecodeError
     }
 }
 
-/// The same of an MQTT 3.1 client, which says with DUP that a PUBREL, SUBSCRIBE or UNSUBSCRIBE is sent again; the frame's first byte
-/// is without it.
+/// The same of an MQTT 3.1 client, which says with DUP that a PUBREL, SUBSCRIBE or UNSUBSCRIBE is
+/// sent again; the frame's first byte is without it.
 pub(crate) fn frame_v31(buffer: &[u8], max_packet_size: usize) -> Result<Frame, DecodeError> {
     const DUP: u8 = 0x08;
     match buffer.first() {

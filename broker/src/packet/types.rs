@@ -5,7 +5,8 @@
 /// The protocol a connection speaks, as its CONNECT said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// MQTT 3.1.1, protocol level 4; also 3.1, which differs from it in a few rules but not in its packets.
+    /// MQTT 3.1.1, protocol level 4; also 3.1, which differs from it in a few rules but not in its
+    /// packets.
     V311,
     /// MQTT 5.0, protocol level 5.
     V5,

@@ -25,7 +25,8 @@ use crate::subscriptions::Kept;
 
 /// What a CONNECT brings to its session.
 pub(crate) struct Arrival {
-    /// Its place among all CONNECTs: of several that want one session at once, the last one gets it.
+    /// Its place among all CONNECTs: of several that want one session at once, the last one gets
+    /// it.
     pub(crate) order: u64,
     pub(crate) identity: Arc<Identity>,
     /// What was kept is to be forgotten.
@@ -49,7 +50,8 @@ pub(crate) enum Attach {
         saved: Position,
         no_place: Option<NoPlace>,
     },
-    /// Another connection has it, which was told to end; `waker` is woken when there is something new.
+    /// Another connection has it, which was told to end; `waker` is woken when there is something
+    /// new.
     Occupied,
     /// It is, or will be, that of a CONNECT that came later.
     Superseded,

@@ -1,7 +1,8 @@
 //! Who waits for a session that another connection has.
 //!
-//! Owns: the order of the CONNECTs that want one session. Never: waits itself. Invariant: one at most waits, and it is the one whose
-//! CONNECT came last; each earlier one was woken, and finds that it is superseded.
+//! Owns: the order of the CONNECTs that want one session. Never: waits itself. Invariant: one at
+//! most waits, and it is the one whose CONNECT came last; each earlier one was woken, and finds
+//! that it is superseded.
 
 use std::task::Waker;
 
@@ -26,14 +27,16 @@ impl Outbound {
 }
 
 impl Locked<'_> {
-    /// Ends the connection that is attached, and lets this CONNECT wait for it in the place of an earlier one.
+    /// Ends the connection that is attached, and lets this CONNECT wait for it in the place of an
+    /// earlier one.
     pub(super) fn give_way_to(mut self, order: u64, waker: &Waker) {
         let newcomer = Newcomer {
             order,
             waker: waker.clone(),
         };
         let earlier = self.newcomer.replace(newcomer);
-        // Under the lock: a moment later this could be the connection of a CONNECT that came after this one.
+        // Under the lock: a moment later this could be the connection of a CONNECT that came after
+        // this one.
         if self.stay.presence == Presence::Here {
             self.close.get_or_insert(ReasonCode::SessionTakenOver);
         }

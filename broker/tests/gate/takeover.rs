@@ -35,7 +35,8 @@ fn open_all(broker: &Running, round: usize) -> Vec<(Line, Connect<'static>)> {
         (broker.open(connect.version), connect)
     });
     let opened = opened.collect();
-    // It came after them: when it is served, the broker waits for all of them to speak, and hears them in their order.
+    // It came after them: when it is served, the broker waits for all of them to speak, and hears
+    // them in their order.
     broker.serves_someone_else();
     broker.is_empty_but_for(NEWCOMERS as u64);
     opened
