@@ -1,5 +1,6 @@
 //! The section `[ingest]` of the configuration, and what becomes of it.
 
+mod payload;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +16,24 @@ use crate::prepare::Meaning;
 use crate::registry::{Registry, RegistryError};
 use crate::rows;
 
+pub use payload::TimeField;
+
 /// What the user wrote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Topics that carry telemetry, in order: the first template that matches decides.
     pub topics: Topics,
+    /// Names of the member that is a message's time: one, or a list of which the first that a
+    /// message has counts. A name with dots is a member of an object within: `meta.time`.
+    pub time_field: TimeField,
+    /// The zone of times that name none: `"Europe/Berlin"`, `"UTC"`. Without one their messages
+    /// are dead-lettered.
+    pub time_zone: Option<String>,
+    /// The messages of earlier times are dead-lettered.
+    pub min_time: String,
+    /// Whether a text that holds a number, as `"21.5"`, is that number.
+    pub numbers_in_quotes: bool,
     /// The device registry; without one, nothing is added to what devices send.
     pub devices: Option<PathBuf>,
     /// Series (a device's metric) kept in memory, about 200 bytes each. The messages of further
@@ -45,6 +58,13 @@ pub enum ConfigError {
         value: String,
         allowed: String,
     },
+    /// `key` within `[ingest]`.
+    #[error("`{key}` {message}")]
+    Value {
+        key: &'static str,
+        message: String,
+        hint: String,
+    },
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// Everything that is wrong with the registry.
@@ -59,6 +79,10 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             topics: Topics::default(),
+            time_field: TimeField::default(),
+            time_zone: None,
+            min_time: payload::MIN_TIME.to_owned(),
+            numbers_in_quotes: false,
             devices: None,
             max_series: 2_000_000,
             batch_rows: 60_000,
@@ -79,6 +103,7 @@ impl Config {
         check("max_series", self.max_series, 1, u32::MAX as usize)?;
         Ok(Meaning {
             topics: Arc::new(self.topics.clone()),
+            payloads: self.options()?,
             registry: Arc::new(registry),
             rules: Arc::new(Rules::new(&self.filter)?),
             series_max: self.max_series,

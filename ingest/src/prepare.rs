@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use journal::{Position, Record};
-use telemetry::decode::{Decoder, Entries};
+use telemetry::decode::{DecodeError, Decoder, Entries, Options};
+use telemetry::time::TimeError;
 use telemetry::topic::{Match, Topics};
 use telemetry::{Micros, NAME_BYTES_MAX, Value};
 
@@ -29,6 +30,8 @@ use crate::series::{Origin, Series, SeriesTable, TooManySeries};
 #[derive(Debug, Clone)]
 pub struct Meaning {
     pub topics: Arc<Topics>,
+    /// How payloads are to be read.
+    pub payloads: Options,
     pub registry: Arc<Registry>,
     pub rules: Arc<Rules>,
     /// Series kept in memory per lane; the records of further ones are dead-lettered.
@@ -105,8 +108,8 @@ impl Preparer {
     pub fn new(meaning: Meaning) -> Preparer {
         Preparer {
             table: SeriesTable::new(meaning.series_max),
+            decoder: Decoder::with_options(meaning.payloads.clone()),
             meaning,
-            decoder: Decoder::new(),
             kept: Vec::new(),
             name: String::new(),
         }
@@ -165,15 +168,13 @@ impl Preparer {
         check_device(device)?;
         let entries = decoder
             .decode(record.payload, matched.metric)
-            .map_err(|error| Undecodable {
-                reason: error.reason(),
-                detail: error.to_string(),
-            })?;
+            .map_err(undecodable)?;
 
         kept.clear();
         let mut filtered = Counts::default();
-        if entries.len() == 0 {
-            filtered.add(Reason::NoValues);
+        match (entries.len(), entries.not_finite()) {
+            (0, 0) => filtered.add(Reason::NoValues),
+            (_, not_finite) => filtered.add_many(Reason::NotFinite, not_finite as u64),
         }
         let mut resolver = Resolver::new(meaning, table, matched, device, record.topic);
         for (index, entry) in entries.clone().enumerate() {
@@ -235,7 +236,7 @@ impl<'a> Prepared<'a> {
 
     /// The number of values the payload held; those that are not samples were filtered.
     pub fn values(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.entries.not_finite()
     }
 
     /// The number of samples.
@@ -370,6 +371,27 @@ fn hash_labels(matched: &Match<'_>) -> u32 {
         label.hash(&mut hasher);
     }
     hasher.finish() as u32 | 1
+}
+
+/// The detail names the key that would have helped.
+#[cold]
+fn undecodable(error: DecodeError) -> Undecodable {
+    let DecodeError::Time { error: time, .. } = &error else {
+        return Undecodable {
+            reason: error.reason(),
+            detail: error.to_string(),
+        };
+    };
+    let hint = match time {
+        TimeError::Naive => "; `ingest.time_zone` can say which zone is meant",
+        TimeError::BeforeMin(_) => "; `ingest.min_time` sets it",
+        TimeError::Bad => "; `ingest.time_field` says which fields are times",
+        TimeError::OutOfRange => "",
+    };
+    Undecodable {
+        reason: error.reason(),
+        detail: format!("{error}{hint}"),
+    }
 }
 
 /// A device's name must be one that every store takes.

@@ -194,6 +194,11 @@ fn ingest(error: ingest::ConfigError, origins: &Origins<'_>) -> Vec<Problem> {
             let message = format!("`[ingest]`: {error}");
             vec![origins.problem(&format!("ingest.{key}"), message, None)]
         }
+        ingest::ConfigError::Value { key, ref hint, .. } => {
+            let message = format!("`[ingest]`: {error}");
+            let hint = Some(hint.clone());
+            vec![origins.problem(&format!("ingest.{key}"), message, hint)]
+        }
         ingest::ConfigError::Filter(error) => vec![origins.filter(&error)],
         ingest::ConfigError::Registry(errors) => origins.registry(errors),
     }

@@ -16,26 +16,30 @@
 //! - A value is a number, a bool (0 or 1) or a text; null is ignored. Objects and arrays within are
 //!   flattened: `{"engine": {"oil": [7]}}` is `engine.oil.0`. Equal names, repeated or made equal
 //!   by flattening, are all kept.
-//! - `ts`, `timestamp` and `time` at the top of an object give its entries their time, wherever
-//!   they stand; when there are several, `ts` wins over `timestamp` over `time`, and of one name
-//!   the last. See [`crate::time`]. Null is no time.
+//! - A time field at the top of an object gives its entries their time, wherever it stands; when
+//!   there are several, the earlier of [`Options`] wins (`ts` over `timestamp` over `time`), and of
+//!   one name the last. A name with dots is that of a member within. See [`crate::time`]. Null is
+//!   no time. A time before the earliest of [`Options`] is refused.
 //! - When the topic names the metric `m`, it is the prefix: `value` is `m`, another member `k` is
 //!   `m.k`, and a payload that does not look like JSON is a text, as in `ON`.
 //! - Integers become the nearest float. A number too large for one (1e999) and the tokens NaN and
-//!   Infinity, which JSON does not have, make the message `not_finite`. Quoted, they are texts.
+//!   Infinity, which JSON does not have, are counted and no entries. Quoted, they are texts.
+//! - A text that holds a number is a text, or that number ([`Options::numbers_in_quotes`]).
 //! - U+0000 in a name or a text is refused here because PostgreSQL refuses it later.
 
 mod error;
 mod json;
+mod options;
 mod scratch;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
 pub use error::DecodeError;
+pub use options::{Options, TIME_FIELDS, TIME_MIN, TimeFields, TimeFieldsError};
 pub use scratch::Entries;
 
-use scratch::Scratch;
+use scratch::{RETAINED_BYTES_MAX, Scratch};
 
 /// More entries than any device sends at once; a batch of a few thousand samples passes.
 pub const VALUES_MAX: usize = 10_000;
@@ -48,6 +52,8 @@ pub const DEPTH_MAX: usize = 32;
 #[derive(Debug, Default)]
 pub struct Decoder {
     scratch: Scratch,
+    /// A payload with marks in the place of what is no finite number.
+    marked: String,
 }
 
 impl Decoder {
@@ -55,7 +61,15 @@ impl Decoder {
         Decoder::default()
     }
 
-    /// The entries of a message; none when it is understood but holds no value, as in `{}`.
+    pub fn with_options(options: Options) -> Decoder {
+        Decoder {
+            scratch: Scratch::new(options),
+            marked: String::new(),
+        }
+    }
+
+    /// The entries of a message; none when it is understood but holds no value, as in `{}`, or
+    /// nothing but numbers that are not finite.
     pub fn decode(
         &mut self,
         payload: &[u8],
@@ -72,9 +86,32 @@ impl Decoder {
         }
         if metric_from_topic.is_some() && !json::looks_like_json(trimmed) {
             self.scratch.bare_text(trimmed)?;
-        } else {
-            json::read(text, &mut self.scratch)?;
+        } else if let Err(error) = json::read(text, &mut self.scratch) {
+            self.read_marked(text, metric_from_topic, error)?;
         }
         Ok(self.scratch.entries())
+    }
+
+    /// Reads a message again without the numbers that are not finite, if that was its fault.
+    #[cold]
+    fn read_marked(
+        &mut self,
+        text: &str,
+        metric_from_topic: Option<&str>,
+        error: DecodeError,
+    ) -> Result<(), DecodeError> {
+        let Decoder { scratch, marked } = self;
+        let DecodeError::NotFinite { .. } = error else {
+            return Err(error);
+        };
+        if !syntax::mark_not_finite(text, marked) {
+            return Err(error);
+        }
+        scratch.reset(metric_from_topic)?;
+        scratch.expect_marks();
+        let read = json::read(marked, scratch);
+        marked.clear();
+        marked.shrink_to(RETAINED_BYTES_MAX);
+        read
     }
 }

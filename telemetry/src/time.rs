@@ -1,6 +1,6 @@
 //! Times in payloads: from numbers and texts to microseconds, and back to RFC 3339.
 //!
-//! Owns: which moment a time value means. Never: looks at the clock or at a local time zone.
+//! Owns: which moment a time value means. Never: looks at the clock, or at the machine's time zone.
 //! Invariant: what is accepted lies in 1970..2200, so it fits every store and every unit.
 //!
 //! Numbers are told apart by magnitude; each range covers every moment from 1970-04-26 to 2200:
@@ -21,7 +21,7 @@ mod calendar;
 mod tests;
 mod text;
 
-pub use text::{Rfc3339, parse_text, write_rfc3339};
+pub use text::{Rfc3339, parse_text, parse_text_in, write_rfc3339};
 
 use crate::Micros;
 
@@ -41,6 +41,9 @@ pub enum TimeError {
     Naive,
     #[error("outside of 1970 to 2200")]
     OutOfRange,
+    /// By the reader's choice; see [`crate::decode::Options`].
+    #[error("that is {}, before the earliest time accepted", Rfc3339(*.0))]
+    BeforeMin(Micros),
 }
 
 impl TimeError {
@@ -50,6 +53,7 @@ impl TimeError {
             TimeError::Bad => "bad_time",
             TimeError::Naive => "naive_time",
             TimeError::OutOfRange => "time_out_of_range",
+            TimeError::BeforeMin(_) => "time_before_min",
         }
     }
 }

@@ -131,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_finite_hides_nothing_else() {
+        let mut source = preparer();
+        let record = record("devices/boiler-1/telemetry", r#"{"p":NaN,"t":21}"#);
+        let mut seen = Vec::new();
+        Source::samples(&mut source, Position(0), &record, &mut |sample| {
+            seen.push(format!("{} {:?}", sample.metric, sample.value));
+        });
+        assert_eq!(seen, ["t Number(42.0)"]);
+    }
+
+    #[test]
     fn what_is_not_understood_yields_nothing() {
         let mut source = preparer();
         let broken = record("devices/boiler-1/telemetry", "{");

@@ -12,6 +12,7 @@ fn defaults_are_valid_and_survive_the_way_through_toml() {
     assert_eq!(self::config(""), config);
     let meaning = config.meaning(Path::new("")).unwrap();
     assert!(meaning.registry.is_empty());
+    assert_eq!(meaning.payloads.time_min, telemetry::decode::TIME_MIN);
     assert_eq!(config.rows().unwrap().batch_rows, 60_000);
 }
 
@@ -36,6 +37,16 @@ fn bounds_and_files_are_checked() {
         "batch_delay = '11s'",
         "`batch_delay` is 11s; it may be up to 10s",
     );
+    check(
+        "time_zone = 'Berlin'",
+        "`time_zone` is `Berlin`: no known zone",
+    );
+    check("min_time = '2000'", "`min_time` is `2000`: no time");
+    check(
+        "min_time = '1969-12-31'",
+        "`min_time` is `1969-12-31`: no time",
+    );
+    check("time_field = ''", "`time_field` has an empty name");
     check("devices = 'x.csv'", "the device registry has 1 mistakes");
     check(
         "[[filter.rule]]\nrange = {}",

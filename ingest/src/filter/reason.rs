@@ -10,7 +10,7 @@ pub enum Reason {
     Denied,
     TooOld,
     TooFarInFuture,
-    /// Beyond the largest number after its conversion.
+    /// NaN or an infinity, or beyond the largest number (after its conversion as well).
     NotFinite,
     OutOfRange,
     /// Received before: the same series, device time and value.

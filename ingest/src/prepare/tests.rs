@@ -105,6 +105,76 @@ fn records_become_samples() {
     assert_eq!((series.unit, series.labels), ("°C", r#"{"site":"plant"}"#));
 }
 
+/// As Python's `json.dumps` writes it.
+#[test]
+fn what_is_not_finite_loses_only_its_own_metric() {
+    let mut preparer = preparer("", "");
+    let mut check = |payload: &str, expected: &str| {
+        let topic = "devices/d/telemetry";
+        assert_eq!(
+            prepared(&mut preparer, topic, payload),
+            expected,
+            "{payload}"
+        );
+    };
+    check(
+        r#"{"t": 21.5, "p": NaN, "q": -Infinity, "r": 1e999, "s": "x"}"#,
+        "0:d/t=21.5 1:d/s='x' | not_finite=3",
+    );
+    check(r#"{"p": NaN}"#, "| not_finite=1");
+    check("NaN", "| not_finite=1");
+}
+
+#[test]
+fn a_fleet_says_how_its_payloads_are_read() {
+    let config = "numbers_in_quotes = true\ntime_field = 'meta.at'\ntime_zone = 'Europe/Berlin'\n\
+                  min_time = '1970-01-01'";
+    let mut preparer = preparer(config, "");
+    let payload = r#"{"t":"21.5","ts":7,"meta":{"at":"2026-01-31 09:15:01"}}"#;
+    assert_eq!(
+        prepared(&mut preparer, "devices/d/telemetry", payload),
+        "0:d/t=21.5@1000000 1:d/ts=7@1000000"
+    );
+    let payload = r#"{"t":1,"meta":{"at":0}}"#;
+    assert_eq!(
+        prepared(&mut preparer, "devices/d/telemetry", payload),
+        format!("0:d/t=1@{}", -RECEIVED)
+    );
+}
+
+#[test]
+fn the_detail_names_the_key_that_would_have_helped() {
+    let mut preparer = preparer("", "");
+    let mut check = |payload: &str, expected: &str| {
+        let record = Record {
+            received_at: RECEIVED,
+            qos: 1,
+            packet_id: None,
+            content_type: "",
+            client_id: "client-1",
+            user: "",
+            topic: "devices/d/telemetry",
+            payload: payload.as_bytes(),
+        };
+        let error = preparer.prepare(Position(7), &record).unwrap_err();
+        assert_eq!(error.detail, expected);
+    };
+    check(
+        r#"{"ts":"2026-01-31 08:15:00","a":1}"#,
+        "`ts` is `2026-01-31 08:15:00`: a time without a zone; `ingest.time_zone` can say which \
+         zone is meant",
+    );
+    check(
+        r#"{"ts":123456,"a":1}"#,
+        "`ts` is `123456`: that is 1970-01-02T10:17:36Z, before the earliest time accepted; \
+         `ingest.min_time` sets it",
+    );
+    check(
+        r#"{"time":"noon","a":1}"#,
+        "`time` is `noon`: not a time; `ingest.time_field` says which fields are times",
+    );
+}
+
 #[test]
 fn what_is_not_understood_has_a_reason() {
     let mut preparer = preparer("topics = ['a/{device}/b', 'a/{device}/m/{metric}']", "");
@@ -117,7 +187,8 @@ fn what_is_not_understood_has_a_reason() {
         ("a/d/m/", "1", "! empty_name"),
         ("a/d/b", "", "! empty"),
         ("a/d/b", "{", "! not_json"),
-        ("a/d/b", r#"{"a":1e999}"#, "! not_finite"),
+        ("a/d/b", r#"{NaN:1}"#, "! not_finite"),
+        ("a/d/b", r#"{"ts":123456,"a":1}"#, "! time_before_min"),
         (
             "a/d/b",
             r#"{"ts":"2026-01-31T08:15:00","a":1}"#,

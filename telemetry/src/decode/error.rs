@@ -20,7 +20,7 @@ pub enum DecodeError {
     NotFinite { offset: usize, token: String },
     #[error("`{key}` is `{text}`: {error}")]
     Time {
-        key: &'static str,
+        key: String,
         text: String,
         error: TimeError,
     },

@@ -8,9 +8,11 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::error::{DecodeError, quote};
-use super::scratch::{Scratch, TimeKey};
+use super::options::TimeKey;
+use super::scratch::Scratch;
 use super::syntax::{classify, is_not_finite};
-use crate::time::{TimeError, parse_float, parse_integer, parse_text};
+use crate::Micros;
+use crate::time::{TimeError, parse_float, parse_integer, parse_text_in};
 
 /// RFC 8259, section 2.
 pub(super) const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -217,18 +219,19 @@ impl<'de> Visitor<'de> for Inner<'_> {
             scratch.leave(path_len);
         }
         let path_len = scratch.path_len();
-        while map
-            .next_key_seed(Key {
-                scratch: &mut *scratch,
-                outer: false,
-            })?
-            .is_some()
-        {
-            map.next_value_seed(Inner {
-                scratch: &mut *scratch,
-                transparent: None,
-                element: None,
-            })?;
+        while let Some(kind) = map.next_key_seed(Key {
+            scratch: &mut *scratch,
+            outer: false,
+        })? {
+            let scratch = &mut *scratch;
+            match kind {
+                KeyKind::Time(key) => map.next_value_seed(Time { scratch, key })?,
+                KeyKind::Values | KeyKind::Metric => map.next_value_seed(Inner {
+                    scratch,
+                    transparent: None,
+                    element: None,
+                })?,
+            }
             scratch.leave(path_len);
         }
         scratch.ascend();
@@ -300,7 +303,7 @@ impl<'de> Visitor<'de> for Key<'_> {
 
     fn visit_str<E: Error>(self, name: &str) -> Result<KeyKind, E> {
         if self.outer {
-            if let Some(key) = TimeKey::of(name) {
+            if let Some(key) = self.scratch.options.time_fields.find(name) {
                 return Ok(KeyKind::Time(key));
             }
             if name == VALUE && self.scratch.has_prefix() {
@@ -309,6 +312,11 @@ impl<'de> Visitor<'de> for Key<'_> {
         }
         let entered = self.scratch.enter(name);
         check(self.scratch, entered)?;
+        if !self.outer
+            && let Some(key) = self.scratch.nested_time()
+        {
+            return Ok(KeyKind::Time(key));
+        }
         match name {
             VALUES if self.outer => Ok(KeyKind::Values),
             _ => Ok(KeyKind::Metric),
@@ -325,14 +333,28 @@ impl<'de> DeserializeSeed<'de> for Time<'_> {
 }
 
 impl Time<'_> {
-    fn found<T: fmt::Display>(self, time: Result<i64, TimeError>, value: T) {
-        let key = self.key;
-        let time = time.map_err(|error| DecodeError::Time {
-            key: key.name(),
-            text: quote(&value.to_string()),
-            error,
-        });
-        self.scratch.found_time(key, time);
+    fn found<T: fmt::Display>(self, time: Result<Micros, TimeError>, value: T) {
+        let options = &self.scratch.options;
+        let time = time
+            .and_then(|time| match time >= options.time_min {
+                true => Ok(time),
+                false => Err(TimeError::BeforeMin(time)),
+            })
+            .map_err(|error| DecodeError::Time {
+                key: options.time_fields.name(self.key).to_owned(),
+                text: quote(&value.to_string()),
+                error,
+            });
+        self.scratch.found_time(self.key, time);
+    }
+
+    fn refused<E: Error>(self, text: &str) -> Result<(), E> {
+        let error = DecodeError::Time {
+            key: self.scratch.options.time_fields.name(self.key).to_owned(),
+            text: text.to_owned(),
+            error: TimeError::Bad,
+        };
+        check(self.scratch, Err(error))
     }
 }
 
@@ -360,7 +382,13 @@ impl<'de> Visitor<'de> for Time<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.found(parse_text(text), text);
+        if self.scratch.is_mark(text) {
+            self.found(Err(TimeError::Bad), "NaN");
+            return Ok(());
+        }
+        let zone = self.scratch.options.zone.as_ref();
+        let time = parse_text_in(text, zone);
+        self.found(time, text);
         Ok(())
     }
 
@@ -374,20 +402,10 @@ impl<'de> Visitor<'de> for Time<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        let error = not_a_time(self.key, "{…}");
-        check(self.scratch, Err(error))
+        self.refused("{…}")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        let error = not_a_time(self.key, "[…]");
-        check(self.scratch, Err(error))
-    }
-}
-
-fn not_a_time(key: TimeKey, text: &str) -> DecodeError {
-    DecodeError::Time {
-        key: key.name(),
-        text: text.to_owned(),
-        error: TimeError::Bad,
+        self.refused("[…]")
     }
 }

@@ -6,18 +6,22 @@
 use std::slice;
 
 use super::error::{DecodeError, quote};
+use super::json::WHITESPACE;
+use super::options::{Options, TimeKey};
+use super::syntax::{MARK, is_number};
 use super::{DEPTH_MAX, VALUES_MAX};
 use crate::{Entry, Micros, NAME_BYTES_MAX, Value};
 
 /// A rare large message does not keep its memory: scratch beyond this is given back with the next
 /// message.
-const RETAINED_BYTES_MAX: usize = 1 << 20;
+pub(super) const RETAINED_BYTES_MAX: usize = 1 << 20;
 
 /// The metric of a bare value when the topic names none.
 const BARE_METRIC: &str = "value";
 
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
+    pub(super) options: Options,
     /// Names and text values, one behind the other.
     text: String,
     /// The name under construction, from the topic's metric down to the current member.
@@ -30,6 +34,9 @@ pub(super) struct Scratch {
     group_start: usize,
     time: Option<TimeFound>,
     failure: Option<DecodeError>,
+    /// Whether the mark stands for what is no finite number.
+    marked: bool,
+    not_finite: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -58,34 +65,14 @@ struct TimeFound {
     time: Result<Micros, DecodeError>,
 }
 
-/// Names of the time member; the earlier wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum TimeKey {
-    Ts,
-    Timestamp,
-    Time,
-}
-
-impl TimeKey {
-    pub(super) fn of(name: &str) -> Option<TimeKey> {
-        match name {
-            "ts" => Some(TimeKey::Ts),
-            "timestamp" => Some(TimeKey::Timestamp),
-            "time" => Some(TimeKey::Time),
-            _ => None,
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            TimeKey::Ts => "ts",
-            TimeKey::Timestamp => "timestamp",
-            TimeKey::Time => "time",
-        }
-    }
-}
-
 impl Scratch {
+    pub(super) fn new(options: Options) -> Scratch {
+        Scratch {
+            options,
+            ..Scratch::default()
+        }
+    }
+
     pub(super) fn reset(&mut self, metric_from_topic: Option<&str>) -> Result<(), DecodeError> {
         self.text.clear();
         self.text.shrink_to(RETAINED_BYTES_MAX);
@@ -98,6 +85,8 @@ impl Scratch {
         self.group_start = 0;
         self.time = None;
         self.failure = None;
+        self.marked = false;
+        self.not_finite = 0;
         if let Some(metric) = metric_from_topic {
             self.enter(metric)?;
             self.prefix_len = self.path.len();
@@ -109,7 +98,27 @@ impl Scratch {
         Entries {
             raw: self.entries.iter(),
             text: &self.text,
+            not_finite: self.not_finite,
         }
+    }
+
+    /// What follows is the payload with marks in it.
+    pub(super) fn expect_marks(&mut self) {
+        self.marked = true;
+    }
+
+    pub(super) fn is_mark(&self, text: &str) -> bool {
+        self.marked && text == MARK
+    }
+
+    /// The time field that the name under construction is, in an object within.
+    pub(super) fn nested_time(&self) -> Option<TimeKey> {
+        let fields = &self.options.time_fields;
+        if !fields.has_nested() {
+            return None;
+        }
+        let path = &self.path[self.prefix_len..];
+        fields.find_nested(path.strip_prefix('.').unwrap_or(path))
     }
 
     pub(super) fn has_prefix(&self) -> bool {
@@ -186,6 +195,16 @@ impl Scratch {
     }
 
     pub(super) fn push_text(&mut self, text: &str) -> Result<(), DecodeError> {
+        if self.is_mark(text) {
+            self.check_room()?;
+            self.not_finite += 1;
+            return Ok(());
+        }
+        if self.options.numbers_in_quotes
+            && let Some(number) = number_in(text)
+        {
+            return self.push_number(number);
+        }
         self.check_nul(text)?;
         let value = RawValue::Text(self.keep(text));
         self.push(value)
@@ -228,9 +247,7 @@ impl Scratch {
     }
 
     fn push(&mut self, value: RawValue) -> Result<(), DecodeError> {
-        if self.entries.len() == VALUES_MAX {
-            return Err(DecodeError::TooManyValues);
-        }
+        self.check_room()?;
         let start = self.text.len();
         self.text.push_str(&self.path);
         let metric = Span {
@@ -242,6 +259,13 @@ impl Scratch {
             time: None,
             value,
         });
+        Ok(())
+    }
+
+    fn check_room(&self) -> Result<(), DecodeError> {
+        if self.entries.len() + self.not_finite >= VALUES_MAX {
+            return Err(DecodeError::TooManyValues);
+        }
         Ok(())
     }
 
@@ -264,17 +288,33 @@ impl Scratch {
     }
 }
 
+/// What is written as JSON writes a finite number; `007` and `1,5` are not.
+fn number_in(text: &str) -> Option<f64> {
+    let text = text.trim_matches(WHITESPACE);
+    let number: f64 = match is_number(text) {
+        true => text.parse().ok()?,
+        false => return None,
+    };
+    number.is_finite().then_some(number)
+}
+
 /// The entries of one message, in the payload's order.
 #[derive(Debug, Clone)]
 pub struct Entries<'a> {
     raw: slice::Iter<'a, RawEntry>,
     text: &'a str,
+    not_finite: usize,
 }
 
 impl<'a> Entries<'a> {
     /// The entry `index` of those that have not been iterated over.
     pub fn get(&self, index: usize) -> Option<Entry<'a>> {
         self.raw.as_slice().get(index).map(|raw| self.entry(raw))
+    }
+
+    /// Further values that are no finite numbers, and so no entries.
+    pub fn not_finite(&self) -> usize {
+        self.not_finite
     }
 
     fn entry(&self, raw: &RawEntry) -> Entry<'a> {

@@ -2,17 +2,28 @@ use super::*;
 use crate::{Entry, Micros, NAME_BYTES_MAX, Value};
 
 mod corpus;
+mod options;
 
 /// 2026-01-31T08:15:00Z
 const MOMENT: Micros = 1_769_847_300_000_000;
 
 /// `metric=value@time …`, or the reason; texts in quotes.
 fn decoded(payload: &[u8], metric: Option<&str>) -> String {
-    let mut decoder = Decoder::new();
-    match decoder.decode(payload, metric) {
-        Ok(entries) => entries.map(shown).collect::<Vec<_>>().join(" "),
-        Err(error) => format!("! {}", error.reason()),
+    decoded_by(&mut Decoder::new(), payload, metric)
+}
+
+/// Further, `|n` for n numbers that are not finite.
+fn decoded_by(decoder: &mut Decoder, payload: &[u8], metric: Option<&str>) -> String {
+    let entries = match decoder.decode(payload, metric) {
+        Ok(entries) => entries,
+        Err(error) => return format!("! {}", error.reason()),
+    };
+    let not_finite = entries.not_finite();
+    let mut words: Vec<String> = entries.map(shown).collect();
+    if not_finite > 0 {
+        words.push(format!("|{not_finite}"));
     }
+    words.join(" ")
 }
 
 fn shown(entry: Entry<'_>) -> String {
@@ -121,6 +132,17 @@ fn the_time_of_an_object() {
     check(r#"{"ts":-1,"a":1}"#, "! time_out_of_range");
     check(r#"{"ts":9999999999,"a":1}"#, "! time_out_of_range");
     check(r#"{"ts":1e300,"a":1}"#, "! time_out_of_range");
+    // A clock that counts from its own start.
+    check(r#"{"ts":123456,"a":1}"#, "! time_before_min");
+    check(r#"{"ts":0,"a":1}"#, "! time_before_min");
+    check(r#"{"ts":12.5,"a":1}"#, "! time_before_min");
+    check(r#"{"ts":"946684799.999999","a":1}"#, "! time_before_min");
+    check(
+        r#"{"a":1,"time":"1999-12-31T23:59:59.999Z"}"#,
+        "! time_before_min",
+    );
+    assert!(decoded(br#"{"ts":946684800,"a":1}"#, None).starts_with("a=1@-"));
+    check(r#"{"ts":1769847300,"time":5,"a":1}"#, "a=1@0");
     check(r#"[{"a":1},{"ts":"x","a":1}]"#, "! bad_time");
 }
 
@@ -182,9 +204,9 @@ fn payloads_whose_topic_names_the_metric() {
     check_metric("21.5 °C", "! not_json");
     check_metric("+5", "! not_json");
     check_metric("{on}", "! not_json");
-    check_metric("NaN", "! not_finite");
-    check_metric("-inf", "! not_finite");
-    check_metric("Infinity", "! not_finite");
+    check_metric("NaN", "|1");
+    check_metric("-inf", "|1");
+    check_metric("Infinity", "|1");
     check_metric("a\0b", "! nul_character");
     assert_eq!(decoded(b"1", Some("")), "! empty_name");
     assert_eq!(decoded(b"1", Some(&"m".repeat(257))), "! name_too_long");
@@ -245,14 +267,34 @@ fn what_is_not_finite() {
         "inf",
         "Inf",
     ] {
-        check(&format!("{{\"a\":1,\"k\":{token}}}"), "! not_finite");
-        check(&format!("[{{\"k\":{token},\"a\":1}}]"), "! not_finite");
-        check(token, "! not_finite");
+        check(&format!("{{\"a\":1,\"k\":{token}}}"), "a=1 |1");
+        check(&format!("[{{\"k\":{token},\"a\":1}}]"), "a=1 |1");
+        check(&format!("[{token},2]"), "value.1=2 |1");
+        check(token, "|1");
+        check(&format!("{{\"ts\":{token},\"a\":1}}"), "! bad_time");
         check(&format!("{{\"k\":\"{token}\"}}"), &format!("k='{token}'"));
     }
-    check(&format!("{{\"k\":1{}}}", "0".repeat(400)), "! not_finite");
+    check(&format!("{{\"k\":1{}}}", "0".repeat(400)), "|1");
     check("{\"k\":nano}", "! not_json");
     check("{NaN:1}", "! not_finite");
+    check("{\"k\":[NaN, {\"x\":-Infinity}],\"a\":1}", "a=1 |2");
+    check(
+        r#"{"a\"NaN":1,"s":"NaN, \\","k":NaN}"#,
+        r#"a"NaN=1 s='NaN, \' |1"#,
+    );
+    check("{\"ts\":1769847300,\"a\":1,\"k\":NaN}", "a=1@0 |1");
+    check("{\"k\":NaN,\"ts\":\"soon\"}", "! bad_time");
+    check("{\"k\":NaN,\"a\":x}", "! not_json");
+    check("{\"k\":NaN,\"a\"}", "! not_json");
+    check("{\"k\":NaN", "! not_json");
+    check("{\"k\":01e999}", "! not_json");
+    // What would be taken for the mark is not.
+    check("{\"k\":\"\u{7f}\"}", "k='\u{7f}'");
+    check("{\"k\":\"\u{7f}\",\"n\":NaN}", "! not_finite");
+    check(r#"{"k":"\u007f","n":NaN}"#, "! not_finite");
+    let many = |count| format!("[{}NaN]", "1,".repeat(count));
+    assert!(decoded(many(VALUES_MAX - 1).as_bytes(), None).ends_with(" |1"));
+    check(&many(VALUES_MAX), "! too_many_values");
 }
 
 #[test]
@@ -396,7 +438,11 @@ fn messages_name_the_place() {
         "{\n\"a\":1,\n\"b\":x}",
         "not JSON at byte 13: expected value",
     );
-    check("{\"a\":NaN}", "no finite number at byte 5: `NaN`");
+    check("{NaN:1}", "no finite number at byte 1: `NaN`");
+    check(
+        "{\"a\":NaN,\"b\":-Infinity,\"c\":x}",
+        "not JSON at byte 27: expected value",
+    );
     check("{\"a\":1}!", "not JSON at byte 7: trailing characters");
     check("{\"ts\":\"noon\"}", "`ts` is `noon`: not a time");
     check(
@@ -404,6 +450,10 @@ fn messages_name_the_place() {
         "`time` is `2026-01-31T08:15:00`: a time without a zone",
     );
     check("{\"ts\":-1}", "`ts` is `-1`: outside of 1970 to 2200");
+    check(
+        "{\"ts\":123456}",
+        "`ts` is `123456`: that is 1970-01-02T10:17:36Z, before the earliest time accepted",
+    );
     check("{\"a\":{\"b\\u0000c\":1}}", "U+0000 in `a.b\u{fffd}c`");
     check("[[1]]", "an array within the outer array");
 }

@@ -6,6 +6,10 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
+
 use super::calendar::{civil_from_days, days_from_civil, days_in_month};
 use super::{TimeError, in_range, parse_float, parse_integer};
 use crate::Micros;
@@ -16,6 +20,14 @@ const TEXT_BYTES_MAX: usize = 64;
 /// A number of seconds … nanoseconds in digits (with a fraction or without), or a date and time
 /// with a zone (RFC 3339).
 pub fn parse_text(text: &str) -> Result<Micros, TimeError> {
+    parse_text_in(text, None)
+}
+
+/// As [`parse_text`], and a date and time without a zone is one of `zone`, if there is one.
+///
+/// Where clocks are put forward, a time that is left out counts as if they had not been (02:30 is
+/// 03:30). Where they are put back, a time that comes twice is the first (RFC 5545, section 3.3.5).
+pub fn parse_text_in(text: &str, zone: Option<&TimeZone>) -> Result<Micros, TimeError> {
     let text = text.trim_ascii();
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return Err(TimeError::Bad);
@@ -23,10 +35,22 @@ pub fn parse_text(text: &str) -> Result<Micros, TimeError> {
     if let Some(number) = parse_number(text) {
         return number;
     }
-    match parse_rfc3339(text.as_bytes()) {
-        Some(micros) => in_range(micros),
-        None => parse_other(text),
+    match parse_common(text.as_bytes()) {
+        Some((micros, Some(offset_minutes))) => in_range(micros - offset_minutes * 60_000_000),
+        Some((micros, None)) => {
+            let zone = zone.ok_or(TimeError::Naive)?;
+            let clock = Timestamp::from_microsecond(micros).map_err(|_| TimeError::OutOfRange)?;
+            in_zone(Offset::UTC.to_datetime(clock), zone)
+        }
+        None => parse_other(text, zone),
     }
+}
+
+fn in_zone(clock: DateTime, zone: &TimeZone) -> Result<Micros, TimeError> {
+    let moment = zone
+        .to_timestamp(clock)
+        .map_err(|_| TimeError::OutOfRange)?;
+    in_range(moment.as_microsecond())
 }
 
 /// Appends the time as `2026-01-31T08:15:00Z`, with three digits of a second or six where they are
@@ -78,8 +102,9 @@ fn parse_number(text: &str) -> Option<Result<Micros, TimeError>> {
     }
 }
 
-/// `2026-01-31T08:15:00[.123456789](Z|+02:00)`; `None` for any other form.
-fn parse_rfc3339(text: &[u8]) -> Option<Micros> {
+/// `2026-01-31T08:15:00[.123456789][Z|+02:00]`, as microseconds of its own clock and minutes from
+/// UTC; `None` for any other form.
+fn parse_common(text: &[u8]) -> Option<(Micros, Option<i64>)> {
     let (date_time, mut rest) = text.split_at_checked(19)?;
     let separators = [date_time[4], date_time[7], date_time[13], date_time[16]];
     if separators != *b"--::" || !matches!(date_time[10], b'T' | b't' | b' ') {
@@ -109,10 +134,13 @@ fn parse_rfc3339(text: &[u8]) -> Option<Micros> {
         }
         rest = &fraction[length..];
     }
-    let offset_minutes = parse_offset(rest)?;
+    let offset_minutes = match rest {
+        b"" => None,
+        _ => Some(parse_offset(rest)?),
+    };
     let days = days_from_civil(year, month, day);
-    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset_minutes * 60;
-    Some(seconds * 1_000_000 + micros)
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+    Some((seconds * 1_000_000 + micros, offset_minutes))
 }
 
 fn parse_offset(text: &[u8]) -> Option<i64> {
@@ -128,13 +156,15 @@ fn parse_offset(text: &[u8]) -> Option<i64> {
     }
 }
 
-fn parse_other(text: &str) -> Result<Micros, TimeError> {
-    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+fn parse_other(text: &str, zone: Option<&TimeZone>) -> Result<Micros, TimeError> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
         return in_range(moment.as_microsecond());
     }
-    match text.parse::<jiff::civil::DateTime>() {
-        Ok(_) => Err(TimeError::Naive),
-        Err(_) => Err(TimeError::Bad),
+    let clock = text.parse::<DateTime>().map_err(|_| TimeError::Bad)?;
+    // A zone's name in brackets would be passed over.
+    match zone.filter(|_| !text.contains('[')) {
+        Some(zone) => in_zone(clock, zone),
+        None => Err(TimeError::Naive),
     }
 }
 

@@ -8,9 +8,25 @@ use crate::time::MICROS_END;
 
 /// What must be true of any result.
 fn audit(payload: &[u8], metric: Option<&str>, decoder: &mut Decoder) {
+    audit_one(payload, metric, decoder);
+    audit_one(payload, metric, &mut Decoder::with_options(every_option()));
+}
+
+/// Everything that is off by default.
+fn every_option() -> Options {
+    let names = ["ts", "a.k", "time"].map(str::to_owned);
+    Options {
+        numbers_in_quotes: true,
+        time_fields: TimeFields::new(&names).unwrap(),
+        zone: Some(jiff::tz::TimeZone::UTC),
+        time_min: 0,
+    }
+}
+
+fn audit_one(payload: &[u8], metric: Option<&str>, decoder: &mut Decoder) {
     match decoder.decode(payload, metric) {
         Ok(entries) => {
-            assert!(entries.len() <= VALUES_MAX);
+            assert!(entries.len() + entries.not_finite() <= VALUES_MAX);
             for entry in entries {
                 assert!((1..=NAME_BYTES_MAX).contains(&entry.metric.len()));
                 assert!(!entry.metric.contains('\0'));
