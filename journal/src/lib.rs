@@ -125,6 +125,8 @@ pub struct Status {
     pub size_bytes: u64,
     /// Bytes at which the journal is full.
     pub size_bytes_max: u64,
+    /// How often that was reached since the journal was opened; `State::Full` may also be the disk.
+    pub limit_reached: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

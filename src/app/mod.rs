@@ -5,12 +5,13 @@
 
 mod descriptors;
 mod devices;
+mod full;
 mod outlet;
 mod reload;
 mod system;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use broker::{Broker, Listening};
@@ -18,7 +19,7 @@ use ingest::alert::{LaneHandle, Pending, SystemClock};
 use ingest::prepare::Preparer;
 use ingest::{Reasons, alert, rows, store};
 use journal::local::LocalJournal;
-use journal::{Journal, State};
+use journal::{Journal, State, Status};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
@@ -26,6 +27,7 @@ use crate::config::Settings;
 use crate::diagnostics::Failure;
 use devices::Devices;
 pub(crate) use devices::now_micros;
+use full::{FullWatch, Turn};
 use outlet::GateOutlet;
 
 /// How long a start waits for the database before it goes on without it: the journal keeps what comes.
@@ -43,6 +45,7 @@ pub(crate) struct App {
     alerts: LaneHandle,
     devices: Devices,
     store: String,
+    full: Mutex<FullWatch>,
 }
 
 impl App {
@@ -84,7 +87,10 @@ impl App {
             journal: journal.clone(),
             is_telemetry: Arc::new(move |topic: &str| topics.matches(topic).is_some()),
             devices: Some(devices.credentials()),
-            system_values: Some(system::values(rows.observer())),
+            system_values: Some(system::values(
+                Arc::clone(&journal) as Arc<dyn Journal>,
+                rows.observer(),
+            )),
         })
         .await?;
         let alerts = alert::spawn(alert::Parts {
@@ -103,6 +109,7 @@ impl App {
             alerts,
             devices,
             store: described,
+            full: Mutex::default(),
         })
     }
 
@@ -136,7 +143,9 @@ impl App {
         let mut interval = tokio::time::interval(WATCH_INTERVAL);
         loop {
             interval.tick().await;
-            if self.journal.status().state == State::Poisoned {
+            let status = self.journal.status();
+            self.tell_of_limit(&status);
+            if status.state == State::Poisoned {
                 return Failure::new("the journal cannot be written any more").hint(
                     "the disk failed a write: see the log, check the disk, then start again; \
                      everything that was acknowledged before is kept",
@@ -148,6 +157,49 @@ impl App {
             if self.alerts.is_finished() {
                 return Failure::new("the alerts lane ended unexpectedly")
                     .hint("this is a defect of Millrace; nothing is lost, start again to go on");
+            }
+        }
+    }
+
+    /// Tells when the journal reaches its size limit, why, and when that is over.
+    fn tell_of_limit(&self, status: &Status) {
+        // Nothing between lock and unlock can panic.
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(turn) = full.look(status, Instant::now()) else {
+            return;
+        };
+        drop(full);
+        let rows = self.rows.stats();
+        let pending = system::pending(status, &rows);
+        match turn {
+            Turn::Begun => {
+                let reached = self.store_is_reached() && !rows.store_is_away;
+                let (cause, hint) = match (reached, rows.alerts_position < rows.rows_position) {
+                    (false, _) => (
+                        "the database does not answer",
+                        "bring it back, or raise `journal.max_size`",
+                    ),
+                    (true, true) => (
+                        "alerts are evaluated more slowly than messages come",
+                        "narrow the alert rules, or raise `journal.max_size`",
+                    ),
+                    (true, false) => (
+                        "rows are written more slowly than messages come",
+                        "make the database faster, or raise `journal.max_size`",
+                    ),
+                };
+                warn!(
+                    pending,
+                    size_bytes = status.size_bytes,
+                    size_bytes_max = status.size_bytes_max,
+                    cause,
+                    hint,
+                    "the journal has reached `journal.max_size`: it takes nothing until there is room"
+                );
+            }
+            Turn::Ended { lasted } => {
+                let lasted_seconds = lasted.as_secs();
+                info!(pending, lasted_seconds, "the journal has room again");
             }
         }
     }

@@ -6,10 +6,12 @@ mod memory;
 
 use std::time::{Duration, Instant};
 
+use broker::packet::{Qos, Version};
 use rusqlite::Connection;
 use testkit::{ChildGuard, Options, Postgres, wait_until};
 
 use crate::durability::{Load, Table, account, finish, last_write};
+use crate::line::Line;
 use crate::server::{PATIENCE, Setup};
 use memory::resident_bytes;
 
@@ -65,7 +67,8 @@ fn a_full_journal_makes_clients_wait_and_goes_on_by_itself() {
         .store(&postgres.create_database())
         .with("MILLRACE_JOURNAL__MAX_SIZE", MAX_SIZE)
         .with("MILLRACE_JOURNAL__SEGMENT_SIZE", "1MB")
-        .with("MILLRACE_BROKER__MAX_PACKET_SIZE", "64KB");
+        .with("MILLRACE_BROKER__MAX_PACKET_SIZE", "64KB")
+        .with("MILLRACE_BROKER__SYS_INTERVAL", "100ms");
     let mut server = setup.start();
     postgres.stop_immediate();
     // More than twice what fits.
@@ -86,10 +89,40 @@ fn a_full_journal_makes_clients_wait_and_goes_on_by_itself() {
     assert!(load.is_running(), "there was room for everything");
     assert!(server.try_wait().is_none(), "{:#?}", server.lines());
 
+    let told = server.wait_for_line("the journal has reached `journal.max_size`", PATIENCE);
+    assert!(told.contains("the database does not answer"), "{told}");
+    let value = |name: &str| system_value(&setup, name);
+    assert_eq!(value("journal/bytes/maximum"), MAX_SIZE);
+    assert!(value("journal/pending") > 1_000);
+    assert!(value("ingest/lag/records") > 1_000);
+    assert!(value("ingest/lag/seconds") >= STANDSTILL.as_secs());
+
     postgres.start_again();
     let done = load.wait();
     assert_eq!(done.acknowledged, 80_000);
+    server.wait_for_line("the journal has room again", PATIENCE);
+    let lines = server.lines();
+    let begun = lines.iter().filter(|line| line.contains("has reached"));
+    assert_eq!(begun.count(), 1, "{lines:#?}");
     finish(done, server, &Table::postgres(&setup));
+}
+
+/// What stands at a topic below `$SYS/broker/`.
+fn system_value(setup: &Setup, name: &str) -> u64 {
+    let topic = format!("$SYS/broker/{name}");
+    let mut line = Line::connect(setup.address, Version::V311, "watch");
+    line.ask_at(&topic, Qos::AtMostOnce);
+    loop {
+        let packet = line.next();
+        assert_ne!(packet, "closed", "before {topic} was told");
+        let known = packet
+            .trim_end_matches(" retained")
+            .strip_prefix(&format!("{topic} = "))
+            .map(|value| value.parse().expect("a number"));
+        if let Some(value) = known {
+            return value;
+        }
+    }
 }
 
 #[test]

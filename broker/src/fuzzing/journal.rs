@@ -197,6 +197,7 @@ impl Journal for HandJournal {
             end: self.end(),
             size_bytes: 0,
             size_bytes_max: 0,
+            limit_reached: 0,
         }
     }
 }

@@ -155,6 +155,7 @@ impl Journal for FakeJournal {
             end,
             size_bytes: 0,
             size_bytes_max: u64::MAX,
+            limit_reached: 0,
         }
     }
 }

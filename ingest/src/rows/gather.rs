@@ -91,6 +91,7 @@ impl Gatherer {
         if index == 0 {
             self.begun = Some(Instant::now());
             received.0 = record.received_at;
+            stats.batch_begun(position, record.received_at);
         }
         received.1 = record.received_at;
         if batch

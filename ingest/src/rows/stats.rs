@@ -3,12 +3,13 @@
 //! Invariant: what came in is stored, filtered, dead-lettered or held, for records and for samples,
 //! at any moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use journal::{Journal, Position};
+use telemetry::Micros;
 
 use crate::batch::{Batch, Outcome};
 use crate::filter::{Counts, Reason};
@@ -51,6 +52,9 @@ struct Committed {
     commits: u64,
     commit_time: Duration,
     commit_time_max: Duration,
+    commit_time_last: Duration,
+    /// Where batches that are not committed begin, and when their first record was received; as many as are under way.
+    begun: VecDeque<(Position, Micros)>,
 }
 
 #[derive(Debug)]
@@ -84,6 +88,7 @@ pub struct Snapshot {
     pub commits: u64,
     pub commit_time: Duration,
     pub commit_time_max: Duration,
+    pub commit_time_last: Duration,
     pub store_failures: u64,
     pub store_is_away: bool,
     /// Series known to the lane.
@@ -95,12 +100,19 @@ pub struct Snapshot {
     pub alerts_position: Position,
     /// Records in the journal behind `rows_position`.
     pub lag: u64,
+    /// When the first record that is read and not committed was received.
+    pub oldest_received_at: Option<Micros>,
 }
 
 impl Stats {
     pub(super) fn record_in(&self, samples: u64) {
         self.records_in.fetch_add(1, Ordering::Relaxed);
         self.samples_in.fetch_add(samples, Ordering::Relaxed);
+    }
+
+    /// A batch begins with this record; told once a batch.
+    pub(super) fn batch_begun(&self, start: Position, received_at: Micros) {
+        self.lock().begun.push_back((start, received_at));
     }
 
     pub(super) fn set_series(&self, series: usize) {
@@ -149,6 +161,10 @@ impl Stats {
         for letter in &batch.dead_letters {
             *inner.dead_letters.entry(letter.reason).or_default() += 1;
         }
+        let end = batch.end();
+        while inner.begun.front().is_some_and(|(start, _)| *start < end) {
+            inner.begun.pop_front();
+        }
         if let Some(known) = &mut inner.checkpoint {
             known.rows = batch.end();
             known.alerts = alerts.unwrap_or(known.alerts);
@@ -161,6 +177,7 @@ impl Stats {
         let mut inner = self.lock();
         inner.commits += 1;
         inner.commit_time += time;
+        inner.commit_time_last = time;
         inner.commit_time_max = inner.commit_time_max.max(time);
     }
 
@@ -207,6 +224,7 @@ impl Stats {
             commits: inner.commits,
             commit_time: inner.commit_time,
             commit_time_max: inner.commit_time_max,
+            commit_time_last: inner.commit_time_last,
             store_failures: self.store_failures.load(Ordering::Relaxed),
             store_is_away: self.away.load(Ordering::Relaxed) > 0,
             series: self.series.load(Ordering::Relaxed),
@@ -214,6 +232,7 @@ impl Stats {
             rows_position,
             alerts_position: known.map_or(Position::ZERO, |known| known.alerts),
             lag: journal.end().since(rows_position),
+            oldest_received_at: inner.begun.front().map(|(_, received_at)| *received_at),
         }
     }
 

@@ -272,6 +272,7 @@ impl Journal for LocalJournal {
             end: state.end,
             size_bytes: state.catalog.bytes(),
             size_bytes_max: self.shared.settings.max_size_bytes,
+            limit_reached: state.limit_reached,
         }
     }
 }

@@ -105,6 +105,8 @@ pub(crate) struct State {
     /// Space reserved for everything accepted and not durable.
     pub(crate) reserved_bytes: u64,
     pub(crate) fullness: Option<Fullness>,
+    /// How often the size limit was.
+    pub(crate) limit_reached: u64,
     pub(crate) stopped: Option<Stopped>,
     pub(crate) closing: bool,
     /// Something was released since the writer looked last.
@@ -134,6 +136,7 @@ impl State {
             waiting_bytes: 0,
             reserved_bytes: 0,
             fullness: None,
+            limit_reached: 0,
             stopped: None,
             closing: false,
             nudged: false,
@@ -169,6 +172,7 @@ impl State {
         }
         if self.catalog.bytes() + self.reserved_bytes + needed > settings.max_size_bytes {
             self.fullness = Some(Fullness::Limit);
+            self.limit_reached += 1;
             return Err(AppendError::Full);
         }
         if self.waiting_bytes > 0 && self.waiting_bytes + memory > settings.write_buffer_bytes {
