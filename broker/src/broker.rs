@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::access::{self, Rules};
 use crate::auth::{self, DeviceCredentials, TokenKeys, UsersFile, recheck};
 use crate::config::Settings;
-use crate::gate::{Gate, IsTelemetry};
+use crate::gate::{Gate, IsTelemetry, OnUntaken};
 use crate::listener::{Bound, Kind, Listening};
 use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
@@ -54,6 +54,8 @@ pub struct Parts {
     pub data: PathBuf,
     pub journal: Arc<dyn Journal>,
     pub is_telemetry: IsTelemetry,
+    /// Told where publishes go to nobody.
+    pub on_untaken: Option<OnUntaken>,
     /// The secrets of devices, where there are some.
     pub devices: Option<Arc<dyn DeviceCredentials>>,
     /// What others have to say below `$SYS/broker/`.

@@ -38,6 +38,21 @@ use crate::system::System;
 /// Tells whether a topic carries telemetry, which goes into the journal; ingest's topic templates decide.
 pub type IsTelemetry = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// Told of publishes that nobody takes; it must be quick. Not told of each of many to one topic.
+pub type OnUntaken = Arc<dyn Fn(&Untaken<'_>) + Send + Sync>;
+
+/// A publish that is no telemetry, to a topic that nobody subscribes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Untaken<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    /// Kept as its topic's retained message, and so not gone.
+    pub is_retained: bool,
+    pub client_id: &'a str,
+    /// Empty for a client without one.
+    pub user: &'a str,
+}
+
 pub(crate) struct Gate {
     pub(crate) settings: Settings,
     pub(crate) stats: Arc<Stats>,
@@ -45,6 +60,7 @@ pub(crate) struct Gate {
     pub(crate) budget: Arc<Budget>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) is_telemetry: IsTelemetry,
+    pub(crate) on_untaken: Option<OnUntaken>,
     pub(crate) authenticator: Authenticator,
     pub(crate) access: Access,
     pub(crate) registry: Arc<Registry>,
@@ -97,6 +113,7 @@ impl Gate {
             data,
             journal,
             is_telemetry,
+            on_untaken,
             devices,
             system_values,
         } = parts;
@@ -152,6 +169,7 @@ impl Gate {
             budget,
             journal,
             is_telemetry,
+            on_untaken,
             authenticator,
             registry: Arc::default(),
             subscriptions,

@@ -47,7 +47,7 @@ pub use auth::{
 };
 pub use broker::{Broker, Parts, StartError};
 pub use config::{Config, ConfigError, Settings};
-pub use gate::IsTelemetry;
+pub use gate::{IsTelemetry, OnUntaken, Untaken};
 pub use listener::{
     Config as ListenerConfig, IdentityFrom, Kind as ListenerKind, Listening,
     Settings as ListenerSettings,

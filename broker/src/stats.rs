@@ -71,6 +71,8 @@ pub struct Stats {
     pub access_reloads: Counter,
     /// Changes of the access rules that were wrong, so that the rules from before stayed.
     pub access_reloads_failed: Counter,
+    /// Publishes that are gone, since they are no telemetry, are not retained and nobody subscribed.
+    pub unmatched: Counter,
     /// PUBLISH packets sent to clients.
     pub delivered: Counter,
     /// Copies dropped because the subscriber's queue was full.

@@ -395,7 +395,7 @@ fn undecodable(error: DecodeError) -> Undecodable {
 }
 
 /// A device's name must be one that every store takes.
-fn check_device(device: &str) -> Result<(), Undecodable> {
+pub fn check_device(device: &str) -> Result<(), Undecodable> {
     let (reason, detail) = match device {
         "" => ("empty_device", "the topic names no device".to_owned()),
         _ if device.len() > NAME_BYTES_MAX => (

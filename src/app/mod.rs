@@ -9,6 +9,7 @@ mod full;
 mod outlet;
 mod reload;
 mod system;
+mod untaken;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ use devices::Devices;
 pub(crate) use devices::now_micros;
 use full::{FullWatch, Turn};
 use outlet::GateOutlet;
+use untaken::Untaken;
 
 /// How long a start waits for the database before it goes on without it: the journal keeps what comes.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
@@ -81,11 +83,13 @@ impl App {
                  `device` names them otherwise"
             );
         }
+        let untaken = Untaken::default();
         let broker = Broker::start(broker::Parts {
             settings: settings.broker,
             data: settings.data.clone(),
             journal: journal.clone(),
             is_telemetry: Arc::new(move |topic: &str| topics.matches(topic).is_some()),
+            on_untaken: Some(Arc::new(move |publish| untaken.look(publish))),
             devices: Some(devices.credentials()),
             system_values: Some(system::values(
                 Arc::clone(&journal) as Arc<dyn Journal>,

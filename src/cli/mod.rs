@@ -17,6 +17,7 @@ mod password;
 mod simulate;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod up;
 mod user;
 mod version;
@@ -70,6 +71,7 @@ enum Command {
     Watch(watch::Args),
     Check(check::Args),
     Acl(acl::Args),
+    Topics(topics::Args),
     Device(device::Args),
     User(user::Args),
     Journal(journal::Args),
@@ -89,6 +91,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Watch(args) => wait_for(watch::run(args)),
         Command::Check(args) => check::run(&args),
         Command::Acl(args) => acl::run(&args),
+        Command::Topics(args) => topics::run(&args),
         Command::Device(args) => device::run(&args),
         Command::User(args) => user::run(&args),
         Command::Journal(args) => journal::run(&args),

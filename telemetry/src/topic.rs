@@ -14,12 +14,16 @@
 
 mod device;
 mod list;
+mod miss;
+mod suggest;
 mod template;
 #[cfg(test)]
 mod tests;
 mod written;
 
 pub use list::{DEFAULT_TEMPLATES, Topics};
+pub use miss::Miss;
+pub use suggest::{Hints, suggest};
 pub use template::{Key, LEVELS_MAX, Match, TemplateError, TemplateReason, TopicTemplate};
 
 /// A topic cut at its `/`, on the stack.

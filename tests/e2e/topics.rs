@@ -6,7 +6,7 @@ use std::process::Command;
 
 use testkit::{ChildGuard, wait_until};
 
-use crate::server::{PATIENCE, Setup, mosquitto_sub};
+use crate::server::{PATIENCE, Setup, millrace, mosquitto_sub};
 use crate::sqlite;
 
 const RULES: &str = "[[rule]]\nname = \"hot\"\ndevice = \"north/*\"\nmetric = \"t\"\nabove = 90\n";
@@ -94,4 +94,70 @@ fn machines_that_are_mixed_are_told_of_once() {
         .iter()
         .filter(|line| line.contains("name different labels"));
     assert!(told.count() <= 1);
+}
+
+/// The first thing that many try, and a topic of their own devices.
+#[test]
+fn a_publish_that_nobody_takes_is_told_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup =
+        Setup::new(&folder.path().join("data")).with("MILLRACE_BROKER__SYS_INTERVAL", "100ms");
+    let mut server = setup.start();
+    publish(&setup, "sensors/b", r#"{"temperature": 21.5}"#);
+    let told = server.wait_for_line("no template takes this topic", PATIENCE);
+    for part in [
+        "INFO",
+        "topic=\"sensors/b\"",
+        r#"topics = [..., "sensors/{device}"]"#,
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    for sensor in ["b", "c", "d"] {
+        publish(&setup, &format!("sensors/{sensor}"), "21.5");
+    }
+    publish(&setup, "devices/a/telemetry", "21.5");
+    publish(&setup, "alerts/command/x", "21.5");
+    let topic = "$SYS/broker/publish/messages/unmatched";
+    let mut counter = ChildGuard::spawn(&mut mosquitto_sub(&setup, "5", topic, "= %p ."));
+    counter.wait_for_line("= 5 .", PATIENCE);
+
+    // As somebody would go on: what the line says, and a start with it.
+    server.signal("TERM");
+    assert!(server.wait(PATIENCE).success());
+    let lines = server.lines();
+    let told = lines
+        .iter()
+        .filter(|line| line.contains("no template takes"));
+    assert_eq!(told.count(), 1, "{lines:#?}");
+    let setup = setup.with(
+        "MILLRACE_INGEST__TOPICS",
+        r#"["devices/{device}/telemetry", "sensors/{device}"]"#,
+    );
+    let _server = setup.start();
+    publish(&setup, "sensors/b", r#"{"temperature": 21.5}"#);
+    let rows = "select device, value from telemetry where metric = 'temperature'";
+    wait_until(
+        "the row",
+        PATIENCE,
+        || sqlite::query(&setup.data, rows),
+        |rows| *rows == [["b", "21.5"]],
+    );
+}
+
+#[test]
+fn the_exit_code_of_explain_says_whether_a_topic_is_telemetry() {
+    for (arguments, code, said) in [
+        ("explain devices/boiler-1/telemetry", 0, "device  boiler-1"),
+        ("explain sensors/b", 1, "\"sensors/{device}\"]"),
+        ("explain a/+", 2, "has a wildcard in a topic name"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = millrace();
+        command.arg("topics").args(arguments.split(' '));
+        let mut child = ChildGuard::spawn(command.current_dir(folder.path()));
+        let status = child.wait(PATIENCE);
+        let output = child.lines().join("\n");
+        assert_eq!(status.code(), Some(code), "{output}");
+        assert!(output.contains(said), "{output}");
+    }
 }

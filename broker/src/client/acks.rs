@@ -124,6 +124,13 @@ impl Acks {
         self.extend_runs(wait);
     }
 
+    /// The last one says something else than before, and waits as before.
+    pub(super) fn remark_last(&mut self, reason: ReasonCode) {
+        if let Some(ack) = self.acks.back_mut() {
+            ack.reason = reason;
+        }
+    }
+
     /// Takes out, from the front, those that wait no more, and shows each to `leave`. `is_over` may change what a run waits for.
     pub(super) fn leave(
         &mut self,

@@ -13,6 +13,7 @@ use super::ingress::Intake;
 use super::{Client, End};
 use crate::access::{self, Action};
 use crate::exchange::Origin;
+use crate::gate::Untaken;
 use crate::message::Message;
 use crate::packet::{Publish, Qos, ReasonCode};
 use crate::session::{Held, Hold};
@@ -28,6 +29,8 @@ pub(super) struct Route<'i> {
     rules: u64,
     is_telemetry: bool,
     targets: Option<Targets>,
+    /// Whether it was told that nobody takes what is published there.
+    is_told: bool,
 }
 
 impl Client {
@@ -164,6 +167,9 @@ impl Client {
             targets => targets.insert(subscriptions.targets(topic)),
         };
         if targets.is_empty() {
+            if !intake.route.is_telemetry {
+                self.untaken(topic, publish, &mut intake.route);
+            }
             return;
         }
         let message =
@@ -174,6 +180,29 @@ impl Client {
         }
         if busy {
             self.router_busy(message, intake.waker);
+        }
+    }
+
+    /// Nobody subscribes, and it is no telemetry. Unless it is retained it is gone, and the
+    /// publisher is told where its MQTT has a word for it.
+    fn untaken(&mut self, topic: &str, publish: &Publish<'_>, route: &mut Route<'_>) {
+        if !publish.retain {
+            self.gate.stats.unmatched.add(1);
+            if publish.packet_id.is_some() {
+                self.acks.remark_last(ReasonCode::NoMatchingSubscribers);
+            }
+        }
+        // Once in each read: a client sends many messages to one topic.
+        if !std::mem::replace(&mut route.is_told, true)
+            && let Some(tell) = &self.gate.on_untaken
+        {
+            tell(&Untaken {
+                topic,
+                payload: publish.payload,
+                is_retained: publish.retain,
+                client_id: &self.session.client_id,
+                user: &self.terms.identity.user,
+            });
         }
     }
 
@@ -274,6 +303,7 @@ impl Client {
                 rules,
                 is_telemetry: (self.gate.is_telemetry)(topic),
                 targets: None,
+                is_told: false,
             };
         }
         if publish.payload.len() > self.gate.settings.max_payload_bytes {

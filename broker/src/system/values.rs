@@ -70,6 +70,7 @@ impl Values {
             ("publish/messages/sent", stats.delivered.get()),
             ("publish/messages/denied", stats.denied.get()),
             ("publish/messages/refused", stats.refused_by_limit.get()),
+            ("publish/messages/unmatched", stats.unmatched.get()),
             ("publish/messages/redelivered", stats.redelivered.get()),
             ("bytes/received", stats.received_bytes.get()),
             ("bytes/sent", stats.sent_bytes.get()),

@@ -15,6 +15,7 @@ mod shared;
 mod slow;
 mod system;
 mod takeover;
+mod untaken;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use broker::packet::client::{Connect, Will};
 use broker::packet::{Qos, Version};
-use broker::{Broker, Config, DeviceCredentials, IsTelemetry, Parts, Reloaded, Stats};
+use broker::{Broker, Config, DeviceCredentials, IsTelemetry, OnUntaken, Parts, Reloaded, Stats};
 use journal::local::LocalJournal;
 use line::Line;
 
@@ -61,6 +62,14 @@ impl Running {
         Running::assembled(Config::default(), data, is_telemetry, Some(devices))
     }
 
+    /// One that tells of what nobody takes.
+    fn telling(config: Config, on_untaken: OnUntaken) -> Running {
+        let data = tempfile::tempdir().expect("a folder");
+        let is_telemetry = Arc::new(|topic: &str| topic.starts_with("devices/"));
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        Running::made_of(runtime, config, data, is_telemetry, Some(on_untaken), None)
+    }
+
     fn assembled(
         config: Config,
         data: tempfile::TempDir,
@@ -78,6 +87,17 @@ impl Running {
         is_telemetry: IsTelemetry,
         devices: Option<Arc<dyn DeviceCredentials>>,
     ) -> Running {
+        Running::made_of(runtime, config, data, is_telemetry, None, devices)
+    }
+
+    fn made_of(
+        runtime: tokio::runtime::Runtime,
+        config: Config,
+        data: tempfile::TempDir,
+        is_telemetry: IsTelemetry,
+        on_untaken: Option<OnUntaken>,
+        devices: Option<Arc<dyn DeviceCredentials>>,
+    ) -> Running {
         let settings = Config {
             listen: "127.0.0.1:0".into(),
             ..config
@@ -93,6 +113,7 @@ impl Running {
                 data: data.path().to_owned(),
                 journal: Arc::new(journal),
                 is_telemetry,
+                on_untaken,
                 devices,
                 system_values: None,
             }))

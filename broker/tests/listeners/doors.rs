@@ -91,6 +91,7 @@ impl Doors {
                 data: folder.path().to_owned(),
                 journal: Arc::new(journal),
                 is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+                on_untaken: None,
                 devices: None,
                 system_values: None,
             }))

@@ -179,6 +179,10 @@ impl TopicTemplate {
         self.name.text(&self.levels)
     }
 
+    pub(super) fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
     /// The key `device`, if it was written.
     pub fn written_device(&self) -> Option<&str> {
         self.written_device.as_deref()

@@ -97,6 +97,7 @@ impl Bench {
             data: data.path().to_owned(),
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+            on_untaken: None,
             devices: None,
             system_values: None,
         };

@@ -109,6 +109,7 @@ pub(super) fn assemble(
         data: folder.path().to_owned(),
         journal: Arc::clone(journal) as Arc<dyn Journal>,
         is_telemetry: Arc::new(words::is_telemetry),
+        on_untaken: None,
         devices: Some(Arc::new(OneDevice)),
         system_values: None,
     };

@@ -51,7 +51,7 @@ fn qos_2_exchanges_go_on_after_a_restart() {
         r##"
         p kept
         p> 34 [ "t" 0001 {} 'x' ] 34 [ "devices/a/t" 0002 {} 'y' ]
-        p< 50 [ 0001 ]
+        p< 50 [ 0001 <10> ]
         p< 50 [ 0002 ]
         p drop
         stop

@@ -203,10 +203,10 @@ fn the_server_takes_no_more_than_it_said() {
         a< 20 [ 00 00 [ * 21 0002 * ] ]
         # QoS 1 is acknowledged at once, so any number is fine; open QoS 2 handshakes are what counts.
         a> 32 [ "t" 0001 [] 'x' ] 34 [ "t" 0002 [] 'x' ]
-        a< 40 [ 0001 ]
-        a< 50 [ 0002 ]
+        a< 40 [ 0001 10 ]
+        a< 50 [ 0002 10 ]
         a> 34 [ "t" 0003 [] 'x' ]
-        a< 50 [ 0003 ]
+        a< 50 [ 0003 10 ]
         a> 34 [ "t" 0004 [] 'x' ]
         a fails 93
     "#);
@@ -335,7 +335,7 @@ fn packet_identifiers_of_both_directions_are_apart() {
         p> 34 [ "t" 0001 {} 'in' ]
         a< 34 [ "t" $id {} 'in' ]
         a> 34 [ "u" $id {} 'out' ]
-        a< 50 [ $id ]
+        a< 50 [ $id <10> ]
         a> 50 [ $id ]
         a< 62 [ $id ]
         a> 62 [ $id ]

@@ -330,7 +330,7 @@ pub(crate) const CLEAN_START: &str = r#"
     a connect
     a served
     b> 32 [ "t" 0002 {} 'new' ]
-    b< 40 [ 0002 ]
+    b< 40 [ 0002 <10> ]
     a served
     a disconnect
     # And it left nothing behind itself.

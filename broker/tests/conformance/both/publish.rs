@@ -147,9 +147,9 @@ pub(crate) const ANSWER_BY_QOS: &str = r#"
     a> 30 [ "t" {} '0' ]
     a served
     a> 32 [ "t" 0001 {} '1' ]
-    a< 40 [ 0001 ]
+    a< 40 [ 0001 <10> ]
     a> 34 [ "t" 0002 {} '2' ]
-    a< 50 [ 0002 ]
+    a< 50 [ 0002 <10> ]
     a> 62 [ 0002 ]
     a< 70 [ 0002 ]
     # Telemetry goes another way to the same answers.
@@ -233,9 +233,9 @@ pub(crate) const PACKET_IDS_ARE_UNUSED: &str = r#"
 pub(crate) const ACK_HAS_THE_PACKET_ID: &str = r#"
     a connect
     a> 32 [ "t" FFFF {} 'x' ]
-    a< 40 [ FFFF ]
+    a< 40 [ FFFF <10> ]
     a> 34 [ "t" 1234 {} 'x' ]
-    a< 50 [ 1234 ]
+    a< 50 [ 1234 <10> ]
     a> 62 [ 1234 ]
     a< 70 [ 1234 ]
     a subscribe "t" 02

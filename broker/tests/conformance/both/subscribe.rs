@@ -143,7 +143,7 @@ pub(crate) const NOTHING_NEW_AFTERWARDS: &str = r#"
     a< B0 [ 0001 {} <00> ]
     p connect
     p> 32 [ "t" 0001 {} 'x' ]
-    p< 40 [ 0001 ]
+    p< 40 [ 0001 <10> ]
     p> 30 [ "marker" {} 'y' ]
     a< 30 [ "marker" {} 'y' ]
 "#;

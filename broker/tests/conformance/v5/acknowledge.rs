@@ -18,7 +18,7 @@ pub(crate) const ACKNOWLEDGE: Section = Section {
             r#"
                 a connect
                 a> 32 [ "t" 0001 [] 'x' ]
-                a< 40 [ 0001 ]
+                a< 40 [ 0001 10 ]
                 a> 32 [ "alerts/active/x" 0002 [] 'x' ]
                 a< 40 [ 0002 87 ]
                 a subscribe "t" 01
@@ -36,7 +36,7 @@ pub(crate) const ACKNOWLEDGE: Section = Section {
             r#"
                 a connect
                 a> 34 [ "t" 0001 [] 'x' ]
-                a< 50 [ 0001 ]
+                a< 50 [ 0001 10 ]
                 a> 34 [ "alerts/active/x" 0002 [] 'x' ]
                 a< 50 [ 0002 87 ]
                 a subscribe "t" 02
@@ -71,7 +71,7 @@ pub(crate) const ACKNOWLEDGE: Section = Section {
             r#"
                 a connect
                 a> 34 [ "t" 0001 [] 'x' ]
-                a< 50 [ 0001 ]
+                a< 50 [ 0001 10 ]
                 a> 62 [ 0001 00 [] ]
                 a< 70 [ 0001 ]
                 a> 62 [ 0001 ]

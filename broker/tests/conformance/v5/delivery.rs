@@ -38,7 +38,7 @@ const SENT_DOES_NOT_EXPIRE: &str = r#"
 const EXPIRED_BUT_COMPLETED: &str = r#"
     p connect
     p> 34 [ "t" 0001 [ 02 00000001 ] 'x' ]
-    p< 50 [ 0001 ]
+    p< 50 [ 0001 10 ]
     pass 1300
     p> 62 [ 0001 ]
     p< 70 [ 0001 ]

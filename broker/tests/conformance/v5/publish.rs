@@ -182,8 +182,8 @@ pub(crate) const PUBLISH: Section = Section {
                 a> 10 [ "MQTT" 05 00 0000 [ 11 00000064 ] "a" ]
                 a< 20 [ 00 00 [ * 21 0002 * ] ]
                 a> 34 [ "t" 0001 [] '1' ] 34 [ "t" 0002 [] '2' ]
-                a< 50 [ 0001 ]
-                a< 50 [ 0002 ]
+                a< 50 [ 0001 10 ]
+                a< 50 [ 0002 10 ]
                 # On the next connection the same two are the quota again, and PUBCOMP makes room.
                 a drop
                 a resume
@@ -193,7 +193,7 @@ pub(crate) const PUBLISH: Section = Section {
                 a> 62 [ 0001 ]
                 a< 70 [ 0001 ]
                 a> 34 [ "t" 0003 [] '3' ]
-                a< 50 [ 0003 ]
+                a< 50 [ 0003 10 ]
                 a> 34 [ "t" 0004 [] '4' ]
                 a fails 93
             "#,
@@ -237,7 +237,7 @@ pub(crate) const PUBLISH: Section = Section {
                 s> A2 [ 0001 [] "u" ]
                 s< B0 [ 0001 [] 00 ]
                 s> 32 [ "v" 0007 [] 'x' ]
-                s< 40 [ 0007 ]
+                s< 40 [ 0007 10 ]
                 s> 40 [ $one ]
                 s< 32 [ "t" $two [] '2' ]
             "#,
