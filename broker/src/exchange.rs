@@ -1,8 +1,8 @@
 //! The QoS 2 exchange by which a message came in, as far as its copies must know of it.
 //!
-//! Owns: how far the exchanges of one publisher's session are told to the log of kept sessions, and who waits for that. Never:
-//! writes the log. Invariant: who is told that an exchange is told finds in the log, before whatever it writes itself, that the
-//! exchange's copies are queued for good.
+//! Owns: how far the exchanges of one publisher's session are told to the log of kept sessions, and
+//! who waits for that. Never: writes the log. Invariant: who is told that an exchange is told finds
+//! in the log, before whatever it writes itself, that the exchange's copies are queued for good.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,10 +10,12 @@ use std::task::Waker;
 
 use crate::lock::lock;
 
-/// Where a message comes from, beside its publisher's number. The default: its copies stand on their own.
+/// Where a message comes from, beside its publisher's number. The default: its copies stand on
+/// their own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
-    /// Of the exchange among those of the publisher's session, from 1; 0: a start takes no copy of the message back.
+    /// Of the exchange among those of the publisher's session, from 1; 0: a start takes no copy of
+    /// the message back.
     pub(crate) ordinal: u64,
     /// `None`: it is told.
     progress: Option<Arc<Progress>>,
@@ -23,7 +25,8 @@ pub(crate) struct Origin {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     told_through: AtomicU64,
-    /// Woken when that changes. An exchange is told at the end of the read that it began in, so nobody is here for long.
+    /// Woken when that changes. An exchange is told at the end of the read that it began in, so
+    /// nobody is here for long.
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -43,7 +46,8 @@ impl Origin {
         }
     }
 
-    /// Whether the log has been told that the exchange's copies are queued; if not, the waker is woken when it has.
+    /// Whether the log has been told that the exchange's copies are queued; if not, the waker is
+    /// woken when it has.
     pub(crate) fn is_told_or_wakes(&self, waker: &Waker) -> bool {
         let Some(progress) = &self.progress else {
             return true;

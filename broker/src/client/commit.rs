@@ -1,7 +1,9 @@
-//! The end of a read: its telemetry goes to the journal, and the log of kept sessions hears of its QoS 2 publishes.
+//! The end of a read: its telemetry goes to the journal, and the log of kept sessions hears of its
+//! QoS 2 publishes.
 //!
-//! Owns: in which order, and what becomes of the publishes when the journal refuses. Never: waits. Invariant: the log is told of
-//! the QoS 2 publishes of one client in the order in which they came, and of none before all its copies are queued.
+//! Owns: in which order, and what becomes of the publishes when the journal refuses. Never: waits.
+//! Invariant: the log is told of the QoS 2 publishes of one client in the order in which they came,
+//! and of none before all its copies are queued.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -25,9 +27,12 @@ enum Appended {
 const KEPT_BEGUN: usize = 4;
 
 impl Client {
-    /// Hands the batch to the journal, which leaves it empty, and lets the acknowledgements know what they wait for. False: the
-    /// journal cannot take it, and the client must wait for it.
+    /// Hands the batch to the journal, which leaves it empty, and lets the acknowledgements know
+    /// what they wait for. False: the journal cannot take it, and the client must wait for it.
     pub(super) fn commit(&mut self, batch: &mut RecordBatch, waker: &Waker) -> bool {
+        if batch.is_empty() && self.begun.is_empty() {
+            return true;
+        }
         let session = Arc::clone(&self.session);
         // Until the log knows where the records are.
         let journals = self.begun.iter().any(|begun| begun.journals);
@@ -55,7 +60,8 @@ impl Client {
         let records = u64::from(batch.len());
         let result = match self.gate.journal.append(batch, waker) {
             Err(AppendError::Full | AppendError::Busy) => {
-                // Registered before the second try: space that is released in between must not be missed.
+                // Registered before the second try: space that is released in between must not be
+                // missed.
                 self.gate.journal.wake_when_writable(waker);
                 self.gate.journal.append(batch, waker)
             }
@@ -68,7 +74,8 @@ impl Client {
             }
             Err(AppendError::Full) => self.journal_full(batch),
             Err(AppendError::Busy) => Appended::Parked,
-            // The process is about to stop; nothing of this is acknowledged, so the client sends it again.
+            // The process is about to stop; nothing of this is acknowledged, so the client sends it
+            // again.
             Err(AppendError::Poisoned(_)) => {
                 self.closing = Some(ReasonCode::ServerUnavailable);
                 *batch = RecordBatch::new();
@@ -77,7 +84,8 @@ impl Client {
         }
     }
 
-    /// MQTT 5 can be told and goes on; a QoS 0 publish is dropped as its level allows; a 3.1.1 client at QoS 1 must wait.
+    /// MQTT 5 can be told and goes on; a QoS 0 publish is dropped as its level allows; a 3.1.1
+    /// client at QoS 1 must wait.
     fn journal_full(&mut self, batch: &mut RecordBatch) -> Appended {
         let waiting = self.acks.unplaced().count() as u64;
         if !self.speaks_v5() && waiting > 0 {
@@ -93,9 +101,10 @@ impl Client {
         Appended::Nothing
     }
 
-    /// Tells the log of the QoS 2 publishes. Those whose records the journal has not taken are told as distributed: when the
-    /// client is lost meanwhile, or before it hears of a refusal, it publishes again what the journal is to have, and nobody gets
-    /// it twice. Where the log must be durable before they are answered.
+    /// Tells the log of the QoS 2 publishes. Those whose records the journal has not taken are told
+    /// as distributed: when the client is lost meanwhile, or before it hears of a refusal, it
+    /// publishes again what the journal is to have, and nobody gets it twice. Where the log must be
+    /// durable before they are answered.
     fn tell_begun(&mut self, journalled: Option<Position>, waker: &Waker) -> Position {
         if self.begun.is_empty() {
             return Position::ZERO;

@@ -1,7 +1,8 @@
 //! The system's disk with a hand on it: whoever writes can be held.
 //!
-//! Owns: whether it is held. Never: fails a call, or changes what is written. Invariant: while it is held nothing of what is handed
-//! over reaches a file, as if the thread that writes it were not given the processor.
+//! Owns: whether it is held. Never: fails a call, or changes what is written. Invariant: while it
+//! is held nothing of what is handed over reaches a file, as if the thread that writes it were not
+//! given the processor.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::Path;
@@ -113,7 +114,8 @@ impl DiskFile for HandFile {
     }
 }
 
-/// Copies the files of a folder as they are while somebody may write to them: what an end of the process at this moment leaves.
+/// Copies the files of a folder as they are while somebody may write to them: what an end of the
+/// process at this moment leaves.
 pub(crate) fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;

@@ -1,8 +1,9 @@
 //! QoS 2 publishes of the session's client, from the first PUBLISH to PUBREL.
 //!
-//! Owns: which packet ids are held, what has come of each publish, and what the log of kept sessions is told of it. Never: knows
-//! what was published. Invariant: exchanges are told in the order of their ordinals, and one is told when all copies of its publish
-//! are queued, so what is told of one holds for those before it.
+//! Owns: which packet ids are held, what has come of each publish, and what the log of kept
+//! sessions is told of it. Never: knows what was published. Invariant: exchanges are told in the
+//! order of their ordinals, and one is told when all copies of its publish are queued, so what is
+//! told of one holds for those before it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ pub(crate) struct Held {
     part: Part,
     /// It came on this connection, and the log is still to be told what comes of it.
     pub(crate) is_begun: bool,
-    /// Behind its record in the journal; `Position::ZERO` when it needs none, or has no place there yet.
+    /// Behind its record in the journal; `Position::ZERO` when it needs none, or has no place there
+    /// yet.
     pub(crate) journalled: Position,
     /// Where the log must be durable before it is answered.
     pub(crate) saved: Position,
@@ -80,7 +82,8 @@ pub(super) struct Exchanges {
     progress: Option<Arc<Progress>>,
 }
 
-/// Of a publish that the log could not be told of though copies rely on that: it waits for a snapshot.
+/// Of a publish that the log could not be told of though copies rely on that: it waits for a
+/// snapshot.
 pub(crate) const UNSAVED: Position = Position(u64::MAX - 1);
 
 impl Exchanges {
@@ -104,9 +107,11 @@ impl Exchanges {
 }
 
 impl Session {
-    /// A QoS 2 publish has come. `tell` is to be called with what is begun when its copies are queued.
+    /// A QoS 2 publish has come. `tell` is to be called with what is begun when its copies are
+    /// queued.
     pub(crate) fn hold(&self, packet_id: u16) -> Hold {
-        // Asked without the lock. A session of which the log lacks something takes back no copies: they would be lost.
+        // Asked without the lock. A session of which the log lacks something takes back no copies:
+        // they would be lost.
         let log = self.log.as_deref().filter(|_| self.is_logged());
         let is_relied_on = log.is_some_and(|log| log.takes(&self.client_id));
         let mut outbound = self.lock_outbound();
@@ -149,16 +154,17 @@ impl Session {
         }
     }
 
-    /// Whether a QoS 2 publish under this packet id counts already among those that this connection has not finished.
+    /// Whether a QoS 2 publish under this packet id counts already among those that this connection
+    /// has not finished.
     pub(crate) fn counts(&self, packet_id: u16) -> bool {
         let outbound = self.lock_outbound();
         let held = outbound.held.get(&packet_id);
         held.is_some_and(|held| held.counted)
     }
 
-    /// The copies of these publishes are queued, and their records lie before `journalled`; `None`: those that have one wait for
-    /// a place. Only now may the log know of them, since after a crash in between they must be taken again. Where it must be
-    /// durable before they are answered.
+    /// The copies of these publishes are queued, and their records lie before `journalled`; `None`:
+    /// those that have one wait for a place. Only now may the log know of them, since after a crash
+    /// in between they must be taken again. Where it must be durable before they are answered.
     pub(crate) fn tell(
         &self,
         all: &[Begun],
@@ -218,7 +224,8 @@ impl Session {
         written
     }
 
-    /// The connection is gone. What it had begun and not told was not received: a panic has ended it.
+    /// The connection is gone. What it had begun and not told was not received: a panic has ended
+    /// it.
     pub(crate) fn forget_begun(&self) {
         let mut outbound = self.lock_outbound();
         outbound.held.retain(|_, held| {
@@ -229,13 +236,15 @@ impl Session {
         outbound.told(begun);
     }
 
-    /// To be held from journalling QoS 2 publishes until they are told; `None` when the log does not care.
+    /// To be held from journalling QoS 2 publishes until they are told; `None` when the log does
+    /// not care.
     pub(crate) fn exchange(&self) -> Option<Exchange<'_>> {
         let log = self.log.as_deref().filter(|_| self.is_logged())?;
         Some(log.exchange())
     }
 
-    /// The client hears that the journal had no room for its publish: its packet id may be used for another one.
+    /// The client hears that the journal had no room for its publish: its packet id may be used for
+    /// another one.
     pub(crate) fn refused(&self, packet_id: u16) {
         let mut outbound = self.lock_outbound();
         let held = outbound.held.get(&packet_id);
@@ -246,8 +255,8 @@ impl Session {
         }
     }
 
-    /// PUBREL: the packet id may be used for another publish; where the log must be durable before PUBCOMP. `None`: it was not
-    /// held.
+    /// PUBREL: the packet id may be used for another publish; where the log must be durable before
+    /// PUBCOMP. `None`: it was not held.
     pub(crate) fn release(&self, packet_id: u16, waker: &Waker) -> Option<Position> {
         let mut outbound = self.lock_outbound();
         let held = outbound.held.remove(&packet_id)?;
@@ -306,7 +315,8 @@ impl Begun {
             Part::Distributed => Event::Distributed { packet_id, ordinal },
             _ => Event::Held {
                 packet_id,
-                // They became durable together, so for all of them the last record's position will do.
+                // They became durable together, so for all of them the last record's position will
+                // do.
                 telemetry: self
                     .behind_record(journalled)
                     .and_then(|before| before.0.checked_sub(1))

@@ -1,6 +1,8 @@
-//! QoS 2 from a kept publisher to kept subscribers over a kill -9, with single threads held before it: section 4.3.3.
+//! QoS 2 from a kept publisher to kept subscribers over a kill -9, with single threads held before
+//! it: section 4.3.3.
 //!
-//! The publisher does what MQTT asks of it: it publishes again what has no PUBREC, and releases what has one.
+//! The publisher does what MQTT asks of it: it publishes again what has no PUBREC, and releases
+//! what has one.
 
 use super::*;
 use crate::exchange::{Origin, Progress};
@@ -79,7 +81,8 @@ async fn wait_until(is_so: impl Fn() -> bool) {
     waited.expect("it hangs");
 }
 
-/// One publish, killed around, and made to its end; what the subscriber gets of it, and how many records there are.
+/// One publish, killed around, and made to its end; what the subscriber gets of it, and how many
+/// records there are.
 async fn one_publish(
     topic: &str,
     filter: &str,
@@ -180,7 +183,8 @@ async fn a_publish_comes_once_at_any_filter_whatever_was_held_before_the_kill() 
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-/// A client that is lost while the journal has no room publishes again, and subscribers have it already.
+/// A client that is lost while the journal has no room publishes again, and subscribers have it
+/// already.
 #[tokio::test]
 async fn what_waits_for_room_in_the_journal_is_distributed_once() {
     let bench = bench();

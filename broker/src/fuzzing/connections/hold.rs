@@ -1,6 +1,8 @@
-//! Threads of the broker that are given no processor for a while, and clients that come back to go on.
+//! Threads of the broker that are given no processor for a while, and clients that come back to go
+//! on.
 //!
-//! Owns: which threads are held. Never: holds one for long. Invariant: whoever waits for a thread that is held is left waiting.
+//! Owns: which threads are held. Never: holds one for long. Invariant: whoever waits for a thread
+//! that is held is left waiting.
 
 use std::sync::mpsc;
 

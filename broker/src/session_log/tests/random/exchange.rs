@@ -40,7 +40,8 @@ pub(super) struct Completion {
 pub(super) const UNWRITTEN: Position = Position(u64::MAX);
 
 impl Life {
-    /// A publish at QoS 2 comes in: its copies are queued, its record is appended if it is telemetry, and then it is noted.
+    /// A publish at QoS 2 comes in: its copies are queued, its record is appended if it is
+    /// telemetry, and then it is noted.
     pub(super) fn publish(
         &mut self,
         client: &'static str,
@@ -112,7 +113,8 @@ impl Life {
         ordinal
     }
 
-    /// What a start has found in halves is made whole, as when the client publishes it again, or the journal takes it at last.
+    /// What a start has found in halves is made whole, as when the client publishes it again, or
+    /// the journal takes it at last.
     pub(super) fn go_on(
         &mut self,
         client: &'static str,
