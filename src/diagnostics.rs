@@ -2,11 +2,12 @@
 //!
 //! Owns: the words `error:`, `caused by:` and `hint:`, snippets with a caret, hints for errors of
 //! other crates, exit codes. Never: decides whether something is a failure. Invariant: everything
-//! goes to stderr, and a failure is shown once.
+//! goes to stderr, a failure is shown once, and no password of a URL is in it.
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line was wrong.
 
 mod hints;
+mod redact;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -165,6 +166,12 @@ impl Problem {
         one.file == other.file && one.span.start < other.span.end && other.span.start < one.span.end
     }
 
+    /// Says in front what the message is about.
+    pub(crate) fn about(mut self, what: &str) -> Problem {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// Further causes, outermost first.
     pub(crate) fn cause(mut self, cause: impl Into<String>) -> Problem {
         self.push_cause(cause.into());
@@ -188,12 +195,12 @@ impl Problem {
         match &self.place {
             Some(place) => out.push_str(&self.render_snippet(place)),
             None => {
-                let message = indent_lines(&self.message);
+                let message = shown(&self.message);
                 let _ = writeln!(out, "{ERROR}error{ERROR:#}: {message}");
             }
         }
         for cause in &self.causes {
-            let _ = writeln!(out, "  {CAUSE}caused by{CAUSE:#}: {}", indent_lines(cause));
+            let _ = writeln!(out, "  {CAUSE}caused by{CAUSE:#}: {}", shown(cause));
         }
         if let Some(hint) = &self.hint {
             let _ = writeln!(out, "  {HINT}hint{HINT:#}: {}", indent_lines(hint));
@@ -202,16 +209,17 @@ impl Problem {
 
     fn render_snippet(&self, place: &Place) -> String {
         let file = display(&place.file);
-        let span = clamp(&place.text, &place.span);
+        // Also from a line that is right: it may be the one beside the caret.
+        let text = redact::passwords(&place.text);
+        let title = redact::passwords(&self.message);
+        let span = clamp(&text, &place.span);
         let annotation = AnnotationKind::Primary
             .span(span)
             .label(place.label.as_str());
-        let snippet = Snippet::source(&*place.text)
+        let snippet = Snippet::source(text.as_str())
             .path(file.as_str())
             .annotation(annotation);
-        let group = Level::ERROR
-            .primary_title(self.message.as_str())
-            .element(snippet);
+        let group = Level::ERROR.primary_title(title.as_str()).element(snippet);
         format!("{}\n", Renderer::styled().render(&[group]))
     }
 }
@@ -237,6 +245,11 @@ fn floor_char(text: &str, mut at: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+/// A message without passwords. Hints are our own words, and show how a URL with one is written.
+fn shown(text: &str) -> String {
+    indent_lines(&redact::passwords(text))
 }
 
 /// Further lines of a message stand under its first.

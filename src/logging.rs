@@ -21,6 +21,31 @@ const QUIET_FILTER: &str = "rumqttd=off,tokio_postgres=warn,rustls=error";
 /// The levels, from nothing to everything.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// What can be named before `=`: the parts of Millrace, then the libraries in it that log. A target begins with the name of
+/// the library that it is in.
+const TARGETS: [&str; 17] = [
+    "millrace",
+    "broker",
+    "ingest",
+    "journal",
+    "simulator",
+    "telemetry",
+    "axum",
+    "hyper",
+    "jiff",
+    "mio",
+    "rumqttc",
+    "rumqttd",
+    "rustls",
+    "tokio",
+    "tokio_postgres",
+    "tokio_tungstenite",
+    "tungstenite",
+];
+
+/// How many letters of a target may be wrong for it to be a typo of another.
+const TYPOS_MAX: usize = 2;
+
 /// A log filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilterError {
@@ -28,12 +53,33 @@ pub(crate) enum FilterError {
     Syntax { filter: String, source: ParseError },
     #[error("`{word}` is not a log level")]
     NotALevel { word: String },
+    #[error("nothing called `{target}` writes to the log")]
+    UnknownTarget {
+        target: String,
+        nearest: Option<&'static str>,
+    },
+}
+
+impl FilterError {
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            FilterError::UnknownTarget {
+                nearest: Some(nearest),
+                ..
+            } => format!("did you mean `{nearest}`?"),
+            FilterError::UnknownTarget { nearest: None, .. } => {
+                format!("these can be named: {}", TARGETS.join(", "))
+            }
+            _ => "write a level such as \"debug\", or targets such as \"info,broker=trace\""
+                .to_owned(),
+        }
+    }
 }
 
 /// Checks a filter: a level (`debug`), targets with levels (`info,broker=trace`), or both.
 ///
 /// The parser would take any other word for a target, so that a typo in a level silenced
-/// everything.
+/// everything. A target that nothing has would be taken in silence too, and show nothing.
 pub(crate) fn filter(filter: &str) -> Result<EnvFilter, FilterError> {
     let words: Vec<_> = filter.split(',').map(str::trim).collect();
     for word in words.iter().filter(|word| !word.is_empty()) {
@@ -44,12 +90,34 @@ pub(crate) fn filter(filter: &str) -> Result<EnvFilter, FilterError> {
             });
         }
     }
-    EnvFilter::builder()
+    let parsed = EnvFilter::builder()
         .parse(format!("{QUIET_FILTER},{}", words.join(",")))
         .map_err(|source| FilterError::Syntax {
             filter: filter.to_owned(),
             source,
-        })
+        })?;
+    match words.iter().find_map(|word| unknown_target(word)) {
+        Some(unknown) => Err(unknown),
+        None => Ok(parsed),
+    }
+}
+
+/// The target of one directive, when there is none such.
+fn unknown_target(directive: &str) -> Option<FilterError> {
+    let (target, _) = directive.split_once(['=', '['])?;
+    let library = target.split("::").next().unwrap_or_default().trim();
+    if library.is_empty() || TARGETS.contains(&library) {
+        return None;
+    }
+    let nearest = TARGETS
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(library, known), known))
+        .min()
+        .filter(|(typos, _)| *typos <= TYPOS_MAX);
+    Some(FilterError::UnknownTarget {
+        target: library.to_owned(),
+        nearest: nearest.map(|(_, known)| known),
+    })
 }
 
 /// Starts logging to stderr. A second call in one process changes nothing.
@@ -97,6 +165,18 @@ mod tests {
             ("info,broker", "`broker` is not a log level"),
         ] {
             assert_eq!(filter(text).expect_err(text).to_string(), expected);
+        }
+        for (text, nearest) in [
+            ("info,borker=debug", "`broker`"),
+            ("ingst::rows=debug", "`ingest`"),
+            ("Broker[span]=debug", "`broker`"),
+        ] {
+            let error = filter(text).expect_err(text);
+            assert!(error.to_string().starts_with("nothing called"), "{error}");
+            assert!(error.hint().contains(nearest), "{}", error.hint());
+        }
+        for text in TARGETS.map(|target| format!("warn,{target}::x=debug")) {
+            assert!(filter(&text).is_ok(), "{text}");
         }
         for text in ["", "WARN", "off", " info , broker=trace", "[span]=debug"] {
             assert!(filter(text).is_ok(), "{text}");

@@ -20,7 +20,7 @@ use toml::{Table, Value};
 
 pub(crate) use document::Document;
 pub(crate) use overrides::Override;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{JOURNAL_FOLDER, Settings};
 
 use crate::diagnostics::{Failure, Problem};
 use origins::Origins;

@@ -7,7 +7,7 @@
 use serde::Deserialize as _;
 use toml::{Table, Value};
 
-use super::{Config, explain};
+use super::{Config, explain, keys};
 use crate::diagnostics::Problem;
 
 const PREFIX: &str = "MILLRACE_";
@@ -152,6 +152,9 @@ fn unknown(variable: &Override, rest: &str) -> Problem {
         "environment variable `{}` names no key of the configuration",
         variable.origin
     ));
+    if let Some(key) = with_other_underscores(&variable.key) {
+        return problem.hint(explain::did_you_mean(&variable_name(&key)));
+    }
     // The part that is not known, and what stands before it.
     let mut parts = variable.key.split('.');
     let before: Vec<_> = parts.by_ref().take_while(|part| *part != name).collect();
@@ -162,6 +165,27 @@ fn unknown(variable: &Override, rest: &str) -> Problem {
         }
         None => problem.hint("keys are written `MILLRACE_SECTION__KEY`, with two underscores"),
     }
+}
+
+/// Letters that may differ when one underscore stands where two should, or the other way round.
+const TYPOS_MAX: usize = 2;
+
+/// The key that this is a typo of when underscores do not count.
+fn with_other_underscores(written: &str) -> Option<String> {
+    let plain = |key: &str| key.replace(['.', '_'], "");
+    let wanted = plain(written);
+    let keys = keys::sections().iter().flat_map(|(section, keys)| {
+        keys.iter().map(move |key| match section.as_str() {
+            "" => key.clone(),
+            section => format!("{section}.{key}"),
+        })
+    });
+    keys.filter(|key| !keys::sections().contains_key(key))
+        .map(|key| (strsim::damerau_levenshtein(&plain(&key), &wanted), key))
+        // Of a short name, two other letters make another word.
+        .filter(|(typos, key)| *typos <= TYPOS_MAX.min(key.len() / 4))
+        .min()
+        .map(|(_, key)| key)
 }
 
 fn merge(into: &mut Table, from: Table) {

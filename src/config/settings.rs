@@ -18,6 +18,9 @@ use super::origins::Origins;
 use crate::diagnostics::Problem;
 use crate::logging;
 
+/// Where telemetry waits for the database, in the data folder.
+pub(crate) const JOURNAL_FOLDER: &str = "journal";
+
 /// Everything a start needs.
 pub(crate) struct Settings {
     /// The file that was read, for messages.
@@ -45,7 +48,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Where the journal's segments lie.
     pub(crate) fn journal_folder(&self) -> PathBuf {
-        self.data.join("journal")
+        self.data.join(JOURNAL_FOLDER)
     }
 }
 
@@ -104,8 +107,7 @@ fn data(config: &Config, origins: &Origins<'_>) -> Checked<PathBuf> {
 
 fn log(config: &Config, origins: &Origins<'_>) -> Checked<EnvFilter> {
     logging::filter(&config.log).map_err(|error| {
-        let hint = "write a level such as \"debug\", or targets such as \"info,broker=trace\"";
-        vec![origins.problem("log", format!("`log`: {error}"), Some(hint.into()))]
+        vec![origins.problem("log", format!("`log`: {error}"), Some(error.hint()))]
     })
 }
 

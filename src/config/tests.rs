@@ -37,9 +37,12 @@ impl Case {
     }
 
     fn check(&self, expected: Expect) {
-        let failure = load(&self.sources).err().expect("something is wrong");
         let folder = format!("{}/", self.folder.path().display());
-        expected.assert_eq(&plain(&failure).replace(&folder, ""));
+        expected.assert_eq(&self.told().replace(&folder, ""));
+    }
+
+    fn told(&self) -> String {
+        plain(&load(&self.sources).err().expect("something is wrong"))
     }
 }
 
@@ -148,6 +151,70 @@ fn a_wrong_value_is_shown_with_who_set_it() {
         error: `log`: `x=y=z` is not a log filter (set by `--log`)
           hint: write a level such as "debug", or targets such as "info,broker=trace"
     "#]]);
+}
+
+#[test]
+fn a_variable_with_too_few_underscores_suggests_the_key_itself() {
+    for (name, meant) in [
+        ("MILLRACE_BROKER_LISTEN", "MILLRACE_BROKER__LISTEN"),
+        ("MILLRACE_BROKER_LISTN", "MILLRACE_BROKER__LISTEN"),
+        (
+            "MILLRACE_BROKER__MAX__CONNECTIONS",
+            "MILLRACE_BROKER__MAX_CONNECTIONS",
+        ),
+        ("MILLRACE_STORE_URL", "MILLRACE_STORE__URL"),
+        ("MILLRACE_JOURNAL_MAXSIZE", "MILLRACE_JOURNAL__MAX_SIZE"),
+        ("MILLRACE_BROKER_AUTH_USERS", "MILLRACE_BROKER__AUTH__USERS"),
+    ] {
+        let told = Case::new("").variable(name, "x").told();
+        let hint = format!("hint: did you mean `{meant}`?");
+        assert!(told.contains(&hint), "{name}: {told}");
+    }
+}
+
+#[test]
+fn no_part_of_a_password_is_shown() {
+    for url in [
+        "postgres://me:p@hunter2@host/db",
+        "postgres://me:hunter2@host/db?sslmode=require",
+        "postgres://me:hunter2@host:port/db",
+        "postgre://me:hunter2@host/db",
+    ] {
+        for file in [
+            format!("[store]\nurl = \"{url}\"\n"),
+            format!("[store]\nurl = \"{url}\n"),
+            format!("[store]\nur = \"{url}\"\n"),
+            format!("store = \"{url}\"\n"),
+            format!("store = {{ url = \"{url}\", statement_timeout = 1 }}\n"),
+        ] {
+            let told = Case::new(&file).told();
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        for variable in ["MILLRACE_STORE__URL", "MILLRACE_STORE"] {
+            let told = Case::new("").variable(variable, url).told();
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        let told = Case::new("").flag("--store", "store.url", url).told();
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn a_log_target_that_does_not_exist_is_a_mistake() {
+    Case::new("log = 'info,borker=debug'\n").check(expect![[r#"
+        error: `log`: nothing called `borker` writes to the log
+         --> millrace.toml:1:7
+          |
+        1 | log = 'info,borker=debug'
+          |       ^^^^^^^^^^^^^^^^^^^
+          hint: did you mean `broker`?
+    "#]]);
+    Case::new("")
+        .flag("--log", "log", "info,nobody=debug")
+        .check(expect![[r#"
+            error: `log`: nothing called `nobody` writes to the log (set by `--log`)
+              hint: these can be named: millrace, broker, ingest, journal, simulator, telemetry, axum, hyper, jiff, mio, rumqttc, rumqttd, rustls, tokio, tokio_postgres, tokio_tungstenite, tungstenite
+        "#]]);
 }
 
 #[test]

@@ -91,8 +91,8 @@ fn wait_until_answered(setup: &Setup, device: &str, secret: &str, expected: &str
 fn a_device_gets_in_with_its_secret_as_long_as_that_holds() {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&folder.path().join("data"));
-    // Before the first start: the database is made for it.
-    let first = secret(&setup, &["add", "boiler-1"]);
+    // Before the first start: the database is made when that is asked for.
+    let first = secret(&setup, &["add", "--create", "boiler-1"]);
     let _server = setup.start();
     for version in ["311", "5"] {
         let output = mosquitto_pub(&setup, version, "boiler-1", &first);
@@ -219,7 +219,10 @@ fn a_fleet_is_added_from_a_file() {
     let setup = setup(folder.path());
     let registry = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices.csv");
     let registry = registry.display().to_string();
-    let from_registry = done(&mut device(&setup, &["add", "--from", &registry]));
+    let from_registry = done(&mut device(
+        &setup,
+        &["add", "--create", "--from", &registry],
+    ));
     let devices: Vec<_> = issued(&from_registry)
         .into_iter()
         .map(|(device, _)| device)

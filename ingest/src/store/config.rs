@@ -107,8 +107,19 @@ fn target(url: &str, data_dir: &Path) -> Result<Target, ConfigError> {
 }
 
 fn postgres(url: &str) -> Result<tokio_postgres::Config, ConfigError> {
+    if !parts_are_clear(url) {
+        return Err(ConfigError {
+            key: "url",
+            problem:
+                "holds an `@` in a password or a name, which cannot be told from the one before \
+                      the host"
+                    .into(),
+            hint: Some("write `%40` for it, `%2F` for `/`, `%3F` for `?` and `%25` for `%`".into()),
+        });
+    }
     let config: tokio_postgres::Config = url.parse().map_err(|error: tokio_postgres::Error| {
-        let cause = std::error::Error::source(&error);
+        // The cause quotes names of parameters, which may be what follows a `&` of a password.
+        let cause = std::error::Error::source(&error).filter(|_| !url.contains("password="));
         let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
         unusable(format!("is not a URL of PostgreSQL{cause}"))
     })?;
@@ -128,6 +139,17 @@ fn postgres(url: &str) -> Result<tokio_postgres::Config, ConfigError> {
         });
     }
     Ok(config)
+}
+
+/// Whether the only `@` is the one before the host. With another, a part of the password would be taken for the host, the
+/// database or a parameter, and be shown as such.
+fn parts_are_clear(url: &str) -> bool {
+    let Some((before, after)) = url.split_once('@') else {
+        return true;
+    };
+    let user = before.split_once("://").map_or(before, |(_, rest)| rest);
+    let user = user.split(':').next().unwrap_or_default();
+    !after.contains('@') && !user.contains(['/', '?']) && !before.contains("password=")
 }
 
 fn unusable(problem: String) -> ConfigError {
@@ -193,6 +215,15 @@ mod tests {
                 "postgres://me:hunter2@host:port/db",
                 "is not a URL of PostgreSQL",
             ),
+            ("postgres://me:p@hunter2@host/db", "write `%40`"),
+            ("postgres://me:p@x/hunter2@host/db", "write `%40`"),
+            ("postgres://me:p@x?hunter2=@host/db", "write `%40`"),
+            ("postgres://h/db?user=me&password=hunter2@", "write `%40`"),
+            ("postgres://h:1/db?user=me&password=hunter2@", "write `%40`"),
+            (
+                "postgres://h/db?user=me&password=p&hunter2=1",
+                "is not a URL of PostgreSQL",
+            ),
             (
                 "postgres://me:hunter2@host/db?sslmode=require",
                 "asks for TLS",
@@ -203,6 +234,15 @@ mod tests {
             assert!(text.contains(expected), "{url}: {text}");
             assert!(!text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_password_may_hold_anything_that_is_escaped() {
+        let settings = validate("postgres://me:p%40ss%2Fw%3Frd%25@host/db").expect("valid");
+        let Target::Postgres(config) = settings.target else {
+            panic!("not PostgreSQL");
+        };
+        assert_eq!(config.get_password(), Some("p@ss/w?rd%".as_bytes()));
     }
 
     #[test]

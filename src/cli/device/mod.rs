@@ -17,15 +17,15 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use ingest::store::credentials::{self, ChangeError, Credentials, Existing, NewSecret};
-use ingest::store::{Settings, StoreError, Target};
+use ingest::store::{StoreError, Target};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::options::{ConfigFile, Overrides};
 use super::{Outcome, entry, output};
 use crate::app::now_micros;
-use crate::config;
-use crate::diagnostics::{Failure, display};
+use crate::config::{self, Settings};
+use crate::diagnostics::{Failure, Problem, display};
 use secret::Secret;
 
 const EXAMPLES: &str = "\
@@ -76,6 +76,9 @@ struct Add {
     /// Leave devices that have a secret already as they are, instead of adding none
     #[arg(long)]
     skip_existing: bool,
+    /// Make the database when there is none yet, for secrets before the first start
+    #[arg(long)]
+    create: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -143,8 +146,12 @@ fn add(args: &Add) -> Result<(), Failure> {
         Some(file) => names::read(file)?,
         None => names::check(&args.devices)?,
     };
+    let missing = match args.create {
+        true => Missing::Create,
+        false => Missing::FailUnlessAsked,
+    };
     let settings = args.common.settings()?;
-    let mut table = open(&settings.store, Missing::Create)?;
+    let mut table = open(&settings, missing)?;
     // The database counts changes from 0.
     let is_first = table.version()? == 0 && settings.users == 0;
     let issued = issue(devices)?;
@@ -219,11 +226,13 @@ fn list(args: &List) -> Result<(), Failure> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Create,
+    /// As `Fail`, and the command has a flag for making one.
+    FailUnlessAsked,
     Fail,
 }
 
 impl Common {
-    fn settings(&self) -> Result<config::Settings, Failure> {
+    fn settings(&self) -> Result<Settings, Failure> {
         let flags = Overrides {
             data: self.data.clone(),
             store: self.store.clone(),
@@ -233,7 +242,7 @@ impl Common {
     }
 
     fn open(&self, missing: Missing) -> Result<Box<dyn Credentials>, Failure> {
-        open(&self.settings()?.store, missing)
+        open(&self.settings()?, missing)
     }
 
     /// Shows secrets for the only time.
@@ -249,14 +258,15 @@ impl Common {
     }
 }
 
-fn open(store: &Settings, missing: Missing) -> Result<Box<dyn Credentials>, Failure> {
-    prepare(store, missing)?;
-    Ok(credentials::open(store)?)
+fn open(settings: &Settings, missing: Missing) -> Result<Box<dyn Credentials>, Failure> {
+    prepare(settings, missing)?;
+    Ok(credentials::open(&settings.store)?)
 }
 
-/// A file of SQLite needs its folder.
+/// A file of SQLite needs its folder. It is made only when that was asked for: secrets in a database that no Millrace reads let
+/// nobody in.
 fn prepare(settings: &Settings, missing: Missing) -> Result<(), Failure> {
-    let Target::Sqlite(file) = &settings.target else {
+    let Target::Sqlite(file) = &settings.store.target else {
         return Ok(());
     };
     if missing == Missing::Create {
@@ -267,13 +277,34 @@ fn prepare(settings: &Settings, missing: Missing) -> Result<(), Failure> {
     }
     match file.exists() {
         true => Ok(()),
-        false => Err(
-            Failure::new(format!("there is no database `{}`", display(file))).hint(
-                "name the data folder with `--data`, the configuration with `--config`, or the \
-                 database with `--store`",
-            ),
-        ),
+        false => Err(no_database(settings, file, missing)),
     }
+}
+
+/// Names every place that was looked at, so that the wrong one is seen.
+fn no_database(settings: &Settings, file: &std::path::Path, missing: Missing) -> Failure {
+    let absolute = |path: &std::path::Path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        display(&path)
+    };
+    let configuration = match &settings.file {
+        Some(file) => format!("the configuration is `{}`", absolute(file)),
+        None => format!("there is no `{}` in this folder", config::DEFAULT_FILE),
+    };
+    let mut hint =
+        "name the data folder with `--data`, the configuration with `--config`, or the database \
+                    with `--store`"
+            .to_owned();
+    if missing == Missing::FailUnlessAsked {
+        hint.push_str("; before the first start, `--create` makes the database");
+    }
+    Problem::new(format!("there is no database `{}`", absolute(file)))
+        .cause(format!(
+            "{configuration}, and the data folder is `{}`",
+            absolute(&settings.data)
+        ))
+        .hint(hint)
+        .into()
 }
 
 fn cannot_create(folder: &std::path::Path, error: &io::Error) -> Failure {

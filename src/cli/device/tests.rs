@@ -112,3 +112,38 @@ fn a_grace_is_written_as_people_do() {
         assert!(grace(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn no_database_is_made_by_mistake() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let add = |create| {
+        let common = Common {
+            json: false,
+            file: ConfigFile::default(),
+            data: Some(data.display().to_string()),
+            store: None,
+        };
+        run(&Args {
+            command: Command::Add(Add {
+                devices: vec!["a".into()],
+                from: None,
+                skip_existing: false,
+                create,
+                common,
+            }),
+        })
+    };
+    let refused = add(false).expect_err("there is no database");
+    assert!(!data.exists(), "nothing is made");
+    let told = plain(&refused).replace(&display(&data), "DATA");
+    expect![[r#"
+        error: there is no database `DATA/millrace.db`
+          caused by: there is no `millrace.toml` in this folder, and the data folder is `DATA`
+          hint: name the data folder with `--data`, the configuration with `--config`, or the database with `--store`; before the first start, `--create` makes the database
+    "#]].assert_eq(&told);
+    add(true).expect("made");
+    assert!(data.join("millrace.db").exists());
+    let again = plain(&add(false).expect_err("has one already"));
+    assert!(again.contains("`a` has a credential already"), "{again}");
+}
