@@ -38,6 +38,7 @@ mod subscriptions;
 mod system;
 mod tls;
 pub mod topic;
+pub mod verify;
 mod websocket;
 
 pub use auth::{

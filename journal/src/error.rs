@@ -30,8 +30,7 @@ pub enum OpenError {
 /// those behind it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the journal is damaged: `{path}`, byte {offset}, position {position}: {kind}; {}",
-    .kind.advice(),
+    "damaged: `{path}`, byte {offset}, position {position}: {kind}",
     path = .path.display()
 )]
 pub struct Damage {
@@ -76,17 +75,23 @@ pub enum FrameFault {
     Checksum,
 }
 
-impl DamageKind {
-    /// What to do, as the end of a sentence.
-    fn advice(&self) -> &'static str {
-        match self {
-            DamageKind::Version(_) => "start the version of Millrace that wrote it",
-            DamageKind::Foreign { .. } => "move the file to where it belongs",
-            _ => {
-                "restore this file from a copy (`millrace journal verify` checks the result), or \
-                 move the journal's folder away to begin an empty one without the records that \
-                 were not stored yet"
+impl Damage {
+    /// What to do about it. `cost` says what is gone without this folder, since a journal does not
+    /// know what it is used for: "that forgets …".
+    pub fn advice(&self, cost: &str) -> String {
+        let folder = self.path.parent().unwrap_or(&self.path).display();
+        match self.kind {
+            DamageKind::Version(_) => "start the version of Millrace that wrote it".to_owned(),
+            DamageKind::Foreign { .. } => {
+                format!(
+                    "move the file `{}` to where it belongs",
+                    self.path.display()
+                )
             }
+            _ => format!(
+                "restore this file from a copy (`millrace journal verify '{folder}'` checks the \
+                 result), or move the folder `{folder}` away: {cost}"
+            ),
         }
     }
 }

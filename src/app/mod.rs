@@ -27,7 +27,7 @@ use tracing::{info, warn};
 use crate::config::Settings;
 use crate::diagnostics::Failure;
 use devices::Devices;
-pub(crate) use devices::now_micros;
+pub(crate) use devices::{CACHE_FILE, now_micros, verify_cache};
 use full::{FullWatch, Turn};
 use outlet::GateOutlet;
 use untaken::Untaken;

@@ -1,4 +1,4 @@
-//! `millrace journal`: what the log between broker and database holds, for people.
+//! `millrace journal`: what the log between broker and database holds, for people, and whether the data folder's logs are whole.
 //!
 //! Owns: how a summary, a check and records are printed. Never: changes a byte of the journal; a
 //! running process is not disturbed. Invariant: damage ends with exit code 1.
@@ -6,6 +6,7 @@
 mod records;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,14 +15,13 @@ use std::process::ExitCode;
 use bytesize::ByteSize;
 use clap::Subcommand;
 use jiff::Timestamp;
-use journal::inspect::{self, Report, SegmentSummary, Summary};
+use journal::inspect::{self, SegmentSummary, Summary};
 use journal::{Position, TornTail};
-use serde::Serialize;
 
 use super::options::{ConfigFile, Overrides};
 use super::output::count;
 use super::{Outcome, output};
-use crate::config;
+use crate::config::{self, Settings};
 use crate::diagnostics::{Failure, display};
 
 const EXAMPLES: &str = "\
@@ -29,6 +29,7 @@ Examples:
   millrace journal inspect
   millrace journal inspect --records --from 1200 --limit 20
   millrace journal inspect --records --json | jq .topic
+  millrace journal verify
   millrace journal verify /backup/millrace-data/journal
 
 Both only read, also while Millrace runs.";
@@ -45,7 +46,7 @@ pub(crate) struct Args {
 enum Command {
     /// Show what it holds: positions, segments, records
     Inspect(Inspect),
-    /// Check every frame and record; damage ends with exit code 1
+    /// Check every log of the data folder, or one journal; damage ends with exit code 1
     Verify(Verify),
 }
 
@@ -84,7 +85,7 @@ struct Verify {
 
 #[derive(Debug, clap::Args)]
 struct Place {
-    /// The folder of a journal, such as a copy [default: the one in the data folder]
+    /// The folder of one journal, such as a copy [default: what is in the data folder]
     folder: Option<PathBuf>,
     #[command(flatten)]
     file: ConfigFile,
@@ -94,24 +95,30 @@ struct Place {
 }
 
 impl Place {
+    fn settings(&self) -> Result<Settings, Failure> {
+        let flags = Overrides {
+            data: self.data.clone(),
+            ..Overrides::default()
+        };
+        config::load(&self.file.sources(&flags))
+    }
+
     fn folder(&self) -> Result<PathBuf, Failure> {
         let folder = match &self.folder {
             Some(folder) => folder.clone(),
-            None => {
-                let flags = Overrides {
-                    data: self.data.clone(),
-                    ..Overrides::default()
-                };
-                config::load(&self.file.sources(&flags))?.journal_folder()
-            }
+            None => self.settings()?.journal_folder(),
         };
-        match folder.is_dir() {
-            true => Ok(folder),
-            false => Err(
-                Failure::new(format!("there is no journal in `{}`", display(&folder)))
-                    .hint("name its folder, or the data folder with `--data`"),
-            ),
-        }
+        existing(folder)
+    }
+}
+
+fn existing(folder: PathBuf) -> Result<PathBuf, Failure> {
+    match folder.is_dir() {
+        true => Ok(folder),
+        false => Err(
+            Failure::new(format!("there is no journal in `{}`", display(&folder)))
+                .hint("name its folder, or the data folder with `--data`"),
+        ),
     }
 }
 
@@ -123,7 +130,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             Ok(ExitCode::SUCCESS)
         }
         Command::Inspect(args) => inspect_folder(args),
-        Command::Verify(args) => verify_folder(args),
+        Command::Verify(args) => verify::run(&args.place, args.json),
     }
 }
 
@@ -138,39 +145,6 @@ fn inspect_folder(args: &Inspect) -> Outcome {
         None => Ok(ExitCode::SUCCESS),
         Some(damage) => Err(Failure::new(damage.clone())),
     }
-}
-
-#[derive(Serialize)]
-struct Intact<'a> {
-    intact: bool,
-    #[serde(flatten)]
-    report: &'a Report,
-}
-
-fn verify_folder(args: &Verify) -> Outcome {
-    let folder = args.place.folder()?;
-    let report = inspect::verify(&folder)?;
-    match args.json {
-        true => output::json(&Intact {
-            intact: true,
-            report: &report,
-        })?,
-        false => output::text(&report_text(&display(&folder), &report))?,
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn report_text(folder: &str, report: &Report) -> String {
-    let mut out = format!(
-        "the journal in `{folder}` is intact: {} at positions {} to {}, {} in {}\n",
-        count(report.records, "record"),
-        report.start,
-        report.end,
-        ByteSize(report.size_bytes).display().si(),
-        count(report.segments, "segment")
-    );
-    torn_text(&mut out, report.torn_tail.as_ref());
-    out
 }
 
 fn summary_text(folder: &str, summary: &Summary) -> String {

@@ -5,9 +5,13 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
+use broker::verify::SESSIONS_FOLDER;
 use ingest::store::StoreError;
+use journal::Damage;
 
+use crate::config::JOURNAL_FOLDER;
 use crate::lock::LockError;
 
 /// The hint for this very error; its sources are asked by the caller.
@@ -21,10 +25,30 @@ pub(super) fn of(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<simulator::Error>() {
         return error.hint().map(str::to_owned);
     }
+    if let Some(journal::OpenError::Damaged(damage)) = error.downcast_ref() {
+        return Some(of_damage(damage));
+    }
     error
         .downcast_ref::<io::Error>()
         .and_then(|error| of_io(error.kind()))
         .map(str::to_owned)
+}
+
+/// Two folders hold journals, and moving the wrong one away loses what is intact.
+fn of_damage(damage: &Damage) -> String {
+    let folder = damage.path.parent().and_then(Path::file_name);
+    let cost = match folder.and_then(|name| name.to_str()) {
+        Some(SESSIONS_FOLDER) => {
+            "it holds the sessions of clients and the messages that wait for them, and these are \
+             forgotten; telemetry is in another folder and stays"
+        }
+        Some(JOURNAL_FOLDER) => {
+            "it holds telemetry on its way to the database, and what is not stored yet is lost; \
+             sessions are in another folder and stay"
+        }
+        _ => "what it holds is lost",
+    };
+    damage.advice(cost)
 }
 
 fn of_lock(error: &LockError) -> Option<&'static str> {

@@ -6,6 +6,7 @@ mod auth;
 mod bridge;
 mod clients;
 mod console;
+mod damage;
 mod devices;
 mod documents;
 mod durability;

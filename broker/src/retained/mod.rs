@@ -33,9 +33,10 @@ use self::writer::Writer;
 use crate::gate::now_micros;
 use crate::lock::{read, write};
 use crate::message::Message;
+use crate::verify::Ending;
 
 /// The log's name in the data folder.
-const FILE_NAME: &str = "retained.log";
+pub(crate) const FILE_NAME: &str = "retained.log";
 
 /// What the store holds at most.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +71,25 @@ pub enum OpenError {
         found: u32,
         known: u32,
     },
+}
+
+/// How many messages the log in the folder `data` holds and how it ends; changes nothing. `None` when there is none.
+pub(crate) fn verify(data: &Path) -> Result<Option<(usize, Ending)>, OpenError> {
+    let path = data.join(FILE_NAME);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let unlimited = Limits {
+        messages: usize::MAX,
+        bytes: usize::MAX,
+    };
+    let mut store = Store::new(unlimited);
+    let ending = match load::load(&path, &mut store)?.end {
+        load::End::Clean => Ending::Whole,
+        load::End::Torn { bytes } => Ending::Cut(bytes),
+        load::End::Damaged { at } => Ending::Damaged(at),
+    };
+    Ok(Some((store.len(), ending)))
 }
 
 /// A place between two topics; first the one before all.

@@ -111,7 +111,7 @@ mod tender;
 
 pub(crate) use event::Event;
 pub(crate) use log::{Exchange, Parts, SessionLog, Source};
-pub(crate) use open::OpenError;
+pub(crate) use open::{EventError, FOLDER, OpenError, check};
 pub(crate) use state::{SavedHold, SavedInflight, SavedSession, SavedWill, highest_number};
 
 #[cfg(test)]

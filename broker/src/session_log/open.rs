@@ -22,7 +22,7 @@ use super::share::Messages;
 use super::state::{SavedHold, SavedSession, highest_number};
 
 /// The log's folder in the broker's.
-const FOLDER: &str = "sessions";
+pub(crate) const FOLDER: &str = "sessions";
 /// Space comes back in whole segments; the log is seldom larger than a few of these.
 const SEGMENT_BYTES: u64 = 8 << 20;
 /// Nobody reads the log's tail from memory.
@@ -49,7 +49,8 @@ pub enum OpenError {
     Read { path: PathBuf, source: ReadError },
     #[error(
         "the log of kept sessions in `{path}` has a record at position {position} that cannot be used; \
-         start the version of Millrace that wrote it, or move the folder away to forget the sessions",
+         start the version of Millrace that wrote it, or move that folder away to forget the sessions and \
+         the messages that wait in them",
         path = .path.display()
     )]
     Event {
@@ -84,9 +85,11 @@ pub(super) fn open(parts: &Parts<'_>, disk: Arc<dyn Disk>) -> Result<Opened, Ope
             source,
         })?;
     if let Some(torn) = report.torn_tail {
-        info!(
+        warn!(
             position = %torn.position,
-            "the log of kept sessions ended in the middle of a write that nobody was told of"
+            bytes = torn.bytes,
+            file = %torn.path.display(),
+            "cut an unfinished write off the log of kept sessions; the latest changes of sessions may be lost"
         );
     }
     let mut replay = read_log(&journal, &path)?;
@@ -161,6 +164,11 @@ fn read_log(journal: &LocalJournal, path: &Path) -> Result<Replay, OpenError> {
         );
     }
     Ok(replay)
+}
+
+/// Whether a record of the log can be used.
+pub(crate) fn check(record: &Record<'_>) -> Result<(), EventError> {
+    Ok(event::decode(record, |_| ())?)
 }
 
 /// Shows the records from `from` to the end, until `visit` fails.

@@ -3,38 +3,27 @@
 //! Owns: that file. Never: stops the lane; without the file alerts still flow, only a crash may repeat some of them.
 //! Invariant: an id is in the file before its event is published, and until the transaction that holds it has succeeded.
 //!
-//! The file is a row of entries of 56 bytes, little-endian:
-//!
-//! ```text
-//! [u8; 16] id of the event
-//! [u8; 16] id of its cause (the same without the position)
-//! u64      position of the record that caused it; the highest bit: that record was lost with a crash
-//! i64      started_at, microseconds
-//! i64      updated_at, microseconds
-//! ```
-//!
 //! It is written without fsync: it has to outlive the process, not the machine. What is left of an entry at the end of the
-//! file is cut off.
+//! file is cut off, and an entry that is damaged is left out; both are told.
+
+mod format;
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use journal::Position;
 use telemetry::Micros;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::id::EventId;
+use format::{Contents, ENTRY_BYTES, encode};
 
 /// Name of the file in the data folder.
 pub const FILE_NAME: &str = "published.log";
-
-const ENTRY_BYTES: usize = 56;
-
-/// Positions do not come near it.
-const LOST_BIT: u64 = 1 << 63;
 
 /// The file is rewritten when it holds this many entries more than twice those still needed. Normally it never comes to that:
 /// whenever everything is committed the file is simply emptied.
@@ -217,25 +206,67 @@ fn report(path: &Path, source: &io::Error) {
 }
 
 fn open_file(path: &Path) -> io::Result<(File, Vec<Entry>)> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => return Err(source),
-    };
-    let entries: Vec<Entry> = bytes
-        .as_chunks::<ENTRY_BYTES>()
-        .0
-        .iter()
-        .map(decode)
-        .collect();
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    let contents = read(path)?;
+    if contents.damaged > 0 || contents.cut_bytes > 0 {
+        warn!(
+            file = %path.display(),
+            damaged_entries = contents.damaged,
+            cut_bytes = contents.cut_bytes,
+            "the list of published alerts is damaged or was cut; an alert of before the stop may be \
+             published twice"
+        );
+    }
+    if !contents.can_be_continued() {
+        let file = replace(path, &encode(contents.entries.iter()))?;
+        return Ok((file, contents.entries));
+    }
+    let file = options().open(path)?;
     // Whatever follows must begin at the boundary of an entry.
-    file.set_len((entries.len() * ENTRY_BYTES) as u64)?;
-    Ok((file, entries))
+    file.set_len((contents.entries.len() * ENTRY_BYTES) as u64)?;
+    Ok((file, contents.entries))
+}
+
+/// Only the owner: it holds nothing but ids, and nobody else has to do with it.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600);
+    options
+}
+
+fn read(path: &Path) -> io::Result<Contents> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(format::read(&bytes)),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(Contents::default()),
+        Err(source) => Err(source),
+    }
+}
+
+/// What `verify` has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    pub entries: u64,
+    /// Entries that are not as they were written.
+    pub damaged: u64,
+    /// What is left of an entry at the end, cut by a crash or just being written.
+    pub cut_bytes: u64,
+}
+
+/// Reads the log in `folder` and changes nothing; `None` when there is none.
+pub fn verify(folder: &Path) -> io::Result<Option<Verified>> {
+    let path = folder.join(FILE_NAME);
+    if !path.try_exists()? {
+        return Ok(None);
+    }
+    let contents = read(&path)?;
+    Ok(Some(Verified {
+        entries: contents.entries.len() as u64,
+        damaged: contents.damaged,
+        cut_bytes: contents.cut_bytes,
+    }))
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    let file = options().open(path)?;
     file.set_len(0)?;
     Ok(file)
 }
@@ -253,38 +284,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-fn encode<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for entry in entries {
-        bytes.extend_from_slice(&entry.id.0);
-        bytes.extend_from_slice(&entry.cause.0);
-        let lost = if entry.lost { LOST_BIT } else { 0 };
-        bytes.extend_from_slice(&(entry.position.0 | lost).to_le_bytes());
-        bytes.extend_from_slice(&entry.started_at.to_le_bytes());
-        bytes.extend_from_slice(&entry.updated_at.to_le_bytes());
-    }
-    bytes
-}
-
-fn decode(bytes: &[u8; ENTRY_BYTES]) -> Entry {
-    let half = |at: usize| std::array::from_fn(|i| bytes[at + i]);
-    let word = |at: usize| std::array::from_fn(|i| bytes[at + i]);
-    let position = u64::from_le_bytes(word(32));
-    Entry {
-        id: EventId(half(0)),
-        cause: EventId(half(16)),
-        position: Position(position & !LOST_BIT),
-        lost: position & LOST_BIT != 0,
-        started_at: i64::from_le_bytes(word(40)),
-        updated_at: i64::from_le_bytes(word(48)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn entry(number: u8) -> Entry {
+    pub(super) fn entry(number: u8) -> Entry {
         Entry {
             id: EventId([number; 16]),
             cause: EventId([number ^ 0xff; 16]),
@@ -338,6 +342,47 @@ mod tests {
                 "torn by {torn}"
             );
         }
+    }
+
+    #[test]
+    fn a_damaged_entry_is_told_and_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        assert_eq!(verify(folder.path()).unwrap(), None);
+        let mut bytes = encode([entry(1), entry(2), entry(3)].iter());
+        bytes[ENTRY_BYTES + 20] ^= 1;
+        bytes.extend_from_slice(b"MRP");
+        fs::write(&path, &bytes).unwrap();
+        let damaged = Verified {
+            entries: 2,
+            damaged: 1,
+            cut_bytes: 3,
+        };
+        assert_eq!(verify(folder.path()).unwrap(), Some(damaged));
+        assert_eq!(fs::read(&path).unwrap(), bytes, "only read");
+        assert_eq!(reopen(folder.path()), [entry(1), entry(3)]);
+        let whole = Verified {
+            entries: 2,
+            damaged: 0,
+            cut_bytes: 0,
+        };
+        assert_eq!(verify(folder.path()).unwrap(), Some(whole));
+    }
+
+    #[test]
+    fn a_file_of_before_the_checksums_becomes_one_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let old: Vec<u8> = encode([entry(1), entry(3)].iter())
+            .chunks(ENTRY_BYTES)
+            .flat_map(|entry| entry[8..].to_vec())
+            .collect();
+        fs::write(&path, old).unwrap();
+        let (mut log, restored) = PublishedLog::open(folder.path());
+        assert_eq!(restored, [entry(1), entry(3)]);
+        log.append(&[entry(5)]);
+        assert_eq!(reopen(folder.path()), [entry(1), entry(3), entry(5)]);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 3 * ENTRY_BYTES as u64);
     }
 
     #[test]

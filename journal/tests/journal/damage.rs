@@ -108,14 +108,15 @@ fn the_message_says_where_and_what_to_do() {
     files.get_mut(&path).unwrap()[64 + 32 + 5] ^= 1;
     let damage = refuse(files);
     assert_eq!((damage.offset, damage.position), (64, Position(0)));
-    let message = damage.to_string();
+    let message = format!("{damage}; {}", damage.advice("that costs much"));
     for part in [
         "`journal/00000000000000000000.log`",
         "byte 64",
         "position 0",
         "checksum",
         "restore this file from a copy",
-        "millrace journal verify",
+        "`millrace journal verify 'journal'`",
+        "move the folder `journal` away: that costs much",
     ] {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }

@@ -18,7 +18,7 @@ use ingest::store::credentials::DEVICES_MAX;
 
 use super::table::{Entry, Table};
 
-const FILE_NAME: &str = "devices.cache";
+pub(crate) const FILE_NAME: &str = "devices.cache";
 const MAGIC: &[u8; 8] = b"MRDEVS01";
 /// Each device has two secrets at most.
 const ENTRIES_MAX: u64 = 2 * DEVICES_MAX as u64;
@@ -27,7 +27,7 @@ const MODE: u32 = 0o600;
 
 /// What is wrong with the copy.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CacheError {
+pub(crate) enum CacheError {
     #[error("cannot read `{}`", file.display())]
     Read { file: PathBuf, source: io::Error },
     #[error("`{}` is damaged, or of another version", file.display())]

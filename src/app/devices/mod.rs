@@ -20,6 +20,8 @@ use ingest::store::Settings;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+pub(crate) use cache::{CacheError, FILE_NAME as CACHE_FILE};
+
 use cache::Cache;
 use follow::Follower;
 use table::Table;
@@ -111,6 +113,11 @@ impl Drop for Devices {
             }
         }
     }
+}
+
+/// How many devices the copy in the data folder knows; `None` when there is none.
+pub(crate) fn verify_cache(data: &Path) -> Result<Option<usize>, CacheError> {
+    Ok(Cache::in_folder(data).read()?.map(|table| table.len()))
 }
 
 fn read(cache: &Cache) -> Option<Table> {

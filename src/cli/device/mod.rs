@@ -291,13 +291,14 @@ fn no_database(settings: &Settings, file: &std::path::Path, missing: Missing) ->
         Some(file) => format!("the configuration is `{}`", absolute(file)),
         None => format!("there is no `{}` in this folder", config::DEFAULT_FILE),
     };
-    let mut hint =
-        "name the data folder with `--data`, the configuration with `--config`, or the database \
-                    with `--store`"
-            .to_owned();
-    if missing == Missing::FailUnlessAsked {
-        hint.push_str("; before the first start, `--create` makes the database");
-    }
+    let before_the_start = match missing {
+        Missing::FailUnlessAsked => "; before the first start, `--create` makes the database",
+        Missing::Create | Missing::Fail => "",
+    };
+    let hint = format!(
+        "name the data folder with `--data`, the configuration with `--config`, or the database with \
+         `--store`{before_the_start}"
+    );
     Problem::new(format!("there is no database `{}`", absolute(file)))
         .cause(format!(
             "{configuration}, and the data folder is `{}`",
