@@ -31,6 +31,10 @@ pub(crate) fn to_holders(entry: &FilterEntry, message: &Arc<Message>, stats: &St
         if member.options.no_local && message.publisher == member.session.number {
             continue;
         }
+        if !member.admits(message) {
+            stats.withheld.add(1);
+            continue;
+        }
         let delivery = Delivery::live(message, &member.options);
         member.session.enqueue(delivery, stats);
     }

@@ -87,6 +87,10 @@ pub struct Stats {
     pub dropped_expired: Counter,
     /// Copies taken out of a queue because a rule has ended the subscription that brought them.
     pub dropped_revoked: Counter,
+    /// Publishes that access rules denied to clients of MQTT 3.1.1, acknowledged and dropped.
+    pub dropped_denied: Counter,
+    /// Copies not made because rules deny the subscriber a part of what its filter brings.
+    pub withheld: Counter,
     /// QoS 0 publishes not fanned out because the router was behind.
     pub dropped_router_busy: Counter,
     /// Messages not retained because the retained store is at its limit.

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let (decision, text) = explain.answer(&settings.access, &users)?;
     output::text(&text)?;
     Ok(match decision {
-        Decision::Allow => ExitCode::SUCCESS,
+        Decision::Allow | Decision::Partly => ExitCode::SUCCESS,
         Decision::Deny => ExitCode::FAILURE,
     })
 }
@@ -160,7 +160,7 @@ impl Explain {
             None => "built-in rules".to_owned(),
         };
         let may = match explanation.decision {
-            Decision::Allow => "may",
+            Decision::Allow | Decision::Partly => "may",
             Decision::Deny => "may not",
         };
         let action = match self.action {
@@ -169,7 +169,12 @@ impl Explain {
         };
         let mut out = String::new();
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{} {may} {action} to `{}`", name(subject), self.topic);
+        let part = match explanation.decision {
+            Decision::Partly => " in part: what rules deny of it is not delivered",
+            Decision::Allow | Decision::Deny => "",
+        };
+        let who = name(subject);
+        let _ = writeln!(out, "{who} {may} {action} to `{}`{part}", self.topic);
         let _ = match &explanation.reason {
             Reason::Fixed(why) => writeln!(out, "because {why}, whatever the rules say"),
             Reason::Default => writeln!(out, "because no rule allows it"),

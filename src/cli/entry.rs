@@ -1,7 +1,7 @@
 //! What users and devices mean for clients that bring no credentials.
 //!
-//! Owns: the words, and the note in the data folder that credentials are required from now on. Never: lets anybody in. Invariant:
-//! who adds the first credential is told whom that keeps out.
+//! Owns: the words, and the note in the data folder that credentials are required from now on. Never:
+//! lets anybody in. Invariant: who adds the first credential is told whom that keeps out.
 
 use std::io;
 use std::path::Path;
@@ -18,8 +18,8 @@ pub(super) const NOBODY_LEFT: &str = "\
 no user is left; clients without credentials stay out all the same
   hint: add a user, or let everybody in with `broker.allow_anonymous = true` in the configuration";
 
-/// Notes that credentials are required where this data is, and says so if that is new. `is_first`: there was nothing to log in
-/// with before.
+/// Notes that credentials are required where this data is, and says so if that is new. `is_first`:
+/// there was nothing to log in with before.
 pub(super) fn require_logins(data: &Path, is_first: bool, allows_anonymous: bool) {
     let was_required = broker::logins_are_required(data);
     match broker::require_logins(data) {

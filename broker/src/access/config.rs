@@ -12,12 +12,28 @@ use crate::config::ConfigError;
 pub struct Config {
     /// The rules; without a file the built-in ones hold.
     pub file: Option<PathBuf>,
+    /// What becomes of a publish that rules deny to a client of MQTT 3.1.1 or 3.1, which cannot be
+    /// told.
+    pub denied_publish_v3: DeniedPublish,
+}
+
+/// The two answers that MQTT 3.1.1 leaves ([MQTT-3.3.5-2]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeniedPublish {
+    /// End the connection: an acknowledgement means that the message is kept, and a client without
+    /// one keeps the message itself.
+    #[default]
+    Close,
+    /// Acknowledge the publish and drop it, as Mosquitto does.
+    Acknowledge,
 }
 
 /// The section, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub file: Option<PathBuf>,
+    pub denied_publish_v3: DeniedPublish,
 }
 
 impl Config {
@@ -34,6 +50,9 @@ impl Config {
                 source: None,
             });
         }
-        Ok(Settings { file })
+        Ok(Settings {
+            file,
+            denied_publish_v3: self.denied_publish_v3,
+        })
     }
 }

@@ -87,6 +87,7 @@ impl Policy {
             };
         }
         let mut steps = Vec::new();
+        let mut partly = false;
         for rule in &self.rules {
             let verdict = rule.judge(&principal, action, subject_of(action, topic));
             let line = line_at(self.text(), rule.span.start);
@@ -98,8 +99,14 @@ impl Policy {
                     Err(miss) => why_not(rule, miss, subject),
                 },
             });
+            let is_deny = rule.effect == Decision::Deny;
+            partly |= is_deny && matches!(verdict, Err(Miss::OnlyOverlaps(_)));
             if let Ok(template) = verdict {
-                debug_assert_eq!(decision, rule.effect, "{topic}");
+                let said = match (rule.effect, partly) {
+                    (Decision::Allow, true) => Decision::Partly,
+                    (effect, _) => effect,
+                };
+                debug_assert_eq!(decision, said, "{topic}");
                 let text = self.text().get(rule.span.clone()).unwrap_or_default();
                 let reason = Reason::Rule {
                     line,
@@ -155,7 +162,7 @@ impl From<&Subject> for Client {
 /// `deny publish of anonymous clients to "a", "b"`
 fn summary(rule: &Rule) -> String {
     let effect = match rule.effect {
-        Decision::Allow => "allow",
+        Decision::Allow | Decision::Partly => "allow",
         Decision::Deny => "deny",
     };
     let actions = match rule.actions {
@@ -197,6 +204,9 @@ fn why_not(rule: &Rule, miss: Miss<'_>, subject: &Subject) -> String {
             ),
         },
         Miss::Topics => "no filter fits".to_owned(),
+        Miss::OnlyOverlaps(template) if rule.effect == Decision::Deny => {
+            format!("`{template}` denies a part, whose messages are not delivered")
+        }
         Miss::OnlyOverlaps(template) => {
             format!("`{template}` allows only a part of what is asked for")
         }

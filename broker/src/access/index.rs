@@ -11,6 +11,7 @@ use super::principal::Principal;
 use super::rule::{Key, Names, Rule};
 use super::tree::{Entry, NO_RULE, Node, Search};
 use super::{Action, Decision};
+use crate::topic;
 
 /// A rule with many names and many filters is one set of filters in the tree for everybody instead of one for each name:
 /// beyond this many copies memory counts for more than the look-up.
@@ -51,9 +52,17 @@ struct Parts {
 #[derive(Debug, Default)]
 struct Trees {
     publish: Node,
-    /// Apart, because an allow rule must cover a filter, and a deny rule only meet it.
+    /// Apart, because a deny rule that only meets a filter counts too.
     subscribe_allow: Node,
     subscribe_deny: Node,
+}
+
+/// What the rules say.
+pub(super) struct Found {
+    /// The one that decides; `None`: no rule does.
+    pub(super) rule: Option<usize>,
+    /// It allows a filter, and rules before it deny a part of what that brings.
+    pub(super) partly: bool,
 }
 
 impl Index {
@@ -66,14 +75,16 @@ impl Index {
         index
     }
 
-    /// The rule that decides; `None`: no rule does. `topic` is without `$share/{group}/`.
+    /// The rule that decides, and whether another before it denies a part. `topic` is without
+    /// `$share/{group}/`.
     pub(super) fn decide(
         &self,
         rules: &[Rule],
         principal: &Principal<'_>,
         action: Action,
         topic: &str,
-    ) -> Option<usize> {
+    ) -> Found {
+        let mut partly = false;
         let first = match action {
             Action::Publish => self.first(rules, principal, NO_RULE, |trees, search| {
                 trees.publish.find_matching(topic, search);
@@ -83,12 +94,23 @@ impl Index {
                     trees.subscribe_allow.find_covering(topic, search);
                 });
                 // Only a deny rule before it counts.
-                self.first(rules, principal, allow, |trees, search| {
-                    trees.subscribe_deny.find_overlapping(topic, search);
-                })
+                let first = self.first(rules, principal, allow, |trees, search| {
+                    trees.subscribe_deny.find_covering(topic, search);
+                });
+                // What meets a topic that stands for itself alone covers it.
+                if first == allow && allow != NO_RULE && topic::is_wildcard(topic) {
+                    let denies = self.first(rules, principal, allow, |trees, search| {
+                        trees.subscribe_deny.find_overlapping(topic, search);
+                    });
+                    partly = denies != allow;
+                }
+                first
             }
         };
-        (first != NO_RULE).then_some(first as usize)
+        Found {
+            rule: (first != NO_RULE).then_some(first as usize),
+            partly,
+        }
     }
 
     /// Searches all trees that hold rules about the client, for one before `limit`.
@@ -233,7 +255,7 @@ impl Trees {
             }
             if rule.actions.include(Action::Subscribe) {
                 let tree = match rule.effect {
-                    Decision::Allow => &mut self.subscribe_allow,
+                    Decision::Allow | Decision::Partly => &mut self.subscribe_allow,
                     Decision::Deny => &mut self.subscribe_deny,
                 };
                 tree.insert(template, entry);

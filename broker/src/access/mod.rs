@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod explain;
 mod file;
+mod guard;
 mod index;
 mod policy;
 mod principal;
@@ -24,9 +25,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tracing::debug;
 
-pub use config::{Config, Settings};
+pub use config::{Config, DeniedPublish, Settings};
 pub use error::{LoadError, RuleError};
 pub use explain::{Client, Explanation, Reason, Step, Subject};
+pub(crate) use guard::{Grant, Guard};
 pub use policy::Policy;
 pub(crate) use principal::Principal;
 #[cfg(any(test, fuzzing))]
@@ -43,6 +45,8 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     Allow,
+    /// Of a filter: allowed, but for topics that rules before the one that allows it deny.
+    Partly,
     Deny,
 }
 
@@ -60,7 +64,6 @@ impl Access {
             Some(file) => Policy::load(file)?,
             None => Policy::built_in(),
         };
-        policy.warn_if_empty();
         Ok(Access::new(policy))
     }
 
@@ -74,7 +77,7 @@ impl Access {
 
     /// Whether the client may do `action` on a valid topic or filter.
     pub fn allows(&self, client: &Client, action: Action, topic: &str) -> bool {
-        self.authorize(&client.principal(), action, topic) == Decision::Allow
+        self.authorize(&client.principal(), action, topic) != Decision::Deny
     }
 
     /// Whether the client may do `action` on the topic or filter.
@@ -84,7 +87,17 @@ impl Access {
         action: Action,
         topic: &str,
     ) -> Decision {
-        let decision = self.policy.load().decide(principal, action, topic);
+        self.judge(&self.policy.load(), principal, action, topic)
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        principal: &Principal<'_>,
+        action: Action,
+        topic: &str,
+    ) -> Decision {
+        let decision = policy.decide(principal, action, topic);
         if decision == Decision::Deny {
             let Principal {
                 identity,

@@ -8,10 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::warn;
-
 use super::error::{LoadError, RuleError};
-use super::index::Index;
+use super::index::{Found, Index};
 use super::principal::Principal;
 use super::rule::Rule;
 use super::{Action, Decision, file, reserved};
@@ -85,14 +83,6 @@ impl Policy {
         self.rules.len()
     }
 
-    /// An empty file may be meant, and may be one that something has emptied.
-    pub(super) fn warn_if_empty(&self) {
-        if let (true, Some(file)) = (self.rules.is_empty(), &self.source) {
-            let file = file.display();
-            warn!(%file, "the access rules hold no rule: every publish and subscribe is denied");
-        }
-    }
-
     /// Whether the client may do it. `topic` is valid; of a subscribe it is the whole filter.
     pub(crate) fn decide(
         &self,
@@ -105,8 +95,11 @@ impl Policy {
         }
         let topic = subject_of(action, topic);
         match self.index.decide(&self.rules, principal, action, topic) {
-            Some(rule) => self.rules[rule].effect,
-            None => Decision::Deny,
+            Found { rule: None, .. } => Decision::Deny,
+            Found { partly: true, .. } => Decision::Partly,
+            Found {
+                rule: Some(rule), ..
+            } => self.rules[rule].effect,
         }
     }
 }

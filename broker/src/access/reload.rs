@@ -10,8 +10,6 @@ use tracing::info;
 
 use super::error::LoadError;
 use super::policy::Policy;
-use super::principal::Principal;
-use super::{Action, Decision};
 use crate::gate::Gate;
 use crate::reload::{Fault, Source, Taken};
 use crate::session::Session;
@@ -49,7 +47,6 @@ impl Source for Rules {
         if policy.text() == gate.access.policy.load().text() {
             return Ok(Taken::Same);
         }
-        policy.warn_if_empty();
         let rules = policy.rules();
         let (subscriptions, sessions) = enforce(gate, policy);
         info!(
@@ -80,22 +77,17 @@ pub(crate) fn enforce(gate: &Gate, policy: Policy) -> (usize, usize) {
     (subscriptions, sessions)
 }
 
-/// Ends the session's subscriptions that the rules in force deny, and with them what waits for the client because of them alone; how
-/// many there were.
+/// Ends the session's subscriptions that the rules in force deny, and with them what waits for the
+/// client because of them alone; how many there were. Of those that they deny in part, what is
+/// denied is not delivered any more.
 pub(crate) fn revoke(gate: &Gate, session: &Session) -> usize {
     let identity = session.identity();
     // What it may do is looked at when its client is back.
     if !identity.is_known() {
         return 0;
     }
-    let principal = Principal {
-        identity: &identity,
-        client_id: &session.client_id,
-    };
-    let denied = |filter: &str| {
-        gate.access.authorize(&principal, Action::Subscribe, filter) == Decision::Deny
-    };
-    let revoked = session.revoke_subscriptions(gate, denied);
+    let grant = |filter: &str| gate.access.grant(&identity, &session.client_id, filter);
+    let revoked = session.revoke_subscriptions(gate, grant);
     gate.stats.revoked_subscriptions.add(revoked as u64);
     revoked
 }

@@ -92,7 +92,8 @@ pub(super) enum Miss<'a> {
     Certificate,
     /// No filter fits.
     Topics,
-    /// A filter of an allow rule meets the one that is asked for without covering it.
+    /// A filter of the rule meets the one that is asked for without covering it: an allow rule has
+    /// no say then, and a deny rule takes a part away from one that allows.
     OnlyOverlaps(&'a Template),
     /// A filter would perhaps fit, but the client's own name cannot stand in it.
     Unexpandable(&'a Template),
@@ -118,10 +119,9 @@ impl Rule {
                 }
                 continue;
             };
-            let fits = match (action, self.effect) {
-                (Action::Publish, _) => topic::matches(&filter, topic),
-                (Action::Subscribe, Decision::Allow) => relation::covers(&filter, topic),
-                (Action::Subscribe, Decision::Deny) => relation::overlaps(&filter, topic),
+            let fits = match action {
+                Action::Publish => topic::matches(&filter, topic),
+                Action::Subscribe => relation::covers(&filter, topic),
             };
             if fits {
                 return Ok(template);

@@ -1,7 +1,7 @@
 //! Whether there ever was something to log in with.
 //!
-//! Owns: the mark of it in the data folder. Never: takes the mark away; a person may. Invariant: once a user or a device's secret
-//! was seen, a users file or a database that is lost lets nobody in.
+//! Owns: the mark of it in the data folder. Never: takes the mark away; a person may. Invariant: once
+//! a user or a device's secret was seen, a users file or a database that is lost lets nobody in.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -45,7 +45,8 @@ impl Past {
         self.marked.load(Ordering::Acquire)
     }
 
-    /// From now on there was something to log in with. A write that fails is tried again at the next call.
+    /// From now on there was something to log in with. A write that fails is tried again at the next
+    /// call.
     pub(super) fn mark(&self) {
         self.marked.store(true, Ordering::Release);
         if self.written.load(Ordering::Relaxed) {
@@ -64,7 +65,8 @@ impl Past {
     }
 }
 
-/// Notes in the data folder, durably, that clients without credentials are not to be let in by default any more.
+/// Notes in the data folder, durably, that clients without credentials are not to be let in by
+/// default any more.
 pub fn require_logins(data: &Path) -> io::Result<()> {
     let path = data.join(FILE);
     let created = OpenOptions::new()

@@ -11,7 +11,7 @@ use journal::{Position, Record};
 use super::acks::{AckKind, UNPLACED, UNROUTED, UNTOLD, Wait};
 use super::ingress::Intake;
 use super::{Client, End};
-use crate::access::{self, Action};
+use crate::access::{self, Action, DeniedPublish};
 use crate::exchange::Origin;
 use crate::gate::Untaken;
 use crate::message::Message;
@@ -313,13 +313,16 @@ impl Client {
         Ok(())
     }
 
-    /// 3.1.1 has no way to refuse a publish but to close the connection: acknowledging it would be a lie. [MQTT-3.3.5-2] of 3.1.1.
-    /// A bridge is told the lie: it would come back with the same message, and nothing else would
-    /// ever pass.
+    /// 3.1.1 has no way to refuse a publish but to close the connection, or to acknowledge it as if
+    /// it were kept: [MQTT-3.3.5-2] of 3.1.1. The latter only if that is configured, and only for
+    /// what rules deny. A bridge is told so in any case: it would come back with the same message,
+    /// and nothing else would ever pass.
     fn refuse_publish(&mut self, publish: &Publish<'_>, reason: ReasonCode) -> Result<(), End> {
         let is_of_a_bridge = self.terms.is_bridge || access::is_bridge_state(publish.topic);
         match publish.packet_id {
-            _ if !self.speaks_v5() && !is_of_a_bridge => return Err(End::Refused(reason)),
+            _ if !self.speaks_v5() && !is_of_a_bridge && !self.drops(reason) => {
+                return Err(End::Refused(reason));
+            }
             Some(packet_id) => {
                 let kind = ack_kind(publish.qos);
                 self.answer(kind, packet_id, reason, Wait::default());
@@ -327,6 +330,17 @@ impl Client {
             None => {}
         }
         Ok(())
+    }
+
+    /// Whether a publish of a client that cannot be told is dropped for this reason.
+    fn drops(&self, reason: ReasonCode) -> bool {
+        let denied_publish = self.gate.settings.acl.denied_publish_v3;
+        let drops =
+            reason == ReasonCode::NotAuthorized && denied_publish == DeniedPublish::Acknowledge;
+        if drops {
+            self.gate.stats.dropped_denied.add(1);
+        }
+        drops
     }
 
     /// QoS 0 is dropped and counted; a QoS 1 message waits, and its client with it.

@@ -11,7 +11,7 @@ use std::task::Waker;
 use journal::Position;
 
 use super::{Client, End};
-use crate::access::Action;
+use crate::access::{Grant, Guard};
 use crate::packet::{
     Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode,
 };
@@ -99,9 +99,10 @@ impl Client {
             return ReasonCode::TopicFilterInvalid;
         };
         let rules = self.gate.access.generation();
-        if let Some(reason) = self.refuse_filter(name, &filter) {
-            return reason;
-        }
+        let guard = match self.grant(name, &filter) {
+            Ok(guard) => guard,
+            Err(reason) => return reason,
+        };
         let Some(left) = effort.left.checked_sub(1) else {
             return ReasonCode::QuotaExceeded;
         };
@@ -114,13 +115,24 @@ impl Client {
             identifier,
         };
         let gate = Arc::clone(&self.gate);
-        let new = self.session.subscribe(&gate, name, &filter, options);
+        let new = self
+            .session
+            .subscribe(&gate, name, &filter, options, guard.clone());
+        let mut guard = guard;
         // When the rules change now, all subscriptions are looked at, this one included; if they changed before, this one may
         // have come too late for that.
-        if gate.access.generation() != rules && self.denies(Action::Subscribe, filter.filter) {
-            self.session.unsubscribe(&gate, name);
-            gate.stats.denied_subscriptions.add(1);
-            return ReasonCode::NotAuthorized;
+        if gate.access.generation() != rules {
+            match self.granted(filter.filter) {
+                Grant::Denied => {
+                    self.session.unsubscribe(&gate, name);
+                    gate.stats.denied_subscriptions.add(1);
+                    return ReasonCode::NotAuthorized;
+                }
+                grant => {
+                    guard = grant.guard();
+                    self.session.set_guard(name, guard.clone());
+                }
+            }
         }
         let wants_retained = match subscription.retain_handling {
             // Section 4.8.2: a shared subscription gets no retained messages when it is made.
@@ -130,7 +142,7 @@ impl Client {
             RetainHandling::Never => false,
         };
         if wants_retained {
-            let mut snapshot = Snapshot::new(&gate, name, &options);
+            let mut snapshot = Snapshot::new(&gate, name, &options, guard);
             if effort.searches < SEARCHES_AT_ONCE {
                 effort.searches += usize::from(topic::is_wildcard(name));
                 snapshot = snapshot.with_page(&gate);
@@ -142,16 +154,27 @@ impl Client {
         granted(subscription.qos)
     }
 
-    /// `name` is what the client wrote, `filter` what it means: the access rules know nothing of groups.
-    fn refuse_filter(&self, name: &str, filter: &Filter<'_>) -> Option<ReasonCode> {
-        if self.denies(Action::Subscribe, filter.filter) {
+    fn granted(&self, filter: &str) -> Grant {
+        let identity = &self.terms.identity;
+        let client_id = &self.session.client_id;
+        self.gate.access.grant(identity, client_id, filter)
+    }
+
+    /// What guards the subscription, if rules deny a part of it, or why there is none. `name` is
+    /// what the client wrote, `filter` what it means: the access rules know nothing of groups.
+    fn grant(&self, name: &str, filter: &Filter<'_>) -> Result<Option<Arc<Guard>>, ReasonCode> {
+        let grant = self.granted(filter.filter);
+        if matches!(grant, Grant::Denied) {
             self.gate.stats.denied_subscriptions.add(1);
-            return Some(ReasonCode::NotAuthorized);
+            return Err(ReasonCode::NotAuthorized);
         }
         let has_room = self
             .session
             .has_room_for_filter(name, self.gate.settings.subscriptions);
-        (!has_room).then_some(ReasonCode::QuotaExceeded)
+        match has_room {
+            true => Ok(grant.guard()),
+            false => Err(ReasonCode::QuotaExceeded),
+        }
     }
 
     pub(super) fn unsubscribe(

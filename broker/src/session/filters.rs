@@ -9,6 +9,7 @@ use std::task::Waker;
 use foldhash::HashMap;
 
 use super::{Session, Snapshot};
+use crate::access::Guard;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::session_log::Event;
@@ -19,6 +20,8 @@ use crate::topic::Filter;
 pub(super) struct Held {
     pub(super) membership: Membership,
     pub(super) options: Options,
+    /// Rules deny a part of what it brings.
+    pub(super) guarded: bool,
 }
 
 #[derive(Default)]
@@ -42,8 +45,12 @@ impl Filters {
     }
 
     /// Removes those that are wanted.
-    pub(super) fn take(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Vec<(Box<str>, Held)> {
-        let taken: Vec<_> = self.by_name.extract_if(|name, _| wanted(name)).collect();
+    pub(super) fn take(
+        &mut self,
+        mut wanted: impl FnMut(&str, &mut Held) -> bool,
+    ) -> Vec<(Box<str>, Held)> {
+        let taken = self.by_name.extract_if(|name, held| wanted(name, held));
+        let taken: Vec<_> = taken.collect();
         self.bytes -= taken.iter().map(|(name, _)| name.len()).sum::<usize>();
         taken
     }
@@ -79,16 +86,17 @@ impl Session {
         name: &str,
         filter: &Filter<'_>,
         options: Options,
+        guard: Option<Arc<Guard>>,
     ) -> bool {
         let mut filters = lock(&self.filters);
         self.scribe(Waker::noop()).tell(&Event::Subscribed {
             filter: name,
             options,
         });
-        self.enter(gate, &mut filters, name, filter, options)
+        self.enter(gate, &mut filters, name, filter, options, guard)
     }
 
-    /// As `subscribe`, of one that the log knows already.
+    /// As `subscribe`, of one that the log knows already; `access::revoke` sees to what rules deny.
     pub(super) fn enter_filter(
         self: &Arc<Self>,
         gate: &Gate,
@@ -96,7 +104,7 @@ impl Session {
         filter: &Filter<'_>,
         options: Options,
     ) {
-        self.enter(gate, &mut lock(&self.filters), name, filter, options);
+        self.enter(gate, &mut lock(&self.filters), name, filter, options, None);
     }
 
     fn enter(
@@ -106,22 +114,42 @@ impl Session {
         name: &str,
         filter: &Filter<'_>,
         options: Options,
+        guard: Option<Arc<Guard>>,
     ) -> bool {
-        let (membership, new) = gate
-            .subscriptions
-            .subscribe(&gate.router, filter, self, options);
+        let guarded = guard.is_some();
+        let subscriptions = &gate.subscriptions;
+        let (membership, new) = subscriptions.subscribe(&gate.router, filter, self, options, guard);
         match filters.by_name.get_mut(name) {
-            Some(held) => held.options = options,
+            Some(held) => {
+                held.options = options;
+                held.guarded = guarded;
+            }
             None => {
                 let held = Held {
                     membership,
                     options,
+                    guarded,
                 };
                 filters.insert(name, held);
                 gate.stats.subscriptions.add(1);
             }
         }
         new
+    }
+
+    /// From now on the subscription brings what this guard admits.
+    pub(crate) fn set_guard(&self, name: &str, guard: Option<Arc<Guard>>) {
+        if let Some(held) = lock(&self.filters).by_name.get_mut(name) {
+            self.guard_held(name, held, guard);
+        }
+    }
+
+    pub(super) fn guard_held(&self, name: &str, held: &mut Held, guard: Option<Arc<Guard>>) {
+        if held.guarded || guard.is_some() {
+            held.guarded = guard.is_some();
+            held.membership.set_guard(self.number, guard.clone());
+            self.lock_outbound().guard_snapshot(name, guard);
+        }
     }
 
     /// False when it was not subscribed.
@@ -139,7 +167,7 @@ impl Session {
     /// Ends every subscription: the session is over.
     pub(super) fn drop_subscriptions(&self, gate: &Gate) {
         let mut filters = lock(&self.filters);
-        for (name, held) in filters.take(|_| true) {
+        for (name, held) in filters.take(|_, _| true) {
             self.leave_filter(gate, &name, &held);
         }
     }

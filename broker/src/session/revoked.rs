@@ -10,6 +10,7 @@ use foldhash::HashSet;
 
 use super::filters::{Filters, Held};
 use super::{Delivery, Session};
+use crate::access::{Grant, Guard};
 use crate::fanout;
 use crate::gate::Gate;
 use crate::lock::lock;
@@ -23,15 +24,28 @@ struct Revoked {
 }
 
 impl Session {
-    /// Ends every subscription whose filter (as the client wrote it) is denied, from whatever task; the number of them. What waits
-    /// for the client because of them alone is not sent any more. The client is not told: MQTT has no word for it.
+    /// Ends every subscription whose filter (as the client wrote it) is denied, from whatever task;
+    /// the number of them. What waits for the client because of them alone is not sent any more, nor
+    /// what is denied of those that remain. The client is not told: MQTT has no word for it.
     pub(crate) fn revoke_subscriptions(
         &self,
         gate: &Gate,
-        denied: impl FnMut(&str) -> bool,
+        mut grant: impl FnMut(&str) -> Grant,
     ) -> usize {
         let mut filters = lock(&self.filters);
-        let gone = filters.take(denied);
+        let mut guarded = None;
+        let gone = filters.take(|name, held| {
+            let grant = grant(name);
+            if matches!(grant, Grant::Denied) {
+                return true;
+            }
+            let guard = grant.guard();
+            if guard.is_some() {
+                guarded.clone_from(&guard);
+            }
+            self.guard_held(name, held, guard);
+            false
+        });
         for (name, held) in &gone {
             self.leave_filter(gate, name, held);
         }
@@ -44,8 +58,40 @@ impl Session {
             self.give_up_shared(gate, &revoked);
             // What waited behind a message that is gone may be sent.
             self.lock_outbound().wake();
+        } else {
+            drop(filters);
+        }
+        if let Some(guard) = guarded {
+            self.drop_denied(gate, &guard);
         }
         count
+    }
+
+    /// Takes out what waits of topics that are denied now, whichever subscription brought it: none
+    /// may bring it any more.
+    fn drop_denied(&self, gate: &Gate, guard: &Guard) {
+        let mut topics: HashSet<Arc<str>> = {
+            let outbound = self.lock_outbound();
+            let waiting = outbound.deliveries();
+            waiting
+                .map(|delivery| Arc::clone(&delivery.message.topic))
+                .collect()
+        };
+        topics.retain(|topic| !guard.admits(topic));
+        if topics.is_empty() {
+            return;
+        }
+        let is_meant = |delivery: &Delivery| topics.contains(&delivery.message.topic);
+        let taken = {
+            let mut outbound = self.lock_outbound();
+            outbound.take_out(is_meant, self.scribe(Waker::noop()))
+        };
+        let (shared, own): (Vec<_>, Vec<_>) = taken
+            .into_iter()
+            .partition(|delivery| delivery.share.is_some());
+        gate.stats.dropped_revoked.add(own.len() as u64);
+        fanout::hand_on(shared, self, Kept::No, &gate.stats);
+        self.lock_outbound().wake();
     }
 
     /// How many messages are not sent any more.

@@ -104,7 +104,7 @@ impl Session {
                 Ok(filter) => {
                     session.enter_filter(gate, name, &filter, *options);
                     if saved.snapshots.contains(name) {
-                        let snapshot = Snapshot::new(gate, name, options);
+                        let snapshot = Snapshot::new(gate, name, options, None);
                         session.lock_outbound().restore_snapshot(snapshot);
                     }
                 }

@@ -13,6 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::Delivery;
+use crate::access::Guard;
 use crate::gate::Gate;
 use crate::message::Message;
 use crate::packet::Qos;
@@ -31,13 +32,15 @@ pub(crate) struct Snapshot {
 }
 
 /// A page to be looked for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Search {
     /// One filter has one snapshot in a session, so this tells which it is.
     pub(super) filter: Arc<str>,
     /// Changes of the retained store when the subscription began.
     through: u64,
     from: Place,
+    /// Of a subscription that rules deny in part.
+    guard: Option<Arc<Guard>>,
 }
 
 /// What was found, and where the next page begins.
@@ -59,12 +62,18 @@ enum Place {
 
 impl Snapshot {
     /// To be called when the subscription is in force: what changes before is in the snapshot, what changes later comes live.
-    pub(crate) fn new(gate: &Gate, filter: &str, options: &Options) -> Snapshot {
+    pub(crate) fn new(
+        gate: &Gate,
+        filter: &str,
+        options: &Options,
+        guard: Option<Arc<Guard>>,
+    ) -> Snapshot {
         Snapshot {
             search: Search {
                 filter: filter.into(),
                 through: gate.retained.changes(),
                 from: Place::Retained(Mark::default()),
+                guard,
             },
             qos: options.qos,
             identifier: options.identifier,
@@ -122,6 +131,14 @@ impl Snapshot {
         self.page_from = std::mem::replace(&mut self.search.from, found.next);
     }
 
+    /// From now on it brings what this guard admits; a page that is being looked for by the one
+    /// before is not taken.
+    pub(super) fn set_guard(&mut self, guard: Option<Arc<Guard>>) {
+        self.close_page();
+        self.search.filter = Arc::from(&*self.search.filter);
+        self.search.guard = guard;
+    }
+
     /// Gives the page back, to be looked for again: nobody reads on for now.
     pub(super) fn close_page(&mut self) {
         if !self.page.is_empty() {
@@ -134,6 +151,16 @@ impl Snapshot {
 impl Search {
     /// Looks for the page; no session may be locked.
     pub(crate) fn look(&self, gate: &Gate) -> Found {
+        let mut found = self.look_everywhere(gate);
+        if let Some(guard) = &self.guard {
+            found
+                .messages
+                .retain(|message| guard.admits(&message.topic));
+        }
+        found
+    }
+
+    fn look_everywhere(&self, gate: &Gate) -> Found {
         let filter = &*self.filter;
         match &self.from {
             Place::Retained(mark) => {

@@ -6,7 +6,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Member, Options, enter};
+use super::{Member, Options, enter, set_guard};
+use crate::access::Guard;
 use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::Qos;
@@ -73,8 +74,17 @@ impl Group {
     }
 
     /// Adds the session or replaces its options; true when it is new.
-    pub(super) fn enter(&self, session: &Arc<Session>, options: Options) -> bool {
-        enter(&mut lock(&self.members).list, session, options)
+    pub(super) fn enter(
+        &self,
+        session: &Arc<Session>,
+        options: Options,
+        guard: Option<Arc<Guard>>,
+    ) -> bool {
+        enter(&mut lock(&self.members).list, session, options, guard)
+    }
+
+    pub(super) fn set_guard(&self, session: u64, guard: Option<Arc<Guard>>) {
+        set_guard(&mut lock(&self.members).list, session, guard);
     }
 
     /// Removes the session; true when nobody is left.
@@ -94,8 +104,11 @@ impl Group {
     pub(crate) fn dispatch(self: &Arc<Self>, message: &Arc<Message>, stats: &Stats) {
         let members = &mut *lock(&self.members);
         let placed = members.place(self, message, None) || members.overflow(self, message, stats);
-        if !placed {
-            stats.dropped_no_member.add(1);
+        let is_withheld = |member: &Member| !member.admits(message);
+        match placed {
+            true => {}
+            false if members.list.iter().any(is_withheld) => stats.withheld.add(1),
+            false => stats.dropped_no_member.add(1),
         }
     }
 
@@ -116,14 +129,18 @@ impl Group {
 }
 
 impl Members {
-    /// The members but `except`, beginning with the one whose turn it is.
-    fn in_turn(&self, except: Option<u64>) -> impl Iterator<Item = (usize, &Member)> {
+    /// The members but `except` that may have the message, beginning with the one whose turn it is.
+    fn in_turn<'a>(
+        &'a self,
+        message: &'a Message,
+        except: Option<u64>,
+    ) -> impl Iterator<Item = (usize, &'a Member)> {
         let (later, first) = self.list.split_at(self.next.min(self.list.len()));
         let first = first.iter().zip(later.len()..);
         let later = later.iter().zip(0..);
         first
             .chain(later)
-            .filter(move |(member, _)| Some(member.number) != except)
+            .filter(move |(member, _)| Some(member.number) != except && member.admits(message))
             .map(|(member, index)| (index, member))
     }
 
@@ -143,7 +160,7 @@ impl Members {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
         let mut taker = None;
-        for (index, member) in self.in_turn(except) {
+        for (index, member) in self.in_turn(message, except) {
             match member.session.backlog() {
                 None => {}
                 Some(0) => {
@@ -181,7 +198,7 @@ impl Members {
         message: &Arc<Message>,
         except: Option<u64>,
     ) -> bool {
-        let taker = self.in_turn(except).find(|(_, member)| {
+        let taker = self.in_turn(message, except).find(|(_, member)| {
             let delivery = member.delivery(group, message);
             delivery.qos != Qos::AtMostOnce && member.session.offer_offline(delivery).is_ok()
         });
@@ -197,7 +214,7 @@ impl Members {
     /// All queues are full: the member whose turn it is loses the message, and counts it.
     fn overflow(&mut self, group: &Arc<Group>, message: &Arc<Message>, stats: &Stats) -> bool {
         let loser = self
-            .in_turn(None)
+            .in_turn(message, None)
             .find(|(_, member)| member.session.backlog().is_some());
         let Some((index, member)) = loser else {
             return false;

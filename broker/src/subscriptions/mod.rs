@@ -18,7 +18,9 @@ use foldhash::HashMap;
 
 pub(crate) use self::group::{Group, Kept};
 use self::tree::Node;
+use crate::access::Guard;
 use crate::lock::{read, write};
+use crate::message::Message;
 use crate::packet::Qos;
 use crate::router::{FilterId, Router};
 use crate::session::Session;
@@ -38,14 +40,25 @@ pub(crate) struct Member {
     number: u64,
     pub(crate) session: Arc<Session>,
     pub(crate) options: Options,
+    /// Rules deny a part of what the filter brings; `None`: nothing is to be asked.
+    guard: Option<Arc<Guard>>,
 }
 
 impl Member {
-    fn new(session: &Arc<Session>, options: Options) -> Member {
+    fn new(session: &Arc<Session>, options: Options, guard: Option<Arc<Guard>>) -> Member {
         Member {
             number: session.number,
             session: Arc::clone(session),
             options,
+            guard,
+        }
+    }
+
+    /// Whether the member may have the message.
+    pub(crate) fn admits(&self, message: &Message) -> bool {
+        match &self.guard {
+            None => true,
+            Some(guard) => guard.admits(&message.topic),
         }
     }
 }
@@ -106,6 +119,14 @@ impl Membership {
         self.group
     }
 
+    /// From now on the session gets by the filter what this guard admits.
+    pub(crate) fn set_guard(&self, session: u64, guard: Option<Arc<Guard>>) {
+        match &self.group {
+            None => set_guard(&mut write(&self.entry.holders).members, session, guard),
+            Some(group) => group.set_guard(session, guard),
+        }
+    }
+
     /// Of a shared subscription.
     pub(crate) fn group(&self) -> Option<&Arc<Group>> {
         self.group.as_ref()
@@ -126,15 +147,16 @@ impl Subscriptions {
         filter: &Filter<'_>,
         session: &Arc<Session>,
         options: Options,
+        guard: Option<Arc<Guard>>,
     ) -> (Membership, bool) {
         let mut index = self.changed();
         let entry = index.entry(router, filter.filter);
         let mut holders = write(&entry.holders);
         let (group, new) = match filter.share {
-            None => (None, enter(&mut holders.members, session, options)),
+            None => (None, enter(&mut holders.members, session, options, guard)),
             Some(name) => {
                 let group = holders.group(name, filter.filter);
-                let new = group.enter(session, options);
+                let new = group.enter(session, options, guard);
                 (Some(group), new)
             }
         };
@@ -220,19 +242,32 @@ impl Holders {
 }
 
 /// Enters the session, or replaces its options; true when it is new.
-fn enter(members: &mut Vec<Member>, session: &Arc<Session>, options: Options) -> bool {
+fn enter(
+    members: &mut Vec<Member>,
+    session: &Arc<Session>,
+    options: Options,
+    guard: Option<Arc<Guard>>,
+) -> bool {
     let known = members
         .iter_mut()
         .find(|member| member.number == session.number);
     match known {
         Some(member) => {
             member.options = options;
+            member.guard = guard;
             false
         }
         None => {
-            members.push(Member::new(session, options));
+            members.push(Member::new(session, options, guard));
             true
         }
+    }
+}
+
+fn set_guard(members: &mut [Member], session: u64, guard: Option<Arc<Guard>>) {
+    let member = members.iter_mut().find(|member| member.number == session);
+    if let Some(member) = member {
+        member.guard = guard;
     }
 }
 

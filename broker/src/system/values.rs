@@ -69,6 +69,7 @@ impl Values {
             ("publish/messages/received", stats.received.get()),
             ("publish/messages/sent", stats.delivered.get()),
             ("publish/messages/denied", stats.denied.get()),
+            ("publish/messages/withheld", stats.withheld.get()),
             ("publish/messages/refused", stats.refused_by_limit.get()),
             ("publish/messages/unmatched", stats.unmatched.get()),
             ("publish/messages/redelivered", stats.redelivered.get()),
@@ -147,8 +148,12 @@ fn logins(stats: &Stats) -> [(&'static str, u64); 11] {
 }
 
 /// Copies and messages that somebody did not get, by reason.
-fn dropped(stats: &Stats) -> [(&'static str, u64); 11] {
+fn dropped(stats: &Stats) -> [(&'static str, u64); 12] {
     [
+        (
+            "publish/messages/dropped/denied",
+            stats.dropped_denied.get(),
+        ),
         (
             "publish/messages/dropped/journal-full",
             stats.dropped_journal_full.get(),

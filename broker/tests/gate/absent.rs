@@ -66,6 +66,7 @@ impl Plant {
         let config = Config {
             acl: access::Config {
                 file: Some(data.path().join("acl.toml")),
+                ..access::Config::default()
             },
             reload_interval: Duration::from_millis(10),
             ..Config::default()

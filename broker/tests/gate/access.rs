@@ -56,6 +56,7 @@ fn in_folder_with_rules(
         reload_interval: Duration::from_millis(10),
         acl: access::Config {
             file: Some(file.clone()),
+            ..access::Config::default()
         },
         ..Config::default()
     };
@@ -95,7 +96,7 @@ fn what_the_rules_deny_is_answered_as_each_version_can() {
     five.ask("plant/secret/+");
     assert_eq!(five.next(), "suback [87]");
     five.ask("plant/#");
-    assert_eq!(five.next(), "suback [87]", "it would bring what is secret");
+    assert_eq!(five.next(), "suback [1]", "what is secret is left out");
     five.ask("$share/g/plant/open");
     assert_eq!(five.next(), "suback [1]");
     five.publish("plant/secret/1", b"x", 1, false);
@@ -120,7 +121,203 @@ fn what_the_rules_deny_is_answered_as_each_version_can() {
     three.publish("plant/secret/1", b"x", 2, false);
     assert_eq!(three.next(), "closed", "3.1.1 has no other word for it");
     assert_eq!(broker.stats().denied.get(), 4);
-    assert_eq!(broker.stats().denied_subscriptions.get(), 3);
+    assert_eq!(broker.stats().denied_subscriptions.get(), 2);
+}
+
+/// A reader of everything, from whom some of it is kept.
+const IN_PART: &str = r##"
+[[rule]]
+client = "reader"
+deny = "subscribe"
+topics = ["plant/secret/#", "plant/+/key"]
+[[rule]]
+allow = "both"
+topics = "#"
+"##;
+
+#[test]
+fn a_filter_that_is_denied_in_part_brings_the_rest() {
+    let (broker, _) = with_rules(IN_PART);
+    let mut source = broker.connect(Version::V5, "source");
+    let mut packet_id = 0;
+    let mut publish = |topic: &str, payload: &str, retain: bool| {
+        packet_id += 1;
+        source.publish(topic, payload.as_bytes(), packet_id, retain);
+        assert_eq!(source.next(), format!("puback {packet_id}"));
+    };
+    publish("plant/secret/1", "kept", true);
+    publish("plant/open/1", "kept", true);
+    let mut withheld = 0;
+    for version in BOTH {
+        let mut reader = broker.connect(version, "reader");
+        let mut other = broker.connect(version, "other");
+        other.subscribe("plant/#");
+        let mut kept_ones = [other.next(), other.next()];
+        kept_ones.sort();
+        assert_eq!(
+            kept_ones,
+            [
+                "plant/open/1 = kept retained",
+                "plant/secret/1 = kept retained"
+            ]
+        );
+        // Retained, and live.
+        reader.subscribe("plant/#");
+        assert_eq!(reader.next(), "plant/open/1 = kept retained");
+        reader.subscribe("$share/g/+/hall/#");
+        other.subscribe("$share/g/+/hall/#");
+        for (topic, is_withheld) in [
+            ("plant/secret/1", true),
+            ("plant/a/key", true),
+            ("plant/secret", true),
+            ("plant/a/lock", false),
+        ] {
+            publish(topic, "x", false);
+            assert_eq!(other.next(), format!("{topic} = x"));
+            if !is_withheld {
+                assert_eq!(reader.next(), format!("{topic} = x"));
+            }
+        }
+        withheld += 3;
+        let counter = || broker.stats().withheld.get();
+        testkit::wait_until("the count", Duration::from_secs(20), counter, |count| {
+            *count == withheld
+        });
+        // Of a group it is never the turn of who may not have it.
+        for _ in 0..3 {
+            publish("plant/hall/key", "x", false);
+            let got = [other.next(), other.next()];
+            assert_eq!(got, ["plant/hall/key = x", "plant/hall/key = x"]);
+            withheld += 1;
+        }
+        // A wholly denied filter is refused, and one that nothing allows.
+        reader.ask("plant/secret/#");
+        let refused = match version {
+            Version::V5 => "suback [87]",
+            _ => "suback [80]",
+        };
+        assert_eq!(reader.next(), refused);
+        reader.disconnect();
+        other.disconnect();
+        broker.is_empty_but_for(1);
+    }
+}
+
+#[test]
+fn what_new_rules_deny_in_part_is_left_out_from_then_on() {
+    let (broker, file) = with_rules(IN_PART);
+    let mut source = broker.connect(Version::V5, "source");
+    let mut packet_id = 0;
+    let mut publish = |topic: &str, payload: &str| {
+        packet_id += 1;
+        source.publish(topic, payload.as_bytes(), packet_id, false);
+        assert_eq!(source.next(), format!("puback {packet_id}"));
+    };
+    for version in BOTH {
+        let kept = Connect {
+            clean_start: false,
+            session_expiry: (version == Version::V5).then_some(600),
+            ..Connect::new(version, "reader")
+        };
+        let mut reader = broker.open(version);
+        reader.send_connect(&kept);
+        assert_eq!(reader.next(), "connack 0");
+        reader.subscribe("plant/#");
+        reader.disconnect();
+        broker.is_empty_but_for(1);
+        // What waits of a topic that is denied by now goes.
+        for topic in ["plant/b/1", "plant/c/1", "plant/secret/1"] {
+            publish(topic, "before");
+        }
+        let denying = IN_PART.replace("plant/secret/#", "plant/b/#");
+        change(&broker, &file, &denying);
+        for topic in ["plant/b/1", "plant/secret/1"] {
+            publish(topic, "after");
+        }
+        let mut reader = broker.open(version);
+        reader.send_connect(&kept);
+        assert_eq!(reader.next(), "connack 0 present");
+        assert_eq!(reader.next(), "plant/c/1 = before");
+        assert_eq!(reader.next(), "plant/secret/1 = after");
+        // Rules that deny nothing, and some again, while it is there.
+        change(&broker, &file, "[[rule]]\nallow = 'both'\ntopics = '#'\n");
+        publish("plant/b/1", "open");
+        assert_eq!(reader.next(), "plant/b/1 = open");
+        change(&broker, &file, IN_PART);
+        publish("plant/secret/1", "live");
+        publish("plant/d/1", "live");
+        assert_eq!(reader.next(), "plant/d/1 = live");
+        drop(reader);
+        broker.is_empty_but_for(1);
+        let mut last = broker.connect(version, "reader");
+        last.disconnect();
+        broker.is_empty_but_for(1);
+    }
+}
+
+#[test]
+fn a_session_that_is_kept_over_a_restart_is_denied_its_part_again() {
+    let (mut broker, _) = with_rules(IN_PART);
+    let kept = Connect {
+        clean_start: false,
+        ..Connect::new(Version::V311, "reader")
+    };
+    let mut reader = broker.open(Version::V311);
+    reader.send_connect(&kept);
+    assert_eq!(reader.next(), "connack 0");
+    reader.subscribe("plant/#");
+    reader.disconnect();
+    broker.is_empty_but_for(0);
+    broker.stop();
+    let folder = std::mem::replace(&mut broker.data, tempfile::tempdir().expect("a folder"));
+    drop(broker);
+    let (broker, _) = in_folder_with_rules(folder, None);
+    let mut source = broker.connect(Version::V5, "source");
+    for (packet_id, topic) in [(1, "plant/secret/1"), (2, "plant/open")] {
+        source.publish(topic, b"x", packet_id, false);
+        assert_eq!(source.next(), format!("puback {packet_id}"));
+    }
+    let mut reader = broker.open(Version::V311);
+    reader.send_connect(&kept);
+    assert_eq!(reader.next(), "connack 0 present");
+    assert_eq!(reader.next(), "plant/open = x");
+}
+
+#[test]
+fn a_denied_publish_of_3_1_1_is_acknowledged_and_dropped_where_that_is_configured() {
+    let data = tempfile::tempdir().expect("a folder");
+    let file = data.path().join("acl.toml");
+    fs::write(&file, PLANT).expect("written");
+    let config = Config {
+        acl: access::Config {
+            file: Some(file),
+            denied_publish_v3: access::DeniedPublish::Acknowledge,
+        },
+        ..Config::default()
+    };
+    let is_telemetry = Arc::new(|_: &str| false);
+    let broker = Running::assembled(config, data, is_telemetry, None);
+    let mut witness = broker.connect(Version::V5, "witness");
+    witness.subscribe("plant/#");
+    let mut three = broker.connect(Version::V311, "three");
+    three.publish("plant/secret/1", b"x", 1, true);
+    assert_eq!(three.next(), "puback 1");
+    three.publish("plant/secret/1", b"x", 0, false);
+    three.publish_at(Qos::ExactlyOnce, "plant/secret/1", b"x", 2, false);
+    assert_eq!(three.next(), "pubrec 2");
+    let mut released = Vec::new();
+    encode::pubrel(&mut released, Version::V311, 2, ReasonCode::Success);
+    three.send(&released);
+    assert_eq!(three.next(), "pubcomp 2");
+    three.publish("plant/open", b"x", 3, false);
+    assert_eq!(three.next(), "puback 3");
+    assert_eq!(witness.next(), "plant/open = x");
+    // MQTT 5 is told, and what is too deep still ends the connection.
+    let mut five = broker.connect(Version::V5, "five");
+    five.publish("plant/secret/1", b"x", 1, false);
+    assert_eq!(five.next(), "puback 1 reason 87");
+    assert_eq!(broker.stats().denied.get(), 4);
+    assert_eq!(broker.stats().dropped_denied.get(), 3);
 }
 
 #[test]
@@ -280,7 +477,7 @@ fn a_live_subscription_that_new_rules_deny_ends_and_others_go_on() {
         let live = broker.stats().subscriptions.get();
         let revoked = broker.stats().revoked_subscriptions.get();
         let denying = format!(
-            "[[rule]]\nclient = 'reader'\ndeny = 'subscribe'\ntopics = ['plant/hall/1', 'plant/gate']\n{PLANT}"
+            "[[rule]]\nclient = 'reader'\ndeny = 'subscribe'\ntopics = ['plant/hall/#', 'plant/gate']\n{PLANT}"
         );
         change(&broker, &file, &denying);
         assert_eq!(broker.stats().revoked_subscriptions.get(), revoked + 2);
@@ -388,7 +585,9 @@ fn what_waits_because_of_a_revoked_subscription_alone_is_not_sent_any_more() {
         }
         publish("plant/yard", "late");
         let denying = format!(
-            "[[rule]]\nclient = 'reader'\ndeny = 'subscribe'\ntopics = ['plant/hall/1', 'plant/gate']\n{PLANT}"
+            "[[rule]]\nclient = 'reader'\nallow = 'subscribe'\ntopics = 'plant/hall/2'\n\
+             [[rule]]\nclient = 'reader'\ndeny = 'subscribe'\ntopics = ['plant/hall/#', 'plant/gate']\n\
+             {PLANT}"
         );
         change(&broker, &file, &denying);
         let stats = broker.stats();

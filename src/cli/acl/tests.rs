@@ -34,6 +34,16 @@ allow = "subscribe"
 topics = "gateways/#"
 "#;
 
+const RULES_IN_PART: &str = r##"
+[[rule]]
+deny = "subscribe"
+topics = "plant/secret/#"
+
+[[rule]]
+allow = "both"
+topics = "#"
+"##;
+
 /// What `millrace acl explain` prints for these arguments, and its decision.
 fn explain(rules: Option<&str>, arguments: &str, expected: Expect) {
     let folder = tempfile::tempdir().expect("temp folder");
@@ -168,6 +178,28 @@ fn a_filter_that_is_covered_in_part_is_told() {
 
             note: `press-1` is not in the users file, so no groups are known; devices are in `--group devices`
         "#]],
+    );
+}
+
+#[test]
+fn a_filter_that_is_denied_in_part_is_told() {
+    explain(
+        Some(RULES_IN_PART),
+        "- reader subscribe #",
+        expect![[r##"
+            Partly: a client `reader` without a user may subscribe to `#` in part: what rules deny of it is not delivered
+            because `#` fits in acl.toml:6
+
+                [[rule]]
+                allow = "both"
+                topics = "#"
+
+            rules in their order:
+              acl.toml:2   deny subscribe `plant/secret/#`
+                             `plant/secret/#` denies a part, whose messages are not delivered
+              acl.toml:6   allow both `#`
+                             fits by `#`
+        "##]],
     );
 }
 

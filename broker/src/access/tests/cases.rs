@@ -49,6 +49,7 @@ fn check_policy(policy: &Policy, table: &str) {
         let seen = policy.explain(&subject(who, client_id), action, topic);
         let decision = match seen.decision {
             Decision::Allow => "allow",
+            Decision::Partly => "part",
             Decision::Deny => "deny",
         };
         if decision != expected {
@@ -155,16 +156,16 @@ fn the_first_rule_that_fits_decides() {
         allow | - | c | s | plant/#
         allow | - | c | s | plant/secret
         deny  | - | c | s | hall/1/x
-        deny  | - | c | s | #
-        deny  | - | c | s | +/1/x
-        deny  | - | c | s | +
+        part  | - | c | s | #
+        part  | - | c | s | +/1/x
+        part  | - | c | s | +
         allow | - | c | s | other/+
         ",
     );
 }
 
 #[test]
-fn a_subscription_is_covered_entirely_or_denied() {
+fn a_subscription_is_covered_entirely_or_denied_or_denied_in_part() {
     check(
         r##"
         [[rule]]
@@ -176,20 +177,20 @@ fn a_subscription_is_covered_entirely_or_denied() {
         "##,
         "
         allow | - | c | s | a/b
-        deny  | - | c | s | b/#
+        part  | - | c | s | b/#
         allow | - | c | s | b/x/y/#
         allow | - | c | s | b
         allow | - | c | s | b/+
-        deny  | - | c | s | a/+
+        part  | - | c | s | a/+
         deny  | - | c | s | a/#
         deny  | - | c | s | a/secret
         deny  | - | c | s | a
-        deny  | - | c | s | b/+/+
-        deny  | - | c | s | b/+/#
+        part  | - | c | s | b/+/+
+        part  | - | c | s | b/+/#
         deny  | - | c | s | b/q/keys
         allow | - | c | s | b/q/doors
         allow | - | c | s | c/x
-        deny  | - | c | s | +/x/#
+        part  | - | c | s | +/x/#
         allow | - | c | s | z/x/a
         deny  | - | c | s | #
         allow | - | c | s | $SYS/broker/uptime
@@ -197,7 +198,7 @@ fn a_subscription_is_covered_entirely_or_denied() {
         deny  | - | c | s | $SYS/#
         deny  | - | c | s | $SYS/x/y
         allow | - | c | s | $share/g/b/+
-        deny  | - | c | s | $share/g/b/#
+        part  | - | c | s | $share/g/b/#
         deny  | - | c | s | $share/g/a/#
         deny  | - | c | s | $share/b/c
         ",
@@ -342,8 +343,8 @@ fn placeholders_stand_for_one_level() {
         "
         allow | ann                 | c1   | p | home/ann/x
         allow | ann                 | c1   | s | home/ann/x/#
-        deny  | ann                 | c1   | s | home/ann/#
-        deny  | ann                 | c1   | s | home/ann/+
+        part  | ann                 | c1   | s | home/ann/#
+        part  | ann                 | c1   | s | home/ann/+
         deny  | ann                 | c1   | p | home/ann/locked
         deny  | ann                 | c1   | p | home/bo/x
         deny  | ann                 | c1   | s | home/+/x

@@ -344,7 +344,7 @@ async fn nobody_is_let_in_only_where_that_is_meant() {
 #[tokio::test]
 async fn credentials_that_are_lost_let_nobody_in() {
     let all = fs::read(Setup::with_users().folder.path().join("users.toml")).expect("read");
-    // Emptied, cut anywhere, or away; at a start, with and without one before it that saw the users.
+    // Emptied, cut anywhere, or away: while it runs, and at the next start.
     let cuts = (0..=all.len()).step_by(7).map(Some).chain([None]);
     for cut in cuts {
         let setup = Setup::with_users();

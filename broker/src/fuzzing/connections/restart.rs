@@ -101,6 +101,7 @@ pub(super) fn assemble(
     let config = crate::Config {
         acl: crate::access::Config {
             file: Some(folder.path().join(RULES_FILE)),
+            ..crate::access::Config::default()
         },
         ..config.clone()
     };

@@ -98,6 +98,16 @@ pub(super) fn is_hidden(filter: &str) -> bool {
     filter == "hidden/x"
 }
 
+/// Whether some rules deny a subscriber the topic, while a wildcard that brings it stands.
+pub(super) fn may_be_withheld(topic: &str) -> bool {
+    let first = topic.split('/').next().unwrap_or_default();
+    let is_two_levels = topic.split('/').count() == 2;
+    is_hidden(topic)
+        || matches!(first, "secret" | "staff" | "$clients")
+        || topic == "a/c"
+        || (is_two_levels && topic.ends_with("/b"))
+}
+
 pub(super) fn is_telemetry(topic: &str) -> bool {
     topic.starts_with("devices/")
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::snapshot::{Found, Search, Snapshot};
 use super::{Next, Outbound, Source, Waiting};
+use crate::access::Guard;
 use crate::packet::Qos;
 use crate::session::Scribe;
 use crate::session_log::Event;
@@ -46,6 +47,20 @@ impl Outbound {
         });
         self.snapshots -= before - self.queue.len();
         self.tidy();
+    }
+
+    /// The filter's snapshot, if there is one, brings what this guard admits.
+    pub(in crate::session) fn guard_snapshot(&mut self, filter: &str, guard: Option<Arc<Guard>>) {
+        if self.snapshots == 0 {
+            return;
+        }
+        let found = self.queue.iter_mut().find_map(|waiting| match waiting {
+            Waiting::Snapshot(snapshot) if **snapshot.filter() == *filter => Some(snapshot),
+            _ => None,
+        });
+        if let Some(snapshot) = found {
+            snapshot.set_guard(guard);
+        }
     }
 
     /// The filters whose snapshots are not through, in the queue's order.

@@ -6,7 +6,7 @@ use super::line::{Answer, Connected, Kind, Published, Stage};
 use super::messages::{Key, SessionName};
 use super::session::{self, InFlight, Session, Subscription};
 use super::{Oracle, is_forbidden, is_named, is_telemetry};
-use crate::fuzzing::connections::words::is_hidden;
+use crate::fuzzing::connections::words::{is_hidden, may_be_withheld};
 use crate::packet::client::{Reasons, ServerPacket};
 use crate::packet::{Ack, Publish, Qos, Version};
 use crate::topic::{self, Filter};
@@ -109,6 +109,10 @@ impl Oracle {
         let client_id = connected.asked.client_id.clone();
         let key: Key = (publish.topic.to_owned(), publish.payload.to_vec());
         let is_ours = publish.topic.starts_with('$');
+        assert!(
+            !is_hidden(publish.topic),
+            "step {step}, line {line}: withheld by rules, and delivered: {publish:?}"
+        );
         let mut since = 0;
         if !is_ours {
             let Some(message) = self.messages.get(&key) else {
@@ -317,6 +321,7 @@ fn wants(session: &Session, topic: &str, step: u32) -> bool {
             && !held.no_local
             && !held.is_shared()
             && topic::matches(held.filter(), topic)
+            && !(topic::is_wildcard(held.filter()) && may_be_withheld(topic))
     })
 }
 
