@@ -78,6 +78,50 @@ fn one_series_over_an_hour_is_found_by_an_index() {
     );
 }
 
+/// A database of the version that had numbers alone in the view.
+fn with_the_first_view() -> PostgresBackend {
+    let backend = PostgresBackend::new();
+    backend.execute(backend.first_migration());
+    backend.execute(
+        "CREATE TABLE schema_version (version integer PRIMARY KEY, name text NOT NULL);
+         INSERT INTO schema_version VALUES (1, 'rows')",
+    );
+    backend
+}
+
+#[test]
+fn the_view_gets_its_texts_where_it_stands() {
+    let backend = with_the_first_view();
+    backend.execute("GRANT SELECT ON telemetry TO PUBLIC; CREATE VIEW mine AS TABLE telemetry");
+    let all = batch(0).series(0, "a", "m").text(0, NOON, "on").build();
+    loaded(&backend)
+        .commit(journal(1), &all)
+        .expect("committed");
+    assert_eq!(backend.query("SELECT text FROM telemetry"), [["on"]]);
+    assert_eq!(count(&backend, "mine"), 1);
+    let public = "SELECT has_table_privilege('public', 'telemetry', 'SELECT')";
+    assert_eq!(backend.query(public), [["t"]]);
+}
+
+#[test]
+fn a_view_of_somebody_elses_making_is_left_alone() {
+    let backend = with_the_first_view();
+    backend.execute(
+        "ALTER VIEW telemetry RENAME TO base;
+         CREATE VIEW telemetry AS SELECT *, labels ->> 'site' AS site FROM base",
+    );
+    let all = batch(0)
+        .series(0, "a", "m")
+        .text(0, NOON, "on")
+        .sample(0, NOON, 1.0)
+        .build();
+    loaded(&backend)
+        .commit(journal(1), &all)
+        .expect("committed");
+    let seen = backend.query("SELECT value, site IS NULL FROM telemetry");
+    assert_eq!(seen, [["1", "t"]]);
+}
+
 #[test]
 fn the_tender_builds_a_missing_index_and_tomorrows_partition() {
     let backend = PostgresBackend::new();
