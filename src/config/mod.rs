@@ -5,6 +5,7 @@
 //! behind this module sees a value that was not checked.
 
 pub(crate) mod document;
+mod every;
 mod explain;
 mod keys;
 mod origins;

@@ -44,15 +44,7 @@ impl Origins<'_> {
     }
 
     pub(super) fn filter(&self, error: &FilterError) -> Problem {
-        // Rules count from 1 for people.
-        let key = match error.rule {
-            Some(rule) => format!(
-                "ingest.filter.rule.{}.{}",
-                rule.saturating_sub(1),
-                error.key
-            ),
-            None => format!("ingest.filter.{}", error.key),
-        };
+        let key = format!("ingest.filter.{}", error.path());
         self.problem(&key, error.to_string(), None)
     }
 

@@ -13,8 +13,8 @@ use ingest::alert::Rules;
 use ingest::prepare::Meaning;
 use tracing_subscriber::EnvFilter;
 
-use super::Config;
 use super::origins::Origins;
+use super::{Config, every};
 use crate::diagnostics::Problem;
 use crate::logging;
 
@@ -112,10 +112,13 @@ fn log(config: &Config, origins: &Origins<'_>) -> Checked<EnvFilter> {
 }
 
 fn broker(config: &Config, origins: &Origins<'_>) -> Checked<broker::Settings> {
-    config.broker.validate().map_err(|error| {
+    let key_of = |error: &broker::ConfigError| error.key.to_string();
+    let problem = |error: broker::ConfigError| {
         let key = format!("broker.{}", error.key);
-        vec![origins.caused(&key, &error, error.hint.clone())]
-    })
+        origins.caused(&key, &error, error.hint.clone())
+    };
+    every::mistake(&config.broker, broker::Config::validate, key_of)
+        .map_err(|errors| errors.into_iter().map(problem).collect())
 }
 
 /// Reads the access rules.
@@ -145,10 +148,13 @@ fn users(config: &Config, origins: &Origins<'_>) -> Checked<Users> {
 }
 
 fn journal(config: &Config, origins: &Origins<'_>) -> Checked<journal::Settings> {
-    config.journal.validate().map_err(|error| {
+    let key_of = |error: &journal::ConfigError| error.key().to_string();
+    let problem = |error: journal::ConfigError| {
         let key = format!("journal.{}", error.key());
-        vec![origins.problem(&key, format!("`[journal]`: {error}"), None)]
-    })
+        origins.problem(&key, format!("`[journal]`: {error}"), None)
+    };
+    every::mistake(&config.journal, journal::Config::validate, key_of)
+        .map_err(|errors| errors.into_iter().map(problem).collect())
 }
 
 /// How many of the largest packets the journal must at least hold.
@@ -172,22 +178,45 @@ fn packets_beyond_the_journal(
 }
 
 fn store(config: &Config, origins: &Origins<'_>) -> Checked<ingest::store::Settings> {
-    config.store.validate(&config.data).map_err(|error| {
+    let key_of = |error: &ingest::store::ConfigError| error.key.to_owned();
+    let problem = |error: ingest::store::ConfigError| {
         let key = format!("store.{}", error.key);
-        vec![origins.problem(&key, error.to_string(), error.hint)]
-    })
+        origins.problem(&key, error.to_string(), error.hint)
+    };
+    every::mistake(&config.store, |store| store.validate(&config.data), key_of)
+        .map_err(|errors| errors.into_iter().map(problem).collect())
 }
 
 /// Reads the device registry. Paths were resolved when the file was read.
 fn meaning(config: &Config, origins: &Origins<'_>) -> Checked<Meaning> {
-    config
-        .ingest
-        .meaning(Path::new(""))
-        .map_err(|error| ingest(error, origins))
+    every::mistake(
+        &config.ingest,
+        |section| section.meaning(Path::new("")),
+        ingest_key,
+    )
+    .map_err(|errors| problems_of_ingest(errors, origins))
 }
 
 fn rows(config: &Config, origins: &Origins<'_>) -> Checked<ingest::rows::Settings> {
-    config.ingest.rows().map_err(|error| ingest(error, origins))
+    every::mistake(&config.ingest, ingest::Config::rows, ingest_key)
+        .map_err(|errors| problems_of_ingest(errors, origins))
+}
+
+fn ingest_key(error: &ingest::ConfigError) -> String {
+    match error {
+        ingest::ConfigError::OutOfBounds { key, .. } | ingest::ConfigError::Value { key, .. } => {
+            key.to_string()
+        }
+        ingest::ConfigError::Filter(error) => format!("filter.{}", error.path()),
+        ingest::ConfigError::Registry(_) => "devices".to_owned(),
+    }
+}
+
+fn problems_of_ingest(errors: Vec<ingest::ConfigError>, origins: &Origins<'_>) -> Vec<Problem> {
+    errors
+        .into_iter()
+        .flat_map(|error| ingest(error, origins))
+        .collect()
 }
 
 fn ingest(error: ingest::ConfigError, origins: &Origins<'_>) -> Vec<Problem> {

@@ -57,6 +57,16 @@ pub struct FilterError {
     pub message: String,
 }
 
+impl FilterError {
+    /// The dotted key within the section; rules count from 0 there: `rule.0.range`.
+    pub fn path(&self) -> String {
+        match self.rule {
+            Some(rule) => format!("rule.{}.{}", rule.saturating_sub(1), self.key),
+            None => self.key.to_owned(),
+        }
+    }
+}
+
 fn place(rule: Option<usize>) -> String {
     rule.map_or_else(String::new, |rule| format!("filter rule {rule}: "))
 }

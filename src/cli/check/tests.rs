@@ -1,3 +1,4 @@
+mod every;
 mod topics;
 
 use std::fs;
@@ -327,6 +328,20 @@ fn mistakes_of_all_files_are_shown_at_once() {
             11 | batch_rows = 0
                |              ^
 
+            error: `clear` must not lie above `above`
+             --> a.toml:5:9
+              |
+            5 | clear = 95
+              |         ^^
+              hint: it is where the alert ends, on the good side of where it begins
+
+            error: a second rule is called `hot`
+             --> a.toml:7:8
+              |
+            7 | name = 'hot'
+              |        ^^^^^
+              hint: the first one is in line 2
+
             error: unknown key `mesage`
              --> a.toml:9:1
               |
@@ -359,6 +374,12 @@ fn filter_rules_are_shown_at_their_place() {
             5 | action = 'deni'
               |          ^^^^^^ expected `allow` or `deny`
               hint: did you mean `deny`?
+
+            error: filter rule 2: `range` from 5 to 1 holds no number
+             --> millrace.toml:7:9
+              |
+            7 | range = { min = 5.0, max = 1.0 }
+              |         ^^^^^^^^^^^^^^^^^^^^^^^^
         "#]],
     );
 }

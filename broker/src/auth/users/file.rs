@@ -1,6 +1,6 @@
 //! `users.toml` as people write it, and what is wrong with it.
 //!
-//! Owns: the names of the keys, and what a name may be. Never: shows what stands in a password.
+//! Owns: the names of the keys, and what a name may be. Never: shows what stands in a password, stops at the first mistake.
 //!
 //! ```toml
 //! [user.alice]
@@ -12,15 +12,15 @@
 //! disabled = true
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::{User, UserError};
 use crate::auth::password::PasswordHash;
@@ -30,21 +30,11 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Names travel with every connection and decision.
 const NAME_BYTES_MAX: usize = 256;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[derive(Default)]
-struct Written {
-    user: BTreeMap<Spanned<String>, Entry>,
-}
-
 /// One `[user.NAME]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default)]
 struct Entry {
     password: Option<String>,
-    #[serde(default)]
     groups: Vec<Spanned<String>>,
-    #[serde(default)]
     disabled: bool,
 }
 
@@ -70,16 +60,28 @@ pub(super) fn parse(text: &str) -> Result<HashMap<Box<str>, Arc<User>>, Vec<User
         message,
         hint: hint.map(str::to_owned),
     };
-    let written: Written = toml::from_str(text).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
-        let (message, hint) = explain(error.message());
-        vec![problem(span, message, hint.as_deref())]
-    })?;
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        let not_toml = |error: toml::de::Error| {
+            let first = error.message().lines().next().unwrap_or("not TOML");
+            problem(
+                error.span().unwrap_or(0..0),
+                format!("not TOML: {first}"),
+                None,
+            )
+        };
+        return Err(syntax.into_iter().map(not_toml).collect());
+    }
     let mut errors = Vec::new();
-    let mut users = HashMap::with_capacity(written.user.len());
-    for (name, entry) in written.user {
+    let mut users = HashMap::new();
+    for (name, value) in entries(document.get_ref(), &mut |span, message, hint| {
+        errors.push(problem(span, message, Some(hint)));
+    }) {
         let span = name.span();
-        let name = name.into_inner();
+        let name = name.get_ref().to_string();
+        let entry = read_entry(&name, &span, value, &mut |span, message, hint| {
+            errors.push(problem(span, message, hint));
+        });
         if let Err(reason) = check_name(&name) {
             errors.push(problem(
                 span,
@@ -145,32 +147,88 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// serde's words for people. It quotes values when a type is wrong, and a value may be a password.
-fn explain(message: &str) -> (String, Option<String>) {
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let key = rest.split('`').nth(1).unwrap_or_default();
-        return match KEYS
-            .iter()
-            .any(|known| message.contains(&format!("`{known}`")))
-        {
-            true => (
-                format!("unknown key `{key}`"),
-                Some(format!("a user has `{}`", KEYS.join("`, `"))),
+type Name<'t> = Spanned<DeString<'t>>;
+type Value<'t> = Spanned<DeValue<'t>>;
+
+/// What stands below `user`; whatever else is in the file is an error.
+fn entries<'t, 'i>(
+    document: &'t DeTable<'i>,
+    error: &mut impl FnMut(Range<usize>, String, &str),
+) -> Vec<(&'t Name<'i>, &'t Value<'i>)> {
+    const BEGIN: &str = "a user begins with a line `[user.NAME]`";
+    let mut users = Vec::new();
+    for (key, value) in document.iter() {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("user", DeValue::Table(table)) => users.extend(table.iter()),
+            ("user", _) => error(key.span(), "`user` is no table of users".into(), BEGIN),
+            (other, _) => error(
+                key.span(),
+                format!("unknown section or key `{other}`"),
+                BEGIN,
             ),
-            false => (
-                format!("unknown section or key `{key}`"),
-                Some("a user begins with a line `[user.NAME]`".into()),
+        }
+    }
+    users
+}
+
+/// The user's values as far as they can be read. Never quotes one, for it may be a password.
+fn read_entry(
+    name: &str,
+    place: &Range<usize>,
+    value: &Value<'_>,
+    error: &mut impl FnMut(Range<usize>, String, Option<&str>),
+) -> Entry {
+    let mut entry = Entry::default();
+    let DeValue::Table(table) = value.get_ref() else {
+        let hint = format!("write `[user.{name}]`, and its keys below");
+        error(
+            place.clone(),
+            format!("user `{name}` is no table"),
+            Some(&hint),
+        );
+        return entry;
+    };
+    for (key, value) in table.iter() {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("password", DeValue::String(hash)) => entry.password = Some(hash.to_string()),
+            // At the name: the line may hold a password in the clear.
+            ("password", _) => error(
+                place.clone(),
+                format!("the password of user `{name}` must be a hash in quotes"),
+                Some(&format!(
+                    "`millrace user add {name} --update` asks for a password"
+                )),
             ),
-        };
+            ("groups", _) => match groups(value) {
+                Some(groups) => entry.groups = groups,
+                None => error(
+                    value.span(),
+                    "`groups` must be a list of names in quotes, such as [\"consoles\"]".into(),
+                    None,
+                ),
+            },
+            ("disabled", DeValue::Boolean(disabled)) => entry.disabled = *disabled,
+            ("disabled", _) => error(
+                value.span(),
+                "`disabled` must be true or false".into(),
+                None,
+            ),
+            (other, _) => error(
+                key.span(),
+                format!("unknown key `{other}`"),
+                Some(&format!("a user has `{}`", KEYS.join("`, `"))),
+            ),
+        }
     }
-    if let Some(rest) = message.strip_prefix("invalid type: ") {
-        let expected = rest
-            .rsplit_once("expected ")
-            .map_or("another", |(_, word)| word);
-        return (format!("wrong type of value: expected {expected}"), None);
-    }
-    let first = message.lines().next().unwrap_or("not TOML");
-    (format!("not TOML: {first}"), None)
+    entry
+}
+
+fn groups(value: &Value<'_>) -> Option<Vec<Spanned<String>>> {
+    let name = |group: &Value<'_>| {
+        let name = group.get_ref().as_str()?;
+        Some(Spanned::new(group.span(), name.to_owned()))
+    };
+    value.get_ref().as_array()?.iter().map(name).collect()
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -61,13 +61,13 @@ fn what_is_wrong_is_told_with_its_line_and_without_a_secret() {
         ),
         (
             "[user.a]\npassword = 12345",
-            2,
-            "wrong type of value: expected a string",
+            1,
+            "the password of user `a` must be a hash in quotes",
         ),
         (
             "[user.a]\ngroups = \"admins\"",
             2,
-            "wrong type of value: expected a sequence",
+            "`groups` must be a list of names in quotes, such as [\"consoles\"]",
         ),
         ("[user.\"\"]", 1, "user `` has no name"),
         (
@@ -97,6 +97,33 @@ fn every_wrong_user_is_told_at_once() {
         .expect_err("both are wrong");
     let lines: Vec<_> = errors.iter().map(|error| error.line).collect();
     assert_eq!(lines, [1, 3]);
+    let errors = Users::parse(
+        "[user.a]\npasword = \"x\"\ngroups = 1\ndisabled = \"no\"\n[usr]\n[user.b]\npassword = 5\n\
+         [user.\"\"]\ngroups = [1]\n",
+    )
+    .expect_err("much is wrong");
+    let told: Vec<_> = errors
+        .iter()
+        .map(|error| (error.line, error.message.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (2, "unknown key `pasword`"),
+            (
+                3,
+                "`groups` must be a list of names in quotes, such as [\"consoles\"]"
+            ),
+            (4, "`disabled` must be true or false"),
+            (5, "unknown section or key `usr`"),
+            (6, "the password of user `b` must be a hash in quotes"),
+            (8, "user `` has no name"),
+            (
+                9,
+                "`groups` must be a list of names in quotes, such as [\"consoles\"]"
+            ),
+        ]
+    );
 }
 
 #[test]

@@ -25,8 +25,16 @@ const SILENT_FOR_MIN: Duration = Duration::from_secs(1);
 /// Longer spans are a typo ("M" is months) rather than a wish.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-pub(super) fn check(file: &RuleFile, text: &str) -> Result<Vec<Rule>, Vec<RuleError>> {
-    let mut errors = Errors { text, list: vec![] };
+/// `unreadable`: what was found before. All errors come in the order of the file.
+pub(super) fn check(
+    file: &RuleFile,
+    text: &str,
+    unreadable: Vec<RuleError>,
+) -> Result<Vec<Rule>, Vec<RuleError>> {
+    let mut errors = Errors {
+        text,
+        list: unreadable,
+    };
     let mut first_use: HashMap<&str, Range<usize>> = HashMap::new();
     let mut rules = Vec::with_capacity(file.rule.len());
     if let Some(excess) = file.rule.get(RULES_MAX) {
@@ -45,7 +53,10 @@ pub(super) fn check(file: &RuleFile, text: &str) -> Result<Vec<Rule>, Vec<RuleEr
     }
     match errors.list {
         list if list.is_empty() => Ok(rules),
-        list => Err(list),
+        mut list => {
+            list.sort_by_key(|error| error.span.start);
+            Err(list)
+        }
     }
 }
 
@@ -73,7 +84,11 @@ fn rule(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Rule> {
     let before = errors.list.len();
     check_name(&entry.name, errors);
     let scope = scope(entry, errors);
-    let condition = condition(entry, errors);
+    // The condition may be what could not be read.
+    let condition = match entry.is_incomplete {
+        true => None,
+        false => condition(entry, errors),
+    };
     let severity = severity(entry, errors);
     let message = message(entry, errors);
     if errors.list.len() > before {

@@ -1,41 +1,37 @@
 //! `alerts.toml` as the user wrote it, with the place of each value.
 //!
-//! Owns: the names of the keys. Never: judges values; that is `check`.
+//! Owns: the names of the keys. Never: reads a text, which is `read`, or judges values, which is `check`.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::RuleError;
-
 /// The whole file.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RuleFile {
-    pub rule: Vec<RuleEntry>,
+#[derive(Debug, Clone, Default)]
+pub(super) struct RuleFile {
+    pub(super) rule: Vec<RuleEntry>,
 }
 
 /// One `[[rule]]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RuleEntry {
-    pub name: Spanned<String>,
-    pub device: Option<Spanned<String>>,
-    pub metric: Option<Spanned<String>>,
-    #[serde(default)]
-    pub labels: BTreeMap<String, Spanned<String>>,
-    pub above: Option<Spanned<f64>>,
-    pub below: Option<Spanned<f64>>,
-    pub outside: Option<Spanned<[f64; 2]>>,
-    pub clear: Option<Spanned<Clear>>,
-    #[serde(rename = "for")]
-    pub hold: Option<Spanned<HumanDuration>>,
-    pub silent_for: Option<Spanned<HumanDuration>>,
-    pub severity: Option<Spanned<String>>,
-    pub message: Option<Spanned<String>>,
+#[derive(Debug, Clone)]
+pub(super) struct RuleEntry {
+    pub(super) name: Spanned<String>,
+    pub(super) device: Option<Spanned<String>>,
+    pub(super) metric: Option<Spanned<String>>,
+    pub(super) labels: BTreeMap<String, Spanned<String>>,
+    pub(super) above: Option<Spanned<f64>>,
+    pub(super) below: Option<Spanned<f64>>,
+    pub(super) outside: Option<Spanned<Pair>>,
+    pub(super) clear: Option<Spanned<Clear>>,
+    /// `for`.
+    pub(super) hold: Option<Spanned<HumanDuration>>,
+    pub(super) silent_for: Option<Spanned<HumanDuration>>,
+    pub(super) severity: Option<Spanned<String>>,
+    pub(super) message: Option<Spanned<String>>,
+    /// Something in it could not be read: what seems to be missing may be there.
+    pub(super) is_incomplete: bool,
 }
 
 /// The keys of a `[[rule]]`.
@@ -56,70 +52,32 @@ pub(super) const KEYS: [&str; 12] = [
 
 /// Where the alert ends.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "invalid type, expected a number, or a range `[low, high]`"
-)]
-pub enum Clear {
+#[serde(untagged)]
+pub(super) enum Clear {
     At(f64),
-    Range([f64; 2]),
+    Range(Pair),
+}
+
+/// Two numbers, and no third that would be passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "Vec<f64>")]
+pub(super) struct Pair(pub(super) [f64; 2]);
+
+impl TryFrom<Vec<f64>> for Pair {
+    type Error = &'static str;
+
+    fn try_from(numbers: Vec<f64>) -> Result<Pair, &'static str> {
+        let pair = numbers.try_into().map(Pair);
+        pair.map_err(|_| "not two numbers")
+    }
 }
 
 /// `"30s"`, `"1h 30m"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HumanDuration(pub Duration);
+pub(super) struct HumanDuration(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
         humantime_serde::deserialize(deserializer).map(HumanDuration)
     }
-}
-
-impl RuleFile {
-    /// Ends at the first thing that is not TOML or not of the right type.
-    pub fn parse(text: &str) -> Result<RuleFile, RuleError> {
-        toml::from_str(text).map_err(|error| shape_error(&error, text))
-    }
-}
-
-fn shape_error(error: &toml::de::Error, text: &str) -> RuleError {
-    let message = error.message().trim().replace('\n', ", ");
-    let span = error.span().unwrap_or(0..text.len().min(1));
-    match message.split('`').nth(1) {
-        Some(key) if message.starts_with("unknown field") => unknown_key(key, span),
-        Some(key) if message.starts_with("missing field") => RuleError {
-            span,
-            message: format!("a rule needs the key `{key}`"),
-            hint: None,
-        },
-        _ => RuleError {
-            span,
-            message: lower_first(&message),
-            hint: None,
-        },
-    }
-}
-
-fn unknown_key(key: &str, span: Range<usize>) -> RuleError {
-    let known = KEYS.into_iter().chain(["rule"]);
-    let nearest = known
-        .map(|known| (strsim::damerau_levenshtein(key, known), known))
-        .min()
-        .filter(|(distance, known)| *distance <= 2 && *distance < known.len());
-    let hint = match nearest {
-        Some((_, "rule")) => "rules begin with `[[rule]]`".to_owned(),
-        Some((_, known)) => format!("did you mean `{known}`?"),
-        None => format!("a rule knows the keys `{}`", KEYS.join("`, `")),
-    };
-    RuleError {
-        span,
-        message: format!("unknown key `{key}`"),
-        hint: Some(hint),
-    }
-}
-
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_ascii_lowercase());
-    first.into_iter().chain(letters).collect()
 }

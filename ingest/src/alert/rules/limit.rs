@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::super::threshold::Limit;
 use super::check::Errors;
-use super::file::{Clear, RuleEntry};
+use super::file::{Clear, Pair, RuleEntry};
 
 /// The rule's limit and where it clears; `None` when an error was added.
 pub(super) fn limit(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Limit> {
@@ -29,7 +29,7 @@ pub(super) fn limit(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Limit>
         };
     }
     let outside = entry.outside.as_ref()?;
-    let [low, high] = range(outside, *outside.get_ref(), errors)?;
+    let [low, high] = range(outside, outside.get_ref().0, errors)?;
     let [clear_low, clear_high] = clear_range(entry, [low, high], errors)?;
     if clear_low < low || clear_high > high {
         return wrong_side(entry, "must lie within `outside`", errors);
@@ -65,7 +65,7 @@ fn clear_range(entry: &RuleEntry, default: [f64; 2], errors: &mut Errors<'_>) ->
         return Some(default);
     };
     match *clear.get_ref() {
-        Clear::Range(limits) => range(clear, limits, errors),
+        Clear::Range(Pair(limits)) => range(clear, limits, errors),
         Clear::At(_) => {
             errors.hint(
                 clear,

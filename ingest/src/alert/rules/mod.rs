@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod limit;
+mod read;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,6 @@ use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 use telemetry::Micros;
 
-pub use file::{RuleEntry, RuleFile};
 pub use template::{Facts, Template, number};
 
 use super::labels::Labels;
@@ -111,10 +111,10 @@ impl Rules {
         })
     }
 
-    /// All that is wrong, not only the first; what is not TOML ends at the first.
+    /// All that is wrong, not only the first; of what is not TOML, nothing else is looked at.
     pub fn parse(text: &str) -> Result<Rules, Vec<RuleError>> {
-        let file = RuleFile::parse(text).map_err(|error| vec![error])?;
-        check::check(&file, text).map(|rules| Rules { rules })
+        let (file, unreadable) = read::read(text);
+        check::check(&file, text, unreadable).map(|rules| Rules { rules })
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {

@@ -148,15 +148,35 @@ fn what_is_not_the_right_shape() {
     );
     check_rule_errors(
         "above = \"9\"",
-        &["\"9\" | invalid type: string \"9\", expected f64 | -"],
+        &["\"9\" | `above` must be a number, such as 80 | leave out the quotes: 9"],
     );
     check_rule_errors(
         "outside = [1, 2]\nclear = \"x\"",
-        &["\"x\" | invalid type, expected a number, or a range `[low, high]` | -"],
+        &["\"x\" | `clear` must be a number, such as 75, or a range, such as [20, 70] | -"],
     );
     check_rule_errors(
         "for = \"soon\"",
-        &["\"soon\" | invalid value: string \"soon\", expected a duration | -"],
+        &["\"soon\" | `for` must be a duration in quotes, such as \"5m\" or \"1h 30m\" | -"],
+    );
+    check_rule_errors(
+        "silent_for = 60\nseverity = 3\nmessage = [1]",
+        &[
+            "60 | `silent_for` must be a duration in quotes, such as \"5m\" or \"1h 30m\" | -",
+            "3 | `severity` must be a text in quotes | -",
+            "[1] | `message` must be a text in quotes | -",
+        ],
+    );
+    check_rule_errors(
+        "outside = [1, 2, 3]\nclear = [1]\nlabels = { a = 1, b = \"x\" }",
+        &[
+            "[1, 2, 3] | `outside` must be a range of two numbers, such as [10, 80] | -",
+            "[1] | `clear` must be a number, such as 75, or a range, such as [20, 70] | -",
+            "1 | `labels.a` must be a text in quotes | -",
+        ],
+    );
+    check_errors(
+        "rule = 1",
+        &["rule | `rule` is not a list of rules | rules begin with `[[rule]]`"],
     );
 }
 
@@ -358,6 +378,27 @@ fn all_errors_of_all_rules_are_found() {
         .map(|error| &text[error.span.clone()])
         .collect();
     assert_eq!(marked, ["inf", "\"bad\"", "\"b\"", "\"c/\"", "\"1ms\""]);
+}
+
+#[test]
+fn a_value_that_cannot_be_read_hides_no_other_mistake() {
+    let text = format!(
+        "{}{}{}",
+        rule("metric = \"m\"\nabove = \"hot\"\nseverity = \"bad\"\nabov = 1"),
+        "[[rule]]\nname = 7\nbelow = 1\n",
+        "[[rule]]\nname = \"c/\"\nsilent_for = \"1ms\"\n"
+    );
+    check_errors(
+        &text,
+        &[
+            "\"hot\" | `above` must be a number, such as 80 | -",
+            "\"bad\" | unknown severity `bad` | it is one of `info`, `warning` and `critical`",
+            "abov | unknown key `abov` | did you mean `above`?",
+            "7 | `name` must be a text in quotes | -",
+            "\"c/\" | the name contains `/` | it becomes a level of the alert's topics, so it must not contain `/`, `+`, `#` or control characters",
+            "\"1ms\" | `silent_for` must be at least one second | -",
+        ],
+    );
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! All mistakes of a section, though its crate reports one at a time.
+//!
+//! Owns: asking again with what was wrong taken out. Never: knows what a value means. Invariant: each mistake is reported
+//! once, at the key and the number that the user wrote; the section counts only when nothing was wrong.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// Mistakes reported at most for one section, and so how often it is asked.
+const MISTAKES_MAX: usize = 20;
+
+/// An element of a list that is right, for one that is wrong: the others keep their numbers.
+const STAND_INS: [(&str, &str); 2] = [
+    ("listener", "kind = 'tcp'\naddress = '127.0.0.1:0'"),
+    ("rule", "action = 'allow'"),
+];
+
+/// Asks `check` until it finds nothing more. `key_of`: the dotted key within the section that a mistake is about; `listener.0`
+/// is the first of a list.
+pub(super) fn mistake<C, T, E>(
+    section: &C,
+    check: impl Fn(&C) -> Result<T, E>,
+    key_of: impl Fn(&E) -> String,
+) -> Result<T, Vec<E>>
+where
+    C: Serialize + DeserializeOwned,
+{
+    let first = match check(section) {
+        Ok(settings) => return Ok(settings),
+        Err(mistake) => mistake,
+    };
+    let mut taken_out = vec![key_of(&first)];
+    let mut mistakes = vec![first];
+    let Ok(mut values) = Table::try_from(section) else {
+        return Err(mistakes);
+    };
+    while mistakes.len() < MISTAKES_MAX {
+        let key = taken_out.last().map_or("", String::as_str);
+        let next = match take_out::<C>(&mut values, key).map(|section| check(&section)) {
+            Some(Err(next)) => next,
+            Some(Ok(_)) | None => break,
+        };
+        // Of what has its default now, only something else can be wrong.
+        if taken_out.contains(&key_of(&next)) {
+            break;
+        }
+        taken_out.push(key_of(&next));
+        mistakes.push(next);
+    }
+    Err(mistakes)
+}
+
+/// The section without the entry: with its default, or with a stand-in for an element of a list. `None` when there is none.
+fn take_out<C: DeserializeOwned>(values: &mut Table, key: &str) -> Option<C> {
+    let parts: Vec<&str> = key.split('.').collect();
+    remove(values, &parts)?;
+    C::deserialize(Value::Table(values.clone())).ok()
+}
+
+fn remove(table: &mut Table, parts: &[&str]) -> Option<()> {
+    let (name, rest) = parts.split_first()?;
+    if rest.is_empty() {
+        return table.remove(*name).map(drop);
+    }
+    match table.get_mut(*name)? {
+        Value::Table(inner) => remove(inner, rest),
+        Value::Array(elements) => {
+            let element = elements.get_mut(rest.first()?.parse::<usize>().ok()?)?;
+            let (_, stand_in) = STAND_INS.into_iter().find(|(list, _)| list == name)?;
+            *element = Value::Table(stand_in.parse().ok()?);
+            Some(())
+        }
+        _ => table.remove(*name).map(drop),
+    }
+}
