@@ -20,7 +20,7 @@ use serde::Serialize;
 use simulator::{Progress, Report, Scenario};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, output, up, watch};
+use super::{Outcome, output, simulate, up, watch};
 use crate::app::{App, Drained};
 use crate::config::{self, Override, Sources};
 use crate::diagnostics::{Failure, display};
@@ -84,7 +84,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Outcome {
     write_files(&args.data)?;
-    let scenario = Scenario::read(&args.data.join(SCENARIO_FILE))?;
+    let scenario = simulate::read(&args.data.join(SCENARIO_FILE))?;
     let settings = config::load(&sources(&args))?;
     if settings.broker.needs_users() {
         return Err(

@@ -3,7 +3,7 @@
 //! Owns: laying flags over a scenario file, Ctrl-C, and where the report goes. Never: makes load
 //! itself; the crate `simulator` does. Invariant: the report alone is on stdout.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ArgAction;
@@ -11,6 +11,7 @@ use simulator::{Error, FleetKeys, Progress, ReplayKeys, RunKeys, Scenario, Setti
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, output, password, up};
+use crate::config::Document;
 use crate::diagnostics::Failure;
 use crate::logging;
 
@@ -98,7 +99,7 @@ fn resolve(args: Args) -> Result<Settings, Failure> {
         replay: args.replay,
     };
     let mut scenario = match &args.scenario {
-        Some(path) => Scenario::read(path)?.under(flags),
+        Some(path) => read(path)?.under(flags),
         None => flags,
     };
     let may_have_password = scenario.run.username.is_some() && scenario.run.password.is_none();
@@ -117,6 +118,20 @@ fn resolve(args: Args) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
+/// Reads a scenario file, or shows everything that is wrong with it, as of the configuration.
+pub(super) fn read(path: &Path) -> Result<Scenario, Failure> {
+    let error = match Scenario::read(path) {
+        Ok(scenario) => return Ok(scenario),
+        Err(error) => error,
+    };
+    let text = match &error {
+        Error::Scenario { .. } => std::fs::read_to_string(path).unwrap_or_default(),
+        _ => String::new(),
+    };
+    let (_, problems) = Document::new(path, text).deserialize::<RunKeys>();
+    Err(Failure::from_problems(problems).unwrap_or_else(|| error.into()))
+}
+
 /// The first SIGINT or SIGTERM ends the sending, the second one the waiting.
 async fn interrupted_twice(stop: &CancellationToken) -> Result<(), Failure> {
     up::signal().await?;
@@ -130,6 +145,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::diagnostics::tests::plain;
 
     #[derive(Debug, Parser)]
     struct Command {
@@ -185,6 +201,66 @@ mod tests {
         ] {
             assert!(resolve(parse(flags).unwrap()).is_err(), "{flags}");
         }
+    }
+
+    #[test]
+    fn every_mistake_of_a_scenario_is_shown_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.toml");
+        let text = "port = \"1883\"\nhots = \"h\"\nfleet = 5\nworkers = \"many\"\nlisten = 1\n\
+                    expect = [1]\n[[profiles]]\nname = 3\n";
+        std::fs::write(&path, text).unwrap();
+        let flags = format!("--scenario {}", path.display());
+        let failure = resolve(parse(&flags).unwrap()).unwrap_err();
+        let folder = format!("{}/", folder.path().display());
+        expect_test::expect![[r#"
+            error: wrong type of `port`: string "1883"
+             --> s.toml:1:8
+              |
+            1 | port = "1883"
+              |        ^^^^^^ expected a whole number, not negative
+              hint: leave out the quotes: 1883
+
+            error: unknown key `hots`
+             --> s.toml:2:1
+              |
+            2 | hots = "h"
+              | ^^^^ not a known key
+              hint: did you mean `host`?
+
+            error: wrong type of `fleet`: integer `5`
+             --> s.toml:3:9
+              |
+            3 | fleet = 5
+              |         ^ expected a list
+
+            error: wrong type of `workers`: string "many"
+             --> s.toml:4:11
+              |
+            4 | workers = "many"
+              |           ^^^^^^ expected a whole number, not negative
+
+            error: unknown key `listen`
+             --> s.toml:5:1
+              |
+            5 | listen = 1
+              | ^^^^^^ not a known key
+              hint: did you mean `clean`?
+
+            error: wrong type of `expect`: a list
+             --> s.toml:6:10
+              |
+            6 | expect = [1]
+              |          ^^^ expected a path
+
+            error: unknown key `profiles`
+             --> s.toml:7:3
+              |
+            7 | [[profiles]]
+              |   ^^^^^^^^ not a known key
+              hint: did you mean `profile`?
+        "#]]
+        .assert_eq(&plain(&failure).replace(&folder, ""));
     }
 
     #[test]

@@ -160,13 +160,20 @@ fn add(args: &Add) -> Outcome {
     let mut file = UserFile::open(&path)?;
     may_add(&args.name, args.update, file.users())?;
     let is_first = file.users().is_empty();
+    let is_new = !path.exists();
     file.put(&args.name, hash.as_ref(), groups)?;
     file.save()?;
     if let Some(password) = generated {
         output::text(&format!("{password}\n"))?;
     }
     let done = if args.update { "changed" } else { "added" };
-    anstream::eprintln!("user `{}` {done} in `{}`", args.name, display(&path));
+    // In the wrong folder, nobody would read it.
+    let made = match is_new {
+        true => ", which is new: does Millrace run with it?",
+        false => "",
+    };
+    let place = std::path::absolute(&path).unwrap_or(path);
+    anstream::eprintln!("user `{}` {done} in `{}`{made}", args.name, display(&place));
     if let Some(config::Entry {
         data,
         allows_anonymous,

@@ -31,6 +31,8 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub(crate) struct Document {
     file: PathBuf,
     text: Arc<str>,
+    /// A key that is unknown where it stands may belong into another section of `millrace.toml`.
+    is_configuration: bool,
 }
 
 /// One step from the root of a document to an entry.
@@ -46,6 +48,7 @@ impl Document {
         Document {
             file: file.into(),
             text: text.into(),
+            is_configuration: false,
         }
     }
 
@@ -64,7 +67,10 @@ impl Document {
             return Err(Failure::new(message));
         }
         let text = std::fs::read_to_string(file).map_err(unreadable)?;
-        Ok(Document::new(file, text))
+        Ok(Document {
+            is_configuration: true,
+            ..Document::new(file, text)
+        })
     }
 
     pub(crate) fn file(&self) -> &Path {
@@ -93,7 +99,8 @@ impl Document {
             let path = error.span().and_then(|span| find(table.get_ref(), &span));
             if !removed.iter().any(|removed| removed.explains(&error)) {
                 let path = path.as_deref().unwrap_or_default();
-                let explained = explain::serde_message(error.message(), path);
+                let explained =
+                    explain::serde_message(error.message(), path, self.is_configuration);
                 problems.push(self.problem(explained, error.span()));
             }
             let root = table.span();

@@ -19,10 +19,10 @@ pub(super) struct Explained {
     pub(super) hint: Option<String>,
 }
 
-/// A message of serde about the entry at `path`.
-pub(super) fn serde_message(message: &str, path: &[Step]) -> Explained {
+/// A message of serde about the entry at `path`; of our configuration, other sections are known as well.
+pub(super) fn serde_message(message: &str, path: &[Step], is_configuration: bool) -> Explained {
     if let Some(rest) = message.strip_prefix("unknown field ") {
-        return unknown_key(rest, path);
+        return unknown_key(rest, path, is_configuration);
     }
     let key = dotted(path);
     if let Some(rest) = message.strip_prefix("unknown variant ") {
@@ -93,7 +93,7 @@ pub(super) fn quoted_and_expected(rest: &str) -> (&str, Vec<&str>) {
     (name, quoted.collect())
 }
 
-fn unknown_key(rest: &str, path: &[Step]) -> Explained {
+fn unknown_key(rest: &str, path: &[Step], is_configuration: bool) -> Explained {
     let (name, known) = quoted_and_expected(rest);
     let inside = path
         .split_last()
@@ -104,9 +104,12 @@ fn unknown_key(rest: &str, path: &[Step]) -> Explained {
         _ => format!("unknown key `{name}` in {}", section(inside)),
     };
     let elsewhere = || {
-        keys::sections_with(name)
-            .first()
-            .map(|found| format!("`{name}` is a key of `[{found}]`"))
+        let sections = match is_configuration {
+            true => keys::sections_with(name),
+            false => Vec::new(),
+        };
+        let found = sections.first()?;
+        Some(format!("`{name}` is a key of `[{found}]`"))
     };
     let all = || (!known.is_empty()).then(|| format!("known keys: {}", known.join(", ")));
     let hint = nearest(name, &known)
@@ -136,10 +139,24 @@ fn wrong_value(what: &str, key: &str, found: &str, expected: &str) -> Explained 
         "f32" | "f64" => ("a number", None),
         "path string" => ("a path", None),
         "a boolean" => ("true or false", None),
+        "a string" => ("a text in quotes", None),
+        "a sequence" => ("a list", None),
+        "a map" => ("a section", None),
         // The names of our own types mean nothing to the reader.
         _ if expected.starts_with("struct ") => ("a section", None),
         _ => (expected, None),
     };
+    let found = match found {
+        "sequence" => "a list",
+        "map" => "a section",
+        other => other,
+    };
+    // A number was expected, and stands in quotes.
+    let quoted = found
+        .strip_prefix("string \"")
+        .and_then(|text| text.strip_suffix('"'));
+    let quoted = quoted.filter(|text| expected.contains("number") && text.parse::<f64>().is_ok());
+    let unquote = quoted.map(|text| format!("leave out the quotes: {text}"));
     Explained {
         message: format!("{what} of `{key}`: {found}"),
         label: if expected.is_empty() {
@@ -147,7 +164,7 @@ fn wrong_value(what: &str, key: &str, found: &str, expected: &str) -> Explained 
         } else {
             format!("expected {expected}")
         },
-        hint: hint.map(str::to_owned),
+        hint: hint.map(str::to_owned).or(unquote),
     }
 }
 

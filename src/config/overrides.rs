@@ -131,7 +131,7 @@ fn refused(variable: &Override, message: &str) -> Problem {
         .key
         .split('.')
         .map(|part| super::document::Step::Key(part.to_owned()));
-    let explained = explain::serde_message(message, &key.collect::<Vec<_>>());
+    let explained = explain::serde_message(message, &key.collect::<Vec<_>>(), true);
     let expected = match explained.label.as_str() {
         "" => String::new(),
         label => format!(", {label}"),

@@ -229,3 +229,21 @@ fn our_own_commands_log_in() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("refuses the connection"), "{said}");
 }
+
+#[test]
+fn a_users_file_that_is_made_is_named_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    for (name, is_new) in [("ada", true), ("bob", false)] {
+        let added = user(&data, &format!("add {name}"), "secret");
+        assert!(added.status.success(), "{added:?}");
+        let told = String::from_utf8_lossy(&added.stderr);
+        let place = format!("`{}`", data.join("users.toml").display());
+        assert!(told.contains(&place), "{told}");
+        assert_eq!(
+            told.contains("does Millrace run with it?"),
+            is_new,
+            "{told}"
+        );
+    }
+}

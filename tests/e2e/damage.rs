@@ -110,6 +110,11 @@ fn a_damaged_log_of_sessions_is_not_taken_for_the_telemetry_journal() {
         "{err}"
     );
 
+    assert!(
+        err.contains(&format!("move the folder `{sessions}` away")),
+        "{err}"
+    );
+
     // As advised: everything else is there.
     fs::rename(&sessions, folder.path().join("aside")).expect("moved");
     let _server = setup.start();

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use broker::verify::{self as broker_logs, Ending, RETAINED_FILE, SESSIONS_FOLDER};
+use broker::verify::{self as broker_logs, Ending, RETAINED_FILE, SESSIONS_FOLDER, SessionsError};
 use bytesize::ByteSize;
 use ingest::alert::published;
 use journal::inspect::{self, Report};
@@ -157,6 +157,8 @@ fn sessions(data: &Path) -> Log {
     match broker_logs::sessions(data) {
         Ok(Some(report)) => builder.journal(&report),
         Ok(None) => builder.none(),
+        // The journal's own error, for its hint.
+        Err(SessionsError::Journal(error)) => builder.damaged(Problem::from_error(&error)),
         Err(error) => builder.damaged(Problem::from_error(&error)),
     }
 }

@@ -175,7 +175,7 @@ fn every_mistake_is_found_in_the_order_of_the_file() {
              --> m.toml:1:20
               |
             1 | rule = [{ device = 1, min = 2.0 }, { devise = 'a', device = 'a', min = 1.0 }]
-              |                    ^ expected a string
+              |                    ^ expected a text in quotes
 
             error: unknown key `devise` in `[[rule]]`
              --> m.toml:1:38
