@@ -216,6 +216,7 @@ async fn watch_time(gate: Arc<Gate>) {
 pub(crate) fn tick(gate: &Arc<Gate>) {
     gate.registry.tick(gate);
     gate.authenticator.flush_report();
+    gate.refusals.flush();
     gate.authenticator.review_entry();
     gate.authenticator
         .warn_of_strangers(gate.settings.acl.file.is_none());

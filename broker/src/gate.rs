@@ -22,7 +22,7 @@ use crate::budget::Budget;
 use crate::config::Settings;
 use crate::fanout::{self, Fanout};
 use crate::handshake;
-use crate::limits::{Addresses, KeptSessions, Room, TokenBucket};
+use crate::limits::{Addresses, KeptSessions, Refusals, Room, TokenBucket};
 use crate::lock::lock;
 use crate::message::Message;
 use crate::packet::Qos;
@@ -72,6 +72,8 @@ pub(crate) struct Gate {
     pub(crate) connect_rate: Option<Mutex<TokenBucket>>,
     /// Of clients that are not let in yet.
     pub(crate) room_for_connects: Arc<Room>,
+    /// What the log has yet to hear of them.
+    pub(crate) refusals: Refusals,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) retained: Retained,
     pub(crate) system: System,
@@ -162,6 +164,7 @@ impl Gate {
             connect_rate: settings
                 .max_connect_rate
                 .map(|rate| Mutex::new(TokenBucket::new(rate, Instant::now()))),
+            refusals: Refusals::default(),
             room_for_connects: handshake::room_for_connects(settings.max_packet_bytes),
             access: Access::open(&settings.acl)?,
             settings,

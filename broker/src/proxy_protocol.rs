@@ -41,6 +41,13 @@ pub(crate) enum ProxyError {
     Long(usize),
 }
 
+impl ProxyError {
+    /// Whether the other side has just gone.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(self, ProxyError::Ended(_))
+    }
+}
+
 /// Reads the header; the client's address, or `None` when the proxy speaks for itself (a health check) or does not know it.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     stream: &mut S,

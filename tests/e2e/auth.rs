@@ -65,6 +65,18 @@ fn users_log_in_with_mosquitto_and_nobody_else() {
         }
     }
 
+    let told = server.wait_for_line("with wrong credentials", PATIENCE);
+    assert!(
+        told.contains("WARN") && told.contains("user=\"alice\""),
+        "{told}"
+    );
+    assert!(
+        !server
+            .lines()
+            .iter()
+            .any(|line| line.contains("user=\"bob\""))
+    );
+
     // While it runs.
     assert!(
         user(folder.path(), "add bob --group admins", "hello")

@@ -147,10 +147,17 @@ impl Authenticator {
                 Ok(with_certificate(identity, peer))
             }
             Err(Refusal(refused, why)) => {
-                self.report.refused(refused, why, peer, connect);
+                let is_known = connect.user.is_some_and(|user| self.knows(user));
+                self.report.refused(refused, why, peer, connect, is_known);
                 Err(refused.reason_code())
             }
         }
+    }
+
+    /// Whether there is a user or a device of this name.
+    fn knows(&self, name: &str) -> bool {
+        self.users.users().find(name).is_some()
+            || matches!(self.devices.find(name), Lookup::Known { .. })
     }
 
     pub(super) fn tokens(&self) -> Option<&Arc<Tokens>> {

@@ -28,7 +28,7 @@ use self::subscribe::Answers;
 use crate::access::Principal;
 use crate::auth::Identity;
 use crate::gate::Gate;
-use crate::limits::Throttle;
+use crate::limits::{RefusalKind, Throttle, Who};
 use crate::message::Message;
 use crate::packet::{DecodeError, ReasonCode, Version, encode};
 use crate::presence::Cause;
@@ -254,6 +254,42 @@ impl Client {
         }
     }
 
+    /// Tells the log, in a while, what the client was refused.
+    fn note_refusal(&self, kind: RefusalKind, what: &str, name: &str, reason: ReasonCode) {
+        self.note(kind, || {
+            let (code, words) = (reason.code(), reason.name());
+            format!("{what} `{name}`: {words} (0x{code:02X})")
+        });
+    }
+
+    fn note(&self, kind: RefusalKind, what: impl FnOnce() -> String) {
+        let visit = self.session.visit();
+        let who = Who {
+            user: &self.terms.identity.user,
+            client_id: &self.session.client_id,
+            address: visit.map(|(visit, _)| visit.address),
+        };
+        self.gate.refusals.note(kind, &who, what);
+    }
+
+    /// Tells the log, in a while, of a client that breaks the protocol.
+    fn note_end(&self, end: &End) {
+        let is_protocol = match end {
+            End::Malformed(_) => true,
+            End::Refused(reason) => matches!(
+                reason,
+                ReasonCode::ProtocolError
+                    | ReasonCode::ReceiveMaximumExceeded
+                    | ReasonCode::TopicAliasInvalid
+                    | ReasonCode::PacketTooLarge
+            ),
+            End::Disconnected { .. } | End::Closed | End::Io(_) => false,
+        };
+        if is_protocol {
+            self.note(RefusalKind::Packet, || end.to_string());
+        }
+    }
+
     /// The client never learns that it was let in, so nobody else does: its will is not published.
     pub(crate) fn withdraw(&mut self) {
         self.departure.will_withdrawn = true;
@@ -261,6 +297,7 @@ impl Client {
 
     /// The last word to the client, and its will if it has not said goodbye.
     pub(crate) fn finish(&mut self, end: &End, out: &mut Vec<u8>) {
+        self.note_end(end);
         let reason = match end {
             End::Malformed(error) => Some(error.reason),
             End::Refused(reason) => Some(*reason),

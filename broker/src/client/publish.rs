@@ -14,6 +14,7 @@ use super::{Client, End};
 use crate::access::{self, Action, DeniedPublish};
 use crate::exchange::Origin;
 use crate::gate::Untaken;
+use crate::limits::RefusalKind;
 use crate::message::Message;
 use crate::packet::{Publish, Qos, ReasonCode};
 use crate::session::{Held, Hold};
@@ -67,6 +68,7 @@ impl Client {
         intake: &mut Intake<'_, 'i>,
     ) -> Result<(), End> {
         if let Err(reason) = self.admit(topic, publish, intake) {
+            self.note_refusal(RefusalKind::Publish, "topic", topic, reason);
             return self.refuse_publish(publish, reason);
         }
         if let Some(packet_id) = publish

@@ -12,6 +12,7 @@ use journal::Position;
 
 use super::{Client, End};
 use crate::access::{Grant, Guard};
+use crate::limits::RefusalKind;
 use crate::packet::{
     Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode,
 };
@@ -69,6 +70,10 @@ impl Client {
         let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
         for subscription in subscribe.subscriptions.iter() {
             let reason = self.subscribe_one(&subscription, identifier, effort);
+            if reason.is_error() {
+                let filter = subscription.filter;
+                self.note_refusal(RefusalKind::Subscribe, "filter", filter, reason);
+            }
             // MQTT 3.1 has no word for a refusal: such a client hears that all is well, and gets
             // nothing.
             let is_told = !(reason.is_error() && self.terms.is_v31);

@@ -13,6 +13,7 @@ use crate::access::{self, Action, Decision, Principal};
 use crate::client::{Client, End, Terms};
 use crate::error_chain::error_chain;
 use crate::gate::{Gate, now_micros};
+use crate::limits::{RefusalKind, Who};
 use crate::packet::{Connect, ReasonCode, Version, encode};
 use crate::peer::Peer;
 use crate::presence::{self, Visit};
@@ -32,6 +33,7 @@ pub(super) async fn admit(
         answer: error.answer(),
         text: None,
         why: error_chain(&error),
+        is_fault: true,
     })?;
     let version = connect.version;
     let size_max = connect.properties.maximum_packet_size;
@@ -39,6 +41,7 @@ pub(super) async fn admit(
         answer: takes_refusal(size_max).then_some((version, reason)),
         text: None,
         why: reason.name().to_owned(),
+        is_fault: false,
     };
     let supersede = || Refusal {
         // CONNACK has no code for it: 0x8E is one of DISCONNECT [MQTT-3.2.2-8].
@@ -46,15 +49,33 @@ pub(super) async fn admit(
         why: SUPERSEDED.to_owned(),
         ..refuse(ReasonCode::UnspecifiedError)
     };
+    // Nobody vouches for the user yet, and people type passwords there.
+    let refuse_to = |user: &str, client_id: &str, what: &str, reason: ReasonCode| {
+        let who = Who {
+            user,
+            client_id,
+            address: Some(peer.address),
+        };
+        gate.refusals.note(RefusalKind::Connect, &who, || {
+            format!("{what}{} (0x{:02X})", reason.name(), reason.code())
+        });
+        refuse(reason)
+    };
+    let asks = connect.client_id;
     if connect.properties.authentication_method.is_some() {
-        return Err(refuse(ReasonCode::BadAuthenticationMethod));
+        return Err(refuse_to("", asks, "", ReasonCode::BadAuthenticationMethod));
     }
     // [MQTT-3.1.3-8] of 3.1.1: without an id there is nothing a kept session could be found by. In
     // 3.1 an id has 1 to 23 characters; a longer one does no harm.
     let is_old = version == Version::V311;
     let needs_id = is_old && (connect.is_v31 || !connect.clean_start);
     if needs_id && connect.client_id.is_empty() {
-        return Err(refuse(ReasonCode::ClientIdentifierNotValid));
+        return Err(refuse_to(
+            "",
+            asks,
+            "",
+            ReasonCode::ClientIdentifierNotValid,
+        ));
     }
     let identity = gate
         .authenticator
@@ -76,7 +97,9 @@ pub(super) async fn admit(
         {
             gate.stats.denied.add(1);
             if !access::is_bridge_state(will.topic) {
-                return Err(refuse(ReasonCode::NotAuthorized));
+                let what = format!("will to `{}`: ", will.topic);
+                let reason = ReasonCode::NotAuthorized;
+                return Err(refuse_to(&identity.user, client_id, &what, reason));
             }
             // Which every bridge brings, whoever may see it: it is let in without.
             connect.will = None;
@@ -107,13 +130,14 @@ pub(super) async fn admit(
             .map(|will| Box::new(Will::of(will, &identity))),
         identity: Arc::clone(&identity),
     };
+    let user = Arc::clone(&identity);
     let attached = gate
         .registry
         .attach(gate, client_id, arrival)
         .await
         .map_err(|reason| match reason {
             ReasonCode::SessionTakenOver => supersede(),
-            reason => refuse(reason),
+            reason => refuse_to(&user.user, client_id, "", reason),
         })?;
     let terms = Terms {
         version,
@@ -217,6 +241,7 @@ fn check_size(
     Err(Refusal {
         answer: takes_refusal(Some(size_max)).then_some((version, reason)),
         text: None,
+        is_fault: false,
         why: format!("takes packets of `{size_max}` bytes at most, and connack is larger"),
     })
 }

@@ -13,7 +13,7 @@ use tracing::debug;
 
 use crate::client::{Client, End};
 use crate::gate::Gate;
-use crate::limits::{Room, Share};
+use crate::limits::{RefusalKind, Room, Share, Who};
 use crate::packet::{Frame, ReasonCode, Version, encode, frame};
 use crate::peer::Peer;
 
@@ -34,6 +34,8 @@ struct Refusal {
     /// For the client's people, in MQTT 5.
     text: Option<&'static str>,
     why: String,
+    /// What came is no CONNECT, or not a good one: the log is told.
+    is_fault: bool,
 }
 
 /// A complete CONNECT as it was read.
@@ -111,6 +113,11 @@ async fn welcome<S: AsyncWrite + Unpin>(
 
 async fn refuse<S: AsyncWrite + Unpin>(gate: &Gate, stream: &mut S, peer: &Peer, refusal: Refusal) {
     debug!(%peer, why = refusal.why, "connect refused");
+    if refusal.is_fault {
+        let who = Who::at(peer.address);
+        let what = || refusal.why.clone();
+        gate.refusals.note(RefusalKind::Connect, &who, what);
+    }
     let Some((version, reason)) = refusal.answer else {
         return;
     };
@@ -152,7 +159,7 @@ async fn read_connect<S: AsyncRead + Unpin>(
             Err(error) => return Err(silent(error.to_string())),
         }
         if buffer[0] != CONNECT_FIRST_BYTE {
-            return Err(silent("the first packet is not a connect"));
+            return Err(unfit("the first packet is not a connect".into()));
         }
         match frame(&buffer, gate.settings.max_packet_bytes) {
             Ok(Frame::Complete { body, .. }) => {
@@ -163,7 +170,7 @@ async fn read_connect<S: AsyncRead + Unpin>(
                 });
             }
             Ok(Frame::Incomplete { .. }) => {}
-            Err(error) => return Err(silent(error.to_string())),
+            Err(error) => return Err(unfit(error.to_string())),
         }
     }
 }
@@ -174,5 +181,14 @@ fn silent(why: impl Into<String>) -> Refusal {
         answer: None,
         text: None,
         why: why.into(),
+        is_fault: false,
+    }
+}
+
+/// The same for what is no CONNECT.
+fn unfit(why: String) -> Refusal {
+    Refusal {
+        is_fault: true,
+        ..silent(why)
     }
 }

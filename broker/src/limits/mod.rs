@@ -5,6 +5,7 @@
 mod addresses;
 mod kept;
 mod rate;
+mod refusals;
 mod room;
 mod seldom;
 mod throttle;
@@ -12,6 +13,7 @@ mod throttle;
 pub(crate) use addresses::{Addresses, Place, counted};
 pub(crate) use kept::{KeptLimits, KeptPlace, KeptSessions, NoPlace};
 pub(crate) use rate::TokenBucket;
+pub(crate) use refusals::{Kind as RefusalKind, Refusals, Who};
 pub(crate) use room::{Room, Share};
 pub(crate) use seldom::Seldom;
 pub(crate) use throttle::{ClientRates, Throttle};

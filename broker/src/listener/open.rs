@@ -14,8 +14,9 @@ use tracing::debug;
 
 use super::Settings;
 use crate::connection;
+use crate::error_chain::error_chain;
 use crate::gate::Gate;
-use crate::limits::Place;
+use crate::limits::{Place, RefusalKind, Who};
 use crate::peer::Peer;
 use crate::proxy_protocol::{self, ProxyError};
 use crate::tls::TlsStream;
@@ -78,10 +79,23 @@ async fn open_in_time(
         Err(error) => {
             gate.stats.connections_refused.add(1);
             let cause = std::error::Error::source(&error).map(ToString::to_string);
+            note(&gate, address, &error);
             debug!(peer = %address, %error, cause, "connection refused");
             None
         }
     }
+}
+
+/// Tells the log, in a while, of what does not just end: checks of a balancer connect and go.
+fn note(gate: &Gate, address: SocketAddr, error: &OpenError) {
+    let kind = match error {
+        OpenError::Tls(error) if error.kind() == io::ErrorKind::InvalidData => RefusalKind::Tls,
+        OpenError::WebSocket(error) if !error.is_end() => RefusalKind::WebSocket,
+        OpenError::Proxy(error) if !error.is_end() => RefusalKind::Proxy,
+        _ => return,
+    };
+    let what = || error_chain(error);
+    gate.refusals.note(kind, &Who::at(address), what);
 }
 
 #[derive(Debug, thiserror::Error)]

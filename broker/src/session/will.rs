@@ -13,6 +13,7 @@ use journal::{Record, RecordBatch};
 use crate::access::{Action, Decision, Principal};
 use crate::auth::Identity;
 use crate::gate::{Gate, now_micros};
+use crate::limits::{RefusalKind, Who};
 use crate::message::Message;
 use crate::packet;
 
@@ -75,6 +76,14 @@ impl Will {
         });
         if !allowed {
             gate.stats.denied.add(1);
+            let who = Who {
+                user: &identity.user,
+                client_id,
+                address: None,
+            };
+            gate.refusals.note(RefusalKind::Publish, &who, || {
+                format!("will to `{}`, by who it is now", message.topic)
+            });
             return;
         }
         message.received_at = now_micros();

@@ -66,6 +66,11 @@ pub(crate) enum UpgradeError {
 }
 
 impl UpgradeError {
+    /// Whether the other side has just gone.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(self, UpgradeError::Ended | UpgradeError::Io(_))
+    }
+
     /// What the client is told; `None` when nobody listens any more.
     pub(super) fn answer(&self) -> Option<String> {
         let (status, field) = match self {
