@@ -21,8 +21,8 @@ const QUIET_FILTER: &str = "rumqttd=off,tokio_postgres=warn,rustls=error";
 /// The levels, from nothing to everything.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// What can be named before `=`: the parts of Millrace, then the libraries in it that log. A target begins with the name of
-/// the library that it is in.
+/// What can be named before `=`: the parts of Millrace, then the libraries in it that log. A target
+/// begins with the name of the library that it is in.
 const TARGETS: [&str; 17] = [
     "millrace",
     "broker",

@@ -1,7 +1,8 @@
 //! Whether what the broker keeps in the data folder can be read, for people who ask.
 //!
-//! Owns: the read-only look at the log of kept sessions and at the retained messages. Never: changes a byte, or disturbs a
-//! broker that has them open. Invariant: what is called intact here is read whole by the next start.
+//! Owns: the read-only look at the log of kept sessions and at the retained messages. Never:
+//! changes a byte, or disturbs a broker that has them open. Invariant: what is called intact here
+//! is read whole by the next start.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! `millrace journal`: what the log between broker and database holds, for people, and whether the data folder's logs are whole.
+//! `millrace journal`: what the log between broker and database holds, for people, and whether the
+//! data folder's logs are whole.
 //!
 //! Owns: how a summary, a check and records are printed. Never: changes a byte of the journal; a
 //! running process is not disturbed. Invariant: damage ends with exit code 1.

@@ -1,7 +1,8 @@
 //! All mistakes of a section, though its crate reports one at a time.
 //!
-//! Owns: asking again with what was wrong taken out. Never: knows what a value means. Invariant: each mistake is reported
-//! once, at the key and the number that the user wrote; the section counts only when nothing was wrong.
+//! Owns: asking again with what was wrong taken out. Never: knows what a value means. Invariant:
+//! each mistake is reported once, at the key and the number that the user wrote; the section counts
+//! only when nothing was wrong.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,8 +17,8 @@ const STAND_INS: [(&str, &str); 2] = [
     ("rule", "action = 'allow'"),
 ];
 
-/// Asks `check` until it finds nothing more. `key_of`: the dotted key within the section that a mistake is about; `listener.0`
-/// is the first of a list.
+/// Asks `check` until it finds nothing more. `key_of`: the dotted key within the section that a
+/// mistake is about; `listener.0` is the first of a list.
 pub(super) fn mistake<C, T, E>(
     section: &C,
     check: impl Fn(&C) -> Result<T, E>,
@@ -51,7 +52,8 @@ where
     Err(mistakes)
 }
 
-/// The section without the entry: with its default, or with a stand-in for an element of a list. `None` when there is none.
+/// The section without the entry: with its default, or with a stand-in for an element of a list.
+/// `None` when there is none.
 fn take_out<C: DeserializeOwned>(values: &mut Table, key: &str) -> Option<C> {
     let parts: Vec<&str> = key.split('.').collect();
     remove(values, &parts)?;

@@ -19,7 +19,8 @@ pub(super) struct Explained {
     pub(super) hint: Option<String>,
 }
 
-/// A message of serde about the entry at `path`; of our configuration, other sections are known as well.
+/// A message of serde about the entry at `path`; of our configuration, other sections are known as
+/// well.
 pub(super) fn serde_message(message: &str, path: &[Step], is_configuration: bool) -> Explained {
     if let Some(rest) = message.strip_prefix("unknown field ") {
         return unknown_key(rest, path, is_configuration);

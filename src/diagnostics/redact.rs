@@ -1,11 +1,12 @@
 //! Passwords in URLs, kept out of what is shown.
 //!
-//! Owns: which part of a text may be a password. Never: decides whether a URL is right. Invariant: the text keeps its length
-//! in bytes and its lines, so that a caret under it still points at what it pointed at.
+//! Owns: which part of a text may be a password. Never: decides whether a URL is right. Invariant:
+//! the text keeps its length in bytes and its lines, so that a caret under it still points at what
+//! it pointed at.
 
-/// `text` with everything that may hold a password of a URL replaced by `*`: between `://` and the last `@` of the line, and
-/// what follows `password=` behind a `://`. Where a URL is malformed, its parts cannot be told apart, so rather too much is
-/// hidden than a part of a password shown.
+/// `text` with everything that may hold a password of a URL replaced by `*`: between `://` and the
+/// last `@` of the line, and what follows `password=` behind a `://`. Where a URL is malformed, its
+/// parts cannot be told apart, so rather too much is hidden than a part of a password shown.
 pub(super) fn passwords(text: &str) -> String {
     text.split_inclusive('\n').map(line).collect()
 }

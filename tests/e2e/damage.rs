@@ -1,5 +1,5 @@
-//! Files of the data folder that the disk has changed: which one it is, and what going on without it costs, is told at the
-//! start and by `millrace journal verify`.
+//! Files of the data folder that the disk has changed: which one it is, and what going on without
+//! it costs, is told at the start and by `millrace journal verify`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -73,7 +73,8 @@ pub enum OpenError {
     },
 }
 
-/// How many messages the log in the folder `data` holds and how it ends; changes nothing. `None` when there is none.
+/// How many messages the log in the folder `data` holds and how it ends; changes nothing. `None`
+/// when there is none.
 pub(crate) fn verify(data: &Path) -> Result<Option<(usize, Ending)>, OpenError> {
     let path = data.join(FILE_NAME);
     if !path.exists() {

@@ -141,8 +141,8 @@ fn postgres(url: &str) -> Result<tokio_postgres::Config, ConfigError> {
     Ok(config)
 }
 
-/// Whether the only `@` is the one before the host. With another, a part of the password would be taken for the host, the
-/// database or a parameter, and be shown as such.
+/// Whether the only `@` is the one before the host. With another, a part of the password would be
+/// taken for the host, the database or a parameter, and be shown as such.
 fn parts_are_clear(url: &str) -> bool {
     let Some((before, after)) = url.split_once('@') else {
         return true;

@@ -263,8 +263,8 @@ fn open(settings: &Settings, missing: Missing) -> Result<Box<dyn Credentials>, F
     Ok(credentials::open(&settings.store)?)
 }
 
-/// A file of SQLite needs its folder. It is made only when that was asked for: secrets in a database that no Millrace reads let
-/// nobody in.
+/// A file of SQLite needs its folder. It is made only when that was asked for: secrets in a database
+/// that no Millrace reads let nobody in.
 fn prepare(settings: &Settings, missing: Missing) -> Result<(), Failure> {
     let Target::Sqlite(file) = &settings.store.target else {
         return Ok(());

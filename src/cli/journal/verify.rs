@@ -1,7 +1,8 @@
-//! `millrace journal verify`: whether a journal, or everything that the data folder keeps beside the database, can be read.
+//! `millrace journal verify`: whether a journal, or everything that the data folder keeps beside
+//! the database, can be read.
 //!
-//! Owns: the list of logs and how what was found is told. Never: changes a byte. Invariant: every log is looked at, however
-//! many are damaged, and each line names one.
+//! Owns: the list of logs and how what was found is told. Never: changes a byte. Invariant: every
+//! log is looked at, however many are damaged, and each line names one.
 
 use std::fmt::Write as _;
 use std::path::Path;

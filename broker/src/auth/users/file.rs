@@ -1,6 +1,7 @@
 //! `users.toml` as people write it, and what is wrong with it.
 //!
-//! Owns: the names of the keys, and what a name may be. Never: shows what stands in a password, stops at the first mistake.
+//! Owns: the names of the keys, and what a name may be. Never: shows what stands in a password, stops
+//! at the first mistake.
 //!
 //! ```toml
 //! [user.alice]
@@ -37,6 +38,9 @@ struct Entry {
     groups: Vec<Spanned<String>>,
     disabled: bool,
 }
+
+/// So many letters of it may be wrong in a key that is meant to be `password`.
+const PASSWORD_TYPOS_MAX: usize = 4;
 
 /// The keys of a `[user.NAME]`.
 const KEYS: [&str; 3] = ["password", "groups", "disabled"];
@@ -214,13 +218,21 @@ fn read_entry(
                 None,
             ),
             (other, _) => error(
-                key.span(),
+                match is_password(other) {
+                    true => place.clone(),
+                    false => key.span(),
+                },
                 format!("unknown key `{other}`"),
                 Some(&format!("a user has `{}`", KEYS.join("`, `"))),
             ),
         }
     }
     entry
+}
+
+/// Whether the line of a key may hold a password, and had better not be shown.
+fn is_password(key: &str) -> bool {
+    strsim::damerau_levenshtein(&key.to_lowercase(), "password") <= PASSWORD_TYPOS_MAX
 }
 
 fn groups(value: &Value<'_>) -> Option<Vec<Spanned<String>>> {

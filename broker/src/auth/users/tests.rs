@@ -48,8 +48,9 @@ fn users_are_read_with_their_groups() {
 fn what_is_wrong_is_told_with_its_line_and_without_a_secret() {
     for (text, line, message) in [
         (
+            // At the name: the line of the key may hold a password.
             "[user.a]\npasword = \"hunter2\"",
-            2,
+            1,
             "unknown key `pasword`",
         ),
         ("[usr.a]", 1, "unknown section or key `usr`"),
@@ -109,7 +110,7 @@ fn every_wrong_user_is_told_at_once() {
     assert_eq!(
         told,
         [
-            (2, "unknown key `pasword`"),
+            (1, "unknown key `pasword`"),
             (
                 3,
                 "`groups` must be a list of names in quotes, such as [\"consoles\"]"

@@ -1,7 +1,7 @@
 //! The bytes of `published.log`.
 //!
-//! Owns: the layout, and what of a file can be believed. Never: touches a file. Invariant: an entry that is not as it was
-//! written is left out and counted, never taken for another.
+//! Owns: the layout, and what of a file can be believed. Never: touches a file. Invariant: an entry
+//! that is not as it was written is left out and counted, never taken for another.
 //!
 //! The file is a row of entries of 64 bytes, little-endian:
 //!
@@ -10,12 +10,13 @@
 //! u32      CRC-32 of the 56 bytes that follow
 //! [u8; 16] id of the event
 //! [u8; 16] id of its cause (the same without the position)
-//! u64      position of the record that caused it; the highest bit: that record was lost with a crash
+//! u64      position of the record that caused it; the highest bit: it was lost with a crash
 //! i64      started_at, microseconds
 //! i64      updated_at, microseconds
 //! ```
 //!
-//! Before there were checksums, a file was a row of the last five fields. Such a file is still read.
+//! Before there were checksums, a file was a row of the last five fields. Such a file is still
+//! read.
 
 use journal::Position;
 

@@ -1,6 +1,7 @@
 //! `alerts.toml` as the user wrote it, with the place of each value.
 //!
-//! Owns: the names of the keys. Never: reads a text, which is `read`, or judges values, which is `check`.
+//! Owns: the names of the keys. Never: reads a text, which is `read`, or judges values, which is
+//! `check`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

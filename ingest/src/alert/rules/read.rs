@@ -1,7 +1,8 @@
 //! From the text of `alerts.toml` to its values.
 //!
-//! Owns: which type each key has, and the words for a value that has another. Never: stops at the first mistake, shows a name
-//! of a type of ours. Invariant: a value that could not be read is an error, and its rule is marked as incomplete.
+//! Owns: which type each key has, and the words for a value that has another. Never: stops at the
+//! first mistake, shows a name of a type of ours. Invariant: a value that could not be read is an
+//! error, and its rule is marked as incomplete.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
