@@ -270,7 +270,7 @@ mod editing {
         fs::write(&path, "[user.alice]\npasword = \"x\"\n").expect("written");
         let error = UserFile::open(&path).err().expect("broken").to_string();
         assert!(
-            error.contains("line 2") && error.contains("`pasword`"),
+            error.contains("line 1") && error.contains("`pasword`"),
             "{error}"
         );
     }
