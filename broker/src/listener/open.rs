@@ -68,19 +68,20 @@ async fn open_in_time(
     listener: Arc<Settings>,
     deadline: Instant,
 ) -> Option<(Serving, Place)> {
+    let mut peer = Peer::at(address);
     let opened = tokio::select! {
-        opened = timeout_at(deadline, open(&gate, &listener, stream, address)) => {
+        opened = timeout_at(deadline, open(&gate, &listener, stream, &mut peer)) => {
             opened.unwrap_or(Err(OpenError::Late))
         }
         () = gate.stop.cancelled() => return None,
     };
     match opened {
-        Ok((opened, peer, place)) => Some((opened.serve(gate, peer, deadline), place)),
+        Ok((opened, place)) => Some((opened.serve(gate, peer, deadline), place)),
         Err(error) => {
             gate.stats.connections_refused.add(1);
             let cause = std::error::Error::source(&error).map(ToString::to_string);
-            note(&gate, address, &error);
-            debug!(peer = %address, %error, cause, "connection refused");
+            note(&gate, peer.address, &error);
+            debug!(%peer, %error, cause, "connection refused");
             None
         }
     }
@@ -124,9 +125,8 @@ async fn open(
     gate: &Gate,
     listener: &Settings,
     mut stream: TcpStream,
-    address: SocketAddr,
-) -> Result<(Opened, Peer, Place), OpenError> {
-    let mut peer = Peer::at(address);
+    peer: &mut Peer,
+) -> Result<(Opened, Place), OpenError> {
     if listener.proxy_protocol
         && let Some(told) = proxy_protocol::read(&mut stream).await?
     {
@@ -150,7 +150,7 @@ async fn open(
             }
         }
     };
-    Ok((opened, peer, place))
+    Ok((opened, place))
 }
 
 fn enter(gate: &Gate, address: SocketAddr) -> Option<Place> {

@@ -67,7 +67,9 @@ fn keys_take_over_from_each_other_without_a_gap() {
     let key = judged.identity(&[]).token_key.expect("signed with one");
     assert!(tokens.knows(&key));
 
-    // Half of it: all of it counts or nothing.
+    // Nothing, or half of it: all of it counts or nothing.
+    write(String::new());
+    assert!(matches!(tokens.take(), Err(KeyError::NoPem(_))));
     let both = format!("{}{}", old.pem(), new.pem());
     write(both[..both.len() - 40].to_owned());
     assert!(matches!(tokens.take(), Err(KeyError::NoPem(_))));
@@ -130,6 +132,17 @@ fn the_name_of_a_key_chooses_among_those_of_a_set() {
         let judged = tokens.judge(issuer.sign(name).as_bytes(), None);
         assert_eq!(judged.map(|_| ()), expected, "{name:?}");
     }
+}
+
+#[test]
+fn a_secret_whose_file_is_emptied_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    fs::write(&file, "0123456789abcdef0123456789abcdef").expect("written");
+    let tokens = config("HS256", &file, "").validate().expect("valid");
+    fs::write(&file, "").expect("emptied");
+    assert!(matches!(tokens.take(), Err(KeyError::Short)));
+    assert_eq!(tokens.describe(), "HS256, 1 key");
 }
 
 #[test]
