@@ -78,7 +78,11 @@ fn after_a_kill_the_rules_know_the_absent_and_a_removed_user_has_nothing_left() 
     let (mut ops, _) = connect(&setup, "ops");
     ops.subscribe("plant/will");
     ops.publish("plant/hall", b"x", 1, false);
-    assert_eq!(ops.next(), "puback 1");
+    assert_eq!(
+        ops.next(),
+        "puback 1 reason 10",
+        "nobody subscribes any more"
+    );
     let (mut bob, answer) = connect(&setup, "bob");
     assert_eq!(answer, "connack 0 present");
     bob.is_served();
