@@ -173,13 +173,13 @@ impl Broker {
     /// Ends the router; to be called after `close`.
     pub async fn shutdown(&self) {
         self.gate.end().await;
+        info!("broker stopped");
     }
 
     /// Writes what is retained and what kept sessions hold, as far as that is not done; to be called
     /// after `shutdown`, and after everything else that gives space on the disk back. Blocks.
     pub fn save(self) {
         self.gate.save();
-        info!("broker stopped");
     }
 }
 
