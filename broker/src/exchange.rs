@@ -14,7 +14,7 @@ use crate::lock::lock;
 /// their own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
-    /// Of the exchange among those of the publisher's session, from 1; 0: a start takes no copy of
+    /// The exchange's number within the publisher's session, from 1; 0: a start takes no copy of
     /// the message back.
     pub(crate) ordinal: u64,
     /// `None`: it is told.
@@ -38,7 +38,7 @@ impl Origin {
         }
     }
 
-    /// Of a message that was read from the log.
+    /// The origin of a message that was read from the log.
     pub(crate) fn read(ordinal: u64) -> Origin {
         Origin {
             ordinal,

@@ -49,6 +49,7 @@ pub use auth::{
 pub use broker::{Broker, Parts, StartError};
 pub use config::{Config, ConfigError, Settings};
 pub use gate::{IsTelemetry, OnUntaken, Untaken};
+pub use limits::LineBudget;
 pub use listener::{
     Config as ListenerConfig, IdentityFrom, Kind as ListenerKind, Listening,
     Settings as ListenerSettings,

@@ -265,7 +265,7 @@ struct Resolver<'m, 'a> {
     topic: &'a str,
     /// 0 when no rule looks at topics.
     topic_hash: u32,
-    /// Of what the topic gives; 0 when it gives no labels.
+    /// Hash of the labels that the topic gives; 0 when it gives none.
     labels_hash: u32,
     relabelled: Option<Relabelled>,
 }
@@ -364,7 +364,7 @@ impl<'m, 'a> Resolver<'m, 'a> {
     }
 }
 
-/// Of the labels that a topic gives; never 0.
+/// Hashes the labels that a topic gives; never 0.
 fn hash_labels(matched: &Match<'_>) -> u32 {
     let mut hasher = FixedState::default().build_hasher();
     for label in matched.labels() {

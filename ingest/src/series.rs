@@ -47,15 +47,15 @@ struct Entry {
     labels: u32,
 }
 
-/// Of an entry whose series came with several sets of labels.
+/// Marks an entry whose series came with several sets of labels.
 const DIFFERS: u32 = 1 << 31;
 
 /// Hashes of what a series was made from.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Origin {
-    /// Of the topic, if the rules depend on it.
+    /// Hash of the topic, if the rules depend on it.
     pub(crate) topic: u32,
-    /// Of the labels that the topic gave, if it gave any.
+    /// Hash of the labels that the topic gave, if it gave any.
     pub(crate) labels: u32,
 }
 

@@ -14,9 +14,9 @@ mod tests;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use broker::Untaken as Publish;
+use broker::{LineBudget, Untaken as Publish};
 use telemetry::decode::Decoder;
 use telemetry::topic::{Hints, TopicTemplate, suggest};
 use tracing::info;
@@ -33,9 +33,6 @@ const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 const TEXT_BYTES_MAX: usize = 32;
 /// Shapes that differ in one level before the level is taken for a name.
 const SIBLINGS: usize = 2;
-/// Lines that pass at once, and then one in a while.
-const BURST: u32 = 10;
-const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Millrace publishes there; what others send there are commands.
 const ALERTS: &str = "alerts/";
@@ -53,7 +50,7 @@ struct State {
     settled: HashSet<u64>,
     shapes: Vec<Shape>,
     decoder: Decoder,
-    lines: Lines,
+    lines: LineBudget,
 }
 
 struct Shape {
@@ -156,7 +153,7 @@ impl State {
             self.shapes[at].looks -= 1;
             return None;
         }
-        self.lines.told();
+        self.lines.spend();
         self.shapes[at] = Shape {
             template,
             looks: 0,
@@ -251,37 +248,4 @@ fn difference(a: &str, b: &str) -> Option<usize> {
 fn is_bare(payload: &[u8]) -> bool {
     let first = payload.iter().find(|byte| !byte.is_ascii_whitespace());
     !matches!(first, Some(b'{' | b'['))
-}
-
-/// A burst, and then one in a while.
-struct Lines {
-    left: u32,
-    earned_at: Option<Instant>,
-}
-
-impl Default for Lines {
-    fn default() -> Lines {
-        Lines {
-            left: BURST,
-            earned_at: None,
-        }
-    }
-}
-
-impl Lines {
-    fn may_tell(&mut self, now: Instant) -> bool {
-        let earned_at = *self.earned_at.get_or_insert(now);
-        let passed = now.saturating_duration_since(earned_at);
-        let earned = passed.as_secs() / INTERVAL.as_secs();
-        if earned > 0 {
-            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-            self.left = self.left.saturating_add(earned).min(BURST);
-            self.earned_at = Some(now);
-        }
-        self.left > 0
-    }
-
-    fn told(&mut self) {
-        self.left = self.left.saturating_sub(1);
-    }
 }

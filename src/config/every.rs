@@ -42,7 +42,7 @@ where
             Some(Err(next)) => next,
             Some(Ok(_)) | None => break,
         };
-        // Of what has its default now, only something else can be wrong.
+        // A key that has its default now is not wrong any more: something else is.
         if taken_out.contains(&key_of(&next)) {
             break;
         }

@@ -182,7 +182,7 @@ fn with_other_underscores(written: &str) -> Option<String> {
     });
     keys.filter(|key| !keys::sections().contains_key(key))
         .map(|key| (strsim::damerau_levenshtein(&plain(&key), &wanted), key))
-        // Of a short name, two other letters make another word.
+        // In a short name two changed letters make another word.
         .filter(|(typos, key)| *typos <= TYPOS_MAX.min(key.len() / 4))
         .min()
         .map(|(_, key)| key)

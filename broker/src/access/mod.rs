@@ -45,7 +45,7 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     Allow,
-    /// Of a filter: allowed, but for topics that rules before the one that allows it deny.
+    /// The filter is allowed, except topics in it that earlier rules deny.
     Partly,
     Deny,
 }

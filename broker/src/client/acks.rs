@@ -49,7 +49,7 @@ pub(super) struct Wait {
 
 /// Of an acknowledgement whose record has no position yet.
 pub(super) const UNPLACED: Position = Position(u64::MAX);
-/// Of an acknowledgement of a QoS 2 publish that the log has not been told of yet.
+/// `Wait::saved` of a QoS 2 publish that the session log has not been told of yet.
 pub(super) const UNTOLD: Position = Position(u64::MAX);
 /// Of an acknowledgement whose message the router could not take yet.
 pub(super) const UNROUTED: u64 = u64::MAX;

@@ -15,5 +15,6 @@ pub(crate) use kept::{KeptLimits, KeptPlace, KeptSessions, NoPlace};
 pub(crate) use rate::TokenBucket;
 pub(crate) use refusals::{Kind as RefusalKind, Refusals, Who};
 pub(crate) use room::{Room, Share};
+pub use seldom::LineBudget;
 pub(crate) use seldom::Seldom;
 pub(crate) use throttle::{ClientRates, Throttle};

@@ -16,7 +16,8 @@ use crate::lock::lock;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Clients that are named in one telling; the others are a number.
 const WHO_MAX: usize = 5;
-/// Of a name, a topic or an error: clients choose them, and they may be as long as a packet.
+/// Characters shown of a name, a topic or an error: clients choose them, and they may be as long
+/// as a packet.
 const CHARS_MAX: usize = 200;
 
 /// What was refused.
@@ -90,7 +91,7 @@ pub(crate) struct Refusals {
 struct Untold {
     told: Option<Instant>,
     refused: Vec<Refused>,
-    /// Of clients for whom there is no line.
+    /// Refusals of clients that have no line of their own.
     others: u64,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Held {
     pub(crate) saved: Position,
     /// It counts among the publishes that this connection has not finished.
     pub(crate) counted: bool,
-    /// Of its exchange; 0 when it began before a restart.
+    /// Its exchange's number; 0 when it began before a restart.
     pub(super) ordinal: u64,
 }
 
@@ -82,8 +82,8 @@ pub(super) struct Exchanges {
     progress: Option<Arc<Progress>>,
 }
 
-/// Of a publish that the log could not be told of though copies rely on that: it waits for a
-/// snapshot.
+/// The position of a publish that the log could not be told of although copies rely on it: its
+/// acknowledgement waits for a snapshot.
 pub(crate) const UNSAVED: Position = Position(u64::MAX - 1);
 
 impl Exchanges {

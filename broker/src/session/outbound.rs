@@ -96,7 +96,7 @@ pub(super) enum Place {
 #[derive(Default)]
 pub(super) struct Stay {
     pub(super) presence: Presence,
-    /// Of the latest CONNECT that attached; see `Arrival::order`.
+    /// The order of the latest CONNECT that attached; see `Arrival::order`.
     pub(super) order: u64,
     /// Nobody has been connected yet.
     pub(super) fresh: bool,

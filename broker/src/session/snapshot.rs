@@ -39,7 +39,7 @@ pub(crate) struct Search {
     /// Changes of the retained store when the subscription began.
     through: u64,
     from: Place,
-    /// Of a subscription that rules deny in part.
+    /// Set when rules deny the subscription in part.
     guard: Option<Arc<Guard>>,
 }
 

@@ -183,7 +183,7 @@ fn a_filter_that_is_denied_in_part_brings_the_rest() {
         testkit::wait_until("the count", Duration::from_secs(20), counter, |count| {
             *count == withheld
         });
-        // Of a group it is never the turn of who may not have it.
+        // A group never gives it to a member that may not have it.
         for _ in 0..3 {
             publish("plant/hall/key", "x", false);
             let got = [other.next(), other.next()];

@@ -89,6 +89,6 @@ fn what_the_rules_deny_it_does_not_end_it() {
     }
     assert_eq!(console.next(), "room/a = x");
     console.is_served();
-    // Of its will, and of both publishes.
+    // Its will and both publishes.
     assert_eq!(broker.stats().denied.get(), 3);
 }

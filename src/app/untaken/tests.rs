@@ -103,10 +103,10 @@ fn lines_and_memory_are_bounded() {
     for number in 0..1_000 {
         lines += usize::from(log.told(&topic(number), "{\"t\":1}").is_some());
     }
-    assert!(lines <= BURST as usize);
+    assert!(lines <= LineBudget::BURST as usize);
     // Shapes that have nothing in common, over a long time.
     for number in 0..2_000 {
-        log.now += INTERVAL;
+        log.now += LineBudget::INTERVAL;
         let topic = format!(
             "{}/{}/state/{}",
             word(number),
@@ -116,7 +116,7 @@ fn lines_and_memory_are_bounded() {
         lines += usize::from(log.told(&topic, "{\"t\":1}").is_some());
     }
     assert!(log.state.shapes.len() <= SHAPES_MAX);
-    assert!(lines <= SHAPES_MAX + BURST as usize, "{lines}");
+    assert!(lines <= SHAPES_MAX + LineBudget::BURST as usize, "{lines}");
     for number in 0..3 * SETTLED_MAX {
         log.told(&format!("a/b/c/d/{number}"), "1");
         assert!(log.state.settled.len() <= SETTLED_MAX);

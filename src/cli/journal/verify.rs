@@ -92,7 +92,7 @@ enum State {
 #[derive(Serialize)]
 struct All<'a> {
     intact: bool,
-    /// Of the telemetry journal.
+    /// What was found in the telemetry journal.
     #[serde(flatten)]
     report: Option<Report>,
     logs: &'a [Log],

@@ -140,7 +140,7 @@ fn is_name(behind: &[u8]) -> bool {
     next == Some(&b':')
 }
 
-/// Of a word or number.
+/// Whether the byte is part of a word or number.
 fn belongs(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
 }

@@ -62,7 +62,7 @@ impl TopicTemplate {
 }
 
 impl Topics {
-    /// Of templates that do not take the topic the one that comes nearest.
+    /// The template that comes nearest to taking the topic.
     pub fn nearest(&self, topic: &str) -> Option<&TopicTemplate> {
         self.iter().min_by_key(|template| template.distance(topic))
     }

@@ -25,7 +25,7 @@ pub(super) struct Bench {
     pub(super) gate: Arc<Gate>,
     pub(super) journal: Arc<HandJournal>,
     pub(super) data: tempfile::TempDir,
-    /// Of the log of kept sessions.
+    /// The disk of the log of kept sessions.
     pub(super) disk: HandDisk,
     config: crate::Config,
 }

@@ -19,7 +19,7 @@ const SESSION_EXPIRY_SECONDS: u32 = 60;
 
 #[derive(Default)]
 pub(super) struct Holds {
-    /// Of the log of kept sessions.
+    /// The disk of the log of kept sessions.
     pub(super) disk: HandDisk,
     /// While it is there the router's thread stands still.
     router: Option<mpsc::Sender<()>>,

@@ -48,7 +48,7 @@ struct Life {
     exchanges: Vec<Exchange>,
     past: Vec<Past>,
     completions: Vec<Completion>,
-    /// Of the exchanges begun last.
+    /// Numbers of the exchanges that began last.
     ordinals: Ordinals,
     numbers: u64,
 }

@@ -32,7 +32,7 @@ pub(super) struct Message {
     owed: HashSet<SessionName>,
     /// First deliveries of it as a live message.
     copies: HashMap<SessionName, usize>,
-    /// Of them, those at QoS 2.
+    /// The first deliveries at QoS 2 among them.
     copies_once: HashMap<SessionName, usize>,
     delivered: HashSet<SessionName>,
 }

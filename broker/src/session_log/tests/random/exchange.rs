@@ -18,7 +18,7 @@ pub(super) struct Exchange {
     pub(super) packet_id: u16,
     /// What the last start has found of it.
     pub(super) found: Option<SavedHold>,
-    /// Of its record, when it was appended since.
+    /// Where its record is, when it was appended since.
     pub(super) telemetry: Option<Position>,
     /// The end of the log when it was noted as distributed, as whole, and when it was released.
     pub(super) distributed: Option<Position>,
