@@ -14,8 +14,9 @@ use tracing_subscriber::filter::ParseError;
 pub(crate) const DEFAULT_FILTER: &str = "info";
 
 /// Comes before what the user asks for, so that the user has the last word on each target.
-/// tokio-postgres repeats the server's notices at info, such as each partition that exists already. rustls warns of what a
-/// client sends in its handshake: whoever connects would write to the log as much as he likes.
+/// tokio-postgres repeats the server's notices at info, such as each partition that exists already.
+/// rustls warns of what a client sends in its handshake: whoever connects would write to the log as
+/// much as he likes.
 const QUIET_FILTER: &str = "rumqttd=off,tokio_postgres=warn,rustls=error";
 
 /// The levels, from nothing to everything.

@@ -1,8 +1,8 @@
-//! Kept sessions with wildcard filters of their own that come and go: what memory a broker holds on to
-//! when what it serves is small at any time and never the same.
+//! Kept sessions with wildcard filters of their own that come and go: what memory a broker holds on
+//! to when what it serves is small at any time and never the same.
 //!
-//! Each lane keeps some sessions alive. A round makes a new one with filters of its own, publishes to
-//! one of them so that a message waits there, and ends the oldest.
+//! Each lane keeps some sessions alive. A round makes a new one with filters of its own, publishes
+//! to one of them so that a message waits there, and ends the oldest.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use broker::packet::{Qos, RetainHandling, Subscription, Version, client, encode};
+use mqtt::{Qos, RetainHandling, Subscription, Version, client, encode};
 
 /// Sessions alive at one time, over all lanes.
 pub(crate) const SESSIONS: usize = 500;

@@ -63,7 +63,8 @@ fn sqlite_number(file: &Path, query: &str) -> Outcome<i64> {
     Ok(connection.query_row(query, [], |row| row.get(0))?)
 }
 
-/// Rows per second of COPY alone into the same table, with its indexes: batches of one transaction each, times of today.
+/// Rows per second of COPY alone into the same table, with its indexes: batches of one transaction
+/// each, times of today.
 pub(crate) fn copy_alone(url: &str, rows: u64) -> Outcome<f64> {
     with_client(url, async |client| {
         let id_type: String = client
@@ -113,15 +114,12 @@ fn copy_batch(first: u64, now_seconds: f64, wide: bool) -> BytesMut {
         out.extend_from_slice(&3u16.to_be_bytes());
         out.extend_from_slice(&8u32.to_be_bytes());
         out.extend_from_slice(&(base + (first + index) as i64).to_be_bytes());
-        match wide {
-            true => {
-                out.extend_from_slice(&8u32.to_be_bytes());
-                out.extend_from_slice(&(series as i64).to_be_bytes());
-            }
-            false => {
-                out.extend_from_slice(&4u32.to_be_bytes());
-                out.extend_from_slice(&(series as i32).to_be_bytes());
-            }
+        if wide {
+            out.extend_from_slice(&8u32.to_be_bytes());
+            out.extend_from_slice(&(series as i64).to_be_bytes());
+        } else {
+            out.extend_from_slice(&4u32.to_be_bytes());
+            out.extend_from_slice(&(series as i32).to_be_bytes());
         }
         out.extend_from_slice(&8u32.to_be_bytes());
         out.extend_from_slice(&(index as f64).to_be_bytes());

@@ -1,7 +1,8 @@
 //! One topic to many subscribers: how many deliveries a second, and what they take in memory.
 //!
-//! One thread publishes and one receives for all subscribers, with as little work per message as there can be. What is published
-//! and not delivered yet is bounded, so that nothing is dropped and every message counts.
+//! One thread publishes and one receives for all subscribers, with as little work per message as
+//! there can be. What is published and not delivered yet is bounded, so that nothing is dropped and
+//! every message counts.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use broker::packet::{Frame, Qos, RetainHandling, Subscription, Version, client, encode, frame};
+use mqtt::{Frame, Qos, RetainHandling, Subscription, Version, client, encode, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -34,7 +35,8 @@ impl Pace {
         batch: 16,
         outstanding_max: 64,
     };
-    /// The next message when all have the one before: each delivery is a write and a read of its own.
+    /// The next message when all have the one before: each delivery is a write and a read of its
+    /// own.
     pub(crate) const SINGLY: Pace = Pace {
         batch: 1,
         outstanding_max: 1,
@@ -150,7 +152,8 @@ impl Subscribers {
                 let text = format!("only {now} of {received} deliveries came");
                 return Err(io::Error::other(text));
             }
-            // Short beside the milliseconds that a window takes, long enough to leave the processor to the others.
+            // Short beside the milliseconds that a window takes, long enough to leave the processor
+            // to the others.
             std::thread::sleep(Duration::from_micros(200));
         }
     }
@@ -194,7 +197,8 @@ async fn subscribe(
     }
 }
 
-/// Counts what comes, and acknowledges it at QoS 1. A buffer lives no longer than one look at the socket.
+/// Counts what comes, and acknowledges it at QoS 1. A buffer lives no longer than one look at the
+/// socket.
 async fn receive(stream: TcpStream, received: Arc<AtomicU64>) -> io::Result<()> {
     let mut rest = Vec::new();
     let mut acks = Vec::new();

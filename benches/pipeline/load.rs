@@ -1,6 +1,8 @@
-//! A raw load generator: as little work per message as there can be, since it shares the machine with what it measures.
+//! A raw load generator: as little work per message as there can be, since it shares the machine
+//! with what it measures.
 //!
-//! Each connection keeps a window of unacknowledged QoS 1 publishes full (closed loop), or sends at planned times (open loop).
+//! Each connection keeps a window of unacknowledged QoS 1 publishes full (closed loop), or sends at
+//! planned times (open loop).
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use broker::packet::{Qos, Version, client, encode};
+use mqtt::{Qos, Version, client, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -64,7 +66,8 @@ pub(crate) async fn connect(address: SocketAddr, client_id: &str) -> io::Result<
     connect_as(address, &client::Connect::new(Version::V311, client_id)).await
 }
 
-/// Connects as the 3.1.1 client described. An error of the kind `ResourceBusy`: the server asks to try again.
+/// Connects as the 3.1.1 client described. An error of the kind `ResourceBusy`: the server asks to
+/// try again.
 pub(crate) async fn connect_as(
     address: SocketAddr,
     connect: &client::Connect<'_>,
@@ -129,7 +132,8 @@ pub(crate) struct OpenLoop {
 impl OpenLoop {
     /// The time from each message's planned moment to its PUBACK, in microseconds.
     ///
-    /// A thread of its own sends: the runtime's timers count whole milliseconds, which is longer than what is measured.
+    /// A thread of its own sends: the runtime's timers count whole milliseconds, which is longer
+    /// than what is measured.
     pub(crate) fn run(&self) -> io::Result<Vec<u64>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {

@@ -1,4 +1,5 @@
-//! The whole path, measured from outside: load generator, server process and PostgreSQL share this machine.
+//! The whole path, measured from outside: load generator, server process and PostgreSQL share this
+//! machine.
 //!
 //! ```text
 //! cargo bench --bench pipeline --
@@ -23,16 +24,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use broker::packet::Qos;
 use fanout::{Pace, Subscribers, Subscribing};
 use load::{ClosedLoop, OpenLoop};
+use mqtt::Qos;
 use server::Server;
 use storm::Newcomers;
 use subscriber::AlertSubscriber;
 
 type Done = Result<(), Box<dyn Error>>;
 
-/// As the systems in this field are usually compared: 100 connections with 64 publishes in flight each.
+/// As the systems in this field are usually compared: 100 connections with 64 publishes in flight
+/// each.
 const CONNECTIONS: usize = 100;
 const WINDOW: usize = 64;
 const METRICS: u64 = 3;
@@ -83,9 +85,12 @@ fn main() -> Done {
         }
     }
     let duration = Duration::from_secs(seconds);
-    let runs = |name: &str| match names.is_empty() {
-        true => name != "overload",
-        false => names.iter().any(|wanted| wanted == name),
+    let runs = |name: &str| {
+        if names.is_empty() {
+            name != "overload"
+        } else {
+            names.iter().any(|wanted| wanted == name)
+        }
     };
     if runs("throughput") {
         throughput_postgres(duration)?;
@@ -168,7 +173,8 @@ fn throughput_postgres(duration: Duration) -> Done {
     Ok(())
 }
 
-/// Far more than the database can take, for long: the journal reaches its limit, clients are held back, memory stays.
+/// Far more than the database can take, for long: the journal reaches its limit, clients are held
+/// back, memory stays.
 fn overload(duration: Duration) -> Done {
     println!(
         "overload ({} s, journal of {OVERLOAD_JOURNAL}):",
@@ -427,7 +433,8 @@ fn churn(duration: Duration) -> Done {
     Ok(())
 }
 
-/// One topic to all subscribers: through the gate's own index for an exact filter, through the router for a wildcard one.
+/// One topic to all subscribers: through the gate's own index for an exact filter, through the
+/// router for a wildcard one.
 fn fanout(duration: Duration, against: Option<SocketAddr>) -> Done {
     println!("one topic to {FANOUT_SUBSCRIBERS} subscribers, median of {FANOUT_ROUNDS} rounds:");
     for (filter, kept, kind) in [

@@ -1,4 +1,5 @@
-//! The system under test: the built binary as a process of its own, and what the operating system says of it.
+//! The system under test: the built binary as a process of its own, and what the operating system
+//! says of it.
 
 use std::ffi::OsStr;
 use std::fs;

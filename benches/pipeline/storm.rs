@@ -1,7 +1,8 @@
-//! Everybody comes back at once: a new process, so no password is remembered, and thousands of clients that log in.
+//! Everybody comes back at once: a new process, so no password is remembered, and thousands of
+//! clients that log in.
 //!
-//! What is measured is how long it takes until all are in, and what the others notice meanwhile: those that are connected
-//! already, and newcomers whose login takes no hash.
+//! What is measured is how long it takes until all are in, and what the others notice meanwhile:
+//! those that are connected already, and newcomers whose login takes no hash.
 
 use std::fmt::Write as _;
 use std::io;
@@ -13,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use broker::PasswordHash;
-use broker::packet::{Version, client};
+use mqtt::{Version, client};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 

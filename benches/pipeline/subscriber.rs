@@ -1,4 +1,5 @@
-//! A console's side of the alert latency: subscribes to all alert changes and notes when each arrives.
+//! A console's side of the alert latency: subscribes to all alert changes and notes when each
+//! arrives.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use broker::packet::client::{self, ServerPacket};
-use broker::packet::{Frame, Qos, RetainHandling, Subscription, Version, frame};
+use mqtt::client::{self, ServerPacket};
+use mqtt::{Frame, Qos, RetainHandling, Subscription, Version, frame};
 
 /// After the load ends, how long nothing must arrive for the subscriber to be done.
 const QUIET: Duration = Duration::from_millis(500);

@@ -4,8 +4,8 @@
 //! cargo bench -p broker --bench access
 //! ```
 //!
-//! Figures are medians of batches, in nanoseconds a decision, the debug event of a denial and the look at the rules in force
-//! included; machines are noisy, so compare within one run.
+//! Figures are medians of batches, in nanoseconds a decision, the debug event of a denial and the
+//! look at the rules in force included; machines are noisy, so compare within one run.
 
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -1,7 +1,8 @@
 //! What a connection that is idle costs the broker in resident memory, for each kind of listener.
 //!
-//! `cargo bench -p broker --bench idle [-- CONNECTIONS]`. The broker runs as a process of its own, so that the clients' memory
-//! is not counted. Each client publishes once before it falls silent: buffers that are kept would show.
+//! `cargo bench -p broker --bench idle [-- CONNECTIONS]`. The broker runs as a process of its own,
+//! so that the clients' memory is not counted. Each client publishes once before it falls silent:
+//! buffers that are kept would show.
 // The modules are those of the tests, which use all of them.
 
 #[allow(dead_code)]
@@ -15,8 +16,8 @@ use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use broker::packet::Version;
-use broker::packet::client::Connect;
+use mqtt::Version;
+use mqtt::client::Connect;
 
 use doors::{Doors, Duplex, Frames, KINDS, secure, trusting};
 use line::Line;

@@ -14,7 +14,6 @@ use crate::auth::{self, DeviceCredentials, TokenKeys, UsersFile, recheck};
 use crate::config::Settings;
 use crate::gate::{Gate, IsTelemetry, OnUntaken};
 use crate::listener::{Bound, Kind, Listening};
-use crate::packet::ReasonCode;
 use crate::publisher::Publisher;
 use crate::reload::{self, Reloaded, Reloader, Source};
 use crate::session::SlowSession;
@@ -22,8 +21,10 @@ use crate::stats::Stats;
 use crate::system::SystemValues;
 use crate::tls::Certificates;
 use crate::{retained, router, session_log, system};
+use mqtt::ReasonCode;
 
-/// How often silent clients, delayed wills and expired sessions are looked for; all of them count whole seconds.
+/// How often silent clients, delayed wills and expired sessions are looked for; all of them count
+/// whole seconds.
 const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +104,8 @@ impl Broker {
         })
     }
 
-    /// Every listener, in the order of the configuration; with the ports that were found where 0 was asked for.
+    /// Every listener, in the order of the configuration; with the ports that were found where 0
+    /// was asked for.
     pub fn listeners(&self) -> &[Listening] {
         &self.listeners
     }
@@ -126,7 +128,8 @@ impl Broker {
         Publisher::new(Arc::clone(&self.gate))
     }
 
-    /// The sessions whose messages are dropped now because their client does not keep up, those that lost most first.
+    /// The sessions whose messages are dropped now because their client does not keep up, those
+    /// that lost most first.
     pub fn slow_sessions(&self, most: usize) -> Vec<SlowSession> {
         match self.gate.stats.sessions_slow.get() {
             0 => Vec::new(),
@@ -138,22 +141,23 @@ impl Broker {
         &self.gate.stats
     }
 
-    /// Reads the files that may change (access rules, users, keys of tokens, certificates) without waiting for `reload_interval`. What was
-    /// found is in force when this returns.
+    /// Reads the files that may change (access rules, users, keys of tokens, certificates) without
+    /// waiting for `reload_interval`. What was found is in force when this returns.
     pub async fn reload(&self) -> Vec<Reloaded> {
         self.reloader.reload().await
     }
 
-    /// Ends the connections of a user, or of a device under its own name; how many there were. It may come back only with
-    /// credentials that hold then.
+    /// Ends the connections of a user, or of a device under its own name; how many there were. It
+    /// may come back only with credentials that hold then.
     pub fn disconnect_user(&self, user: &str, reason: ReasonCode) -> usize {
         self.gate
             .registry
             .close_where(reason, |session| &*session.identity().user == user)
     }
 
-    /// Stops accepting and lets every connection send what it owes (acknowledgements of what the journal holds) and say
-    /// goodbye; what is not done within the time is cut off. Own publishes still go through, and are retained.
+    /// Stops accepting and lets every connection send what it owes (acknowledgements of what the
+    /// journal holds) and say goodbye; what is not done within the time is cut off. Own publishes
+    /// still go through, and are retained.
     pub async fn close(&self, within: Duration) {
         let gate = &self.gate;
         gate.stop.cancel();
@@ -176,8 +180,9 @@ impl Broker {
         info!("broker stopped");
     }
 
-    /// Writes what is retained and what kept sessions hold, as far as that is not done; to be called
-    /// after `shutdown`, and after everything else that gives space on the disk back. Blocks.
+    /// Writes what is retained and what kept sessions hold, as far as that is not done; to be
+    /// called after `shutdown`, and after everything else that gives space on the disk back.
+    /// Blocks.
     pub fn save(self) {
         self.gate.save();
     }

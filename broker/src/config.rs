@@ -12,23 +12,27 @@ use crate::auth::{self, Anonymous};
 use crate::limits::{ClientRates, KeptLimits};
 use crate::listener;
 use crate::session::FilterLimits;
-use crate::topic::TopicLimits;
+use mqtt::topic::TopicLimits;
 
 /// `[broker]` as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Address and port of a plain TCP listener, or empty for none; both protocol versions are spoken on it.
+    /// Address and port of a plain TCP listener, or empty for none; both protocol versions are
+    /// spoken on it.
     pub listen: String,
-    /// Lets clients in that bring no credentials, also beyond loopback and beside those with credentials.
+    /// Lets clients in that bring no credentials, also beyond loopback and beside those with
+    /// credentials.
     pub allow_anonymous: bool,
     /// Who may log in, and how.
     pub auth: auth::Config,
     /// Connections at one time; further ones are refused.
     pub max_connections: usize,
-    /// Connections of one address (IPv6: of one /64 network) at one time; 0: as many as `max_connections`.
+    /// Connections of one address (IPv6: of one /64 network) at one time; 0: as many as
+    /// `max_connections`.
     pub max_connections_per_address: usize,
-    /// Connections accepted in a second, over all listeners; further ones wait their turn. 0: no limit.
+    /// Connections accepted in a second, over all listeners; further ones wait their turn. 0: no
+    /// limit.
     pub max_connect_rate: u32,
     /// How long a client may take from TCP connect to a complete CONNECT.
     #[serde(with = "humantime_serde")]
@@ -55,7 +59,8 @@ pub struct Config {
     pub max_queued_messages: usize,
     /// Bytes that may queue for one client before further messages are dropped (and counted).
     pub max_queued_bytes: ByteSize,
-    /// Bytes that may queue for all clients together, each message counted once; what is beyond its share is dropped (and counted).
+    /// Bytes that may queue for all clients together, each message counted once; what is beyond its
+    /// share is dropped (and counted).
     pub max_queued_bytes_total: ByteSize,
     /// How often the `$SYS/broker/` topics are published; "0s": never.
     #[serde(with = "humantime_serde")]
@@ -64,7 +69,8 @@ pub struct Config {
     pub max_subscriptions: usize,
     /// Bytes that their filters may take together.
     pub max_subscription_bytes: ByteSize,
-    /// Sessions that outlive their connections, those of connected clients among them; a further one ends with its connection.
+    /// Sessions that outlive their connections, those of connected clients among them; a further
+    /// one ends with its connection.
     pub max_sessions: usize,
     /// Of them, those of one user, or of all clients without a user. `None`: half of them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,16 +80,19 @@ pub struct Config {
     /// The longest that a session is kept for a client that is not connected.
     #[serde(with = "humantime_serde")]
     pub max_session_expiry: Duration,
-    /// The longest keep-alive, also for clients that ask for none; MQTT 5 clients are told. `None`: as the client asks.
+    /// The longest keep-alive, also for clients that ask for none; MQTT 5 clients are told. `None`:
+    /// as the client asks.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub max_keep_alive: Option<Duration>,
     /// Retained messages kept.
     pub max_retained_messages: usize,
     /// Bytes of retained messages kept (topics and payloads).
     pub max_retained_bytes: ByteSize,
-    /// The log of kept sessions; at this size changes are no longer saved (and counted). 0: sessions are kept in memory only.
+    /// The log of kept sessions; at this size changes are no longer saved (and counted). 0:
+    /// sessions are kept in memory only.
     pub max_session_log_size: ByteSize,
-    /// How often the files that may change are looked at: access rules, users, keys of tokens, certificates.
+    /// How often the files that may change are looked at: access rules, users, keys of tokens,
+    /// certificates.
     #[serde(with = "humantime_serde")]
     pub reload_interval: Duration,
     /// Who may publish and subscribe to what.
@@ -187,11 +196,13 @@ const MAX_PACKET_BYTES_MIN: u64 = 1_000;
 const MAX_QUEUED_BYTES_TOTAL_MIN: u64 = 1_000_000;
 /// More often would cost the broker more than it tells.
 const SYS_INTERVAL_MIN: Duration = Duration::from_millis(100);
-/// Filters are walked level by level by recursion, and a stack that runs out takes the process with it.
+/// Filters are walked level by level by recursion, and a stack that runs out takes the process with
+/// it.
 const TOPIC_LEVELS_MAX: usize = 1_000;
 /// One more means "never" on the wire.
 const SESSION_EXPIRY_SECONDS_MAX: u32 = u32::MAX - 1;
-/// The log of kept sessions is compacted in segments of a sixteenth of it, and a segment should hold many events.
+/// The log of kept sessions is compacted in segments of a sixteenth of it, and a segment should
+/// hold many events.
 const MAX_SESSION_LOG_BYTES_MIN: u64 = 4 << 20;
 /// Looking at the files more often would cost more than anybody gains.
 const RELOAD_INTERVAL_MIN: Duration = Duration::from_millis(10);
@@ -336,7 +347,8 @@ impl Config {
 }
 
 impl Config {
-    /// The rule that keeps a broker closed: beyond loopback nobody is anonymous unless it is written down.
+    /// The rule that keeps a broker closed: beyond loopback nobody is anonymous unless it is
+    /// written down.
     fn anonymous(&self, listeners: &[listener::Settings]) -> Anonymous {
         match self.allow_anonymous {
             true => Anonymous::Always,
@@ -352,8 +364,8 @@ impl Settings {
         self.anonymous == Anonymous::Always
     }
 
-    /// Whether nobody can get in as long as there is no user: other machines reach the broker, it believes no tokens, and
-    /// clients need not bring a certificate.
+    /// Whether nobody can get in as long as there is no user: other machines reach the broker, it
+    /// believes no tokens, and clients need not bring a certificate.
     pub fn needs_users(&self) -> bool {
         let needs_one = |listener: &listener::Settings| {
             let has_name = listener.requires_certificate() && self.auth.certificate_is_user;

@@ -1,7 +1,8 @@
 //! One connection's task: handshake, then bytes in and bytes out until it ends.
 //!
-//! Owns: the stream, an incomplete packet, unsent bytes. Never: understands a packet; that is `Client`'s. Invariant: while
-//! the connection waits it holds no buffer, unless a packet is incomplete or the peer does not read.
+//! Owns: the stream, an incomplete packet, unsent bytes. Never: understands a packet; that is
+//! `Client`'s. Invariant: while the connection waits it holds no buffer, unless a packet is
+//! incomplete or the peer does not read.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -25,8 +26,9 @@ use crate::peer::Peer;
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Rounds of sending and reading in one poll before other tasks get their turn.
 const ROUNDS_PER_POLL: usize = 8;
-/// Unsent bytes above which nothing more is read from or prepared for this client. What they hold is a copy for this client
-/// alone, while what waits in its queue is shared with the others: a thousand that do not read cost a thousand times this.
+/// Unsent bytes above which nothing more is read from or prepared for this client. What they hold
+/// is a copy for this client alone, while what waits in its queue is shared with the others: a
+/// thousand that do not read cost a thousand times this.
 pub(crate) const UNSENT_BYTES_MAX: usize = 32 * 1024;
 /// How long the last bytes (a DISCONNECT with its reason) may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -39,8 +41,9 @@ thread_local! {
 
 /// Serves one stream of MQTT bytes to its end; its CONNECT must be here by the deadline.
 ///
-/// What an idle connection costs is this future and a `Connection`. So each stage is in a box of its own, which is freed when
-/// the next begins: an `async fn` would keep room for all of them at once.
+/// What an idle connection costs is this future and a `Connection`. So each stage is in a box of
+/// its own, which is freed when the next begins: an `async fn` would keep room for all of them at
+/// once.
 pub(crate) fn serve<S>(
     gate: Arc<Gate>,
     stream: S,
@@ -52,7 +55,8 @@ where
 {
     let establishing = Box::pin(Connection::establish(gate, stream, peer, deadline));
     async move {
-        // A statement of its own, whose end frees that box; as a condition it would live as long as the connection.
+        // A statement of its own, whose end frees that box; as a condition it would live as long as
+        // the connection.
         let established = establishing.await;
         if let Some(mut connection) = established {
             let end = (&mut *connection).await;
@@ -64,7 +68,8 @@ where
 struct Connection<S> {
     stream: S,
     client: Client,
-    /// Received bytes that are not handled yet: an incomplete packet, or packets that wait until the client may go on.
+    /// Received bytes that are not handled yet: an incomplete packet, or packets that wait until
+    /// the client may go on.
     inbound: Vec<u8>,
     /// Bytes the socket did not take yet.
     unsent: Vec<u8>,
@@ -132,7 +137,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(end);
             }
             let held_back = !self.client.may_receive();
-            // Without room nothing is asked for, so something may wait: nobody would wake us for it again.
+            // Without room nothing is asked for, so something may wait: nobody would wake us for it
+            // again.
             let mut more = true;
             if !self.is_full(output) {
                 match self.client.send(output, context.waker()) {
@@ -147,8 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.poll_pause(context);
             if held_back && self.client.may_receive() && !self.inbound.is_empty() {
-                // Acknowledgements that left, or the end of a pause, made room for packets that are here already: no byte may
-                // come after them.
+                // Acknowledgements that left, or the end of a pause, made room for packets that are
+                // here already: no byte may come after them.
                 continue;
             }
             if !self.client.may_receive() || self.is_full(output) {
@@ -241,9 +247,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.unsent.append(output);
             let written = ready!(write_all(&mut self.stream, context, &mut &self.unsent[..]))?;
             self.client.gate.stats.sent_bytes.add(written as u64);
-            match written == self.unsent.len() {
-                true => self.unsent = Vec::new(),
-                false => drop(self.unsent.drain(..written)),
+            if written == self.unsent.len() {
+                self.unsent = Vec::new()
+            } else {
+                drop(self.unsent.drain(..written))
             }
         } else if !output.is_empty() {
             let mut rest = &output[..];
@@ -296,7 +303,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// Writes until everything is written or the socket is full; the number of bytes written. Pending only when it is none.
+/// Writes until everything is written or the socket is full; the number of bytes written. Pending
+/// only when it is none.
 fn write_all<S: AsyncWrite + Unpin>(
     stream: &mut S,
     context: &mut Context<'_>,

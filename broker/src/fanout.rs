@@ -24,7 +24,8 @@ impl Deliver for Fanout {
     }
 }
 
-/// Queues the message for every member of the filter, as each asked for it, and for one member of each of its groups.
+/// Queues the message for every member of the filter, as each asked for it, and for one member of
+/// each of its groups.
 pub(crate) fn to_holders(entry: &FilterEntry, message: &Arc<Message>, stats: &Stats) {
     let holders = read(&entry.holders);
     for member in &holders.members {
@@ -43,15 +44,17 @@ pub(crate) fn to_holders(entry: &FilterEntry, message: &Arc<Message>, stats: &St
     }
 }
 
-/// Gives the deliveries of shared subscriptions that a session leaves behind to other members of their groups, in order.
+/// Gives the deliveries of shared subscriptions that a session leaves behind to other members of
+/// their groups, in order.
 ///
-/// Which ones: those at QoS 1 that are unsent or unacknowledged, and those at QoS 0 and 2 that are unsent; a QoS 2 delivery
-/// that was sent stays with its session: [MQTT-4.8.2-4], [MQTT-4.8.2-5]. One that the client refused is discarded:
-/// [MQTT-4.8.2-6].
+/// Which ones: those at QoS 1 that are unsent or unacknowledged, and those at QoS 0 and 2 that are
+/// unsent; a QoS 2 delivery that was sent stays with its session: [MQTT-4.8.2-4], [MQTT-4.8.2-5].
+/// One that the client refused is discarded: [MQTT-4.8.2-6].
 ///
-/// To be called without any session's lock, after the session can be given nothing more: it has left its filters, or, when it
-/// is kept, counts as offline. What nobody else can take is returned if the session is kept, still in order, and belongs before
-/// whatever was queued since; otherwise it is dropped and counted.
+/// To be called without any session's lock, after the session can be given nothing more: it has
+/// left its filters, or, when it is kept, counts as offline. What nobody else can take is returned
+/// if the session is kept, still in order, and belongs before whatever was queued since; otherwise
+/// it is dropped and counted.
 pub(crate) fn hand_on(
     deliveries: impl IntoIterator<Item = Delivery>,
     leaving: &Session,

@@ -1,7 +1,7 @@
 //! What all connections share, and the paths a message takes from here.
 //!
-//! Owns: the settings, the counters, the session registry, the table of subscriptions, the retained store, the handles of
-//! journal and router. Never: reads or writes a socket.
+//! Owns: the settings, the counters, the session registry, the table of subscriptions, the retained
+//! store, the handles of journal and router. Never: reads or writes a socket.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,6 @@ use crate::handshake;
 use crate::limits::{Addresses, KeptSessions, Refusals, Room, TokenBucket};
 use crate::lock::lock;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::registry::Registry;
 use crate::retained::{self, Retained};
 use crate::router::{self, Busy, Router};
@@ -34,8 +33,10 @@ use crate::session_log::{self, SavedSession, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
 use crate::system::System;
+use mqtt::Qos;
 
-/// Tells whether a topic carries telemetry, which goes into the journal; ingest's topic templates decide.
+/// Tells whether a topic carries telemetry, which goes into the journal; ingest's topic templates
+/// decide.
 pub type IsTelemetry = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Told of publishes that nobody takes; it must be quick. Not told of each of many to one topic.
@@ -242,13 +243,15 @@ impl Gate {
         }
     }
 
-    /// The log that an acknowledgement waits for when the message may have entered queues of kept sessions; `None`: it cannot have.
+    /// The log that an acknowledgement waits for when the message may have entered queues of kept
+    /// sessions; `None`: it cannot have.
     pub(crate) fn log_of_queues(&self) -> Option<&SessionLog> {
         let log = self.session_log.as_deref();
         log.filter(|_| self.stats.sessions_saved.get() > 0)
     }
 
-    /// Whether what the log of kept sessions was told up to this position survives; also when it no longer can.
+    /// Whether what the log of kept sessions was told up to this position survives; also when it no
+    /// longer can.
     pub(crate) fn is_saved(&self, position: Position) -> bool {
         let log = self.session_log.as_deref();
         position == Position::ZERO || log.is_none_or(|log| log.is_durable(position))
@@ -333,9 +336,10 @@ impl Gate {
         self.second_after(Duration::from_secs(unix).saturating_sub(now))
     }
 
-    /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers have it, the router could
-    /// not take it for the wildcard ones; try `Router::publish` again when it is ready. At QoS 2 all subscribers have it at the
-    /// return, without the router, and it is never busy: what a kept session has of a publish is complete when the log is told that
+    /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers
+    /// have it, the router could not take it for the wildcard ones; try `Router::publish` again
+    /// when it is ready. At QoS 2 all subscribers have it at the return, without the router, and it
+    /// is never busy: what a kept session has of a publish is complete when the log is told that
     /// the publish is held. It may overtake what was published at a lower QoS [MQTT-4.6.0-6].
     pub(crate) fn fan_out(&self, targets: &Targets, message: &Arc<Message>) -> Result<(), Busy> {
         if let Some(entry) = &targets.exact {
@@ -362,8 +366,8 @@ impl Gate {
         self.fan_out(&targets, message)
     }
 
-    /// Distributes a message that no connection waits for. Its QoS 0 copies are dropped while the router is busy; a
-    /// QoS 1 message is handed over by a task that waits for its turn.
+    /// Distributes a message that no connection waits for. Its QoS 0 copies are dropped while the
+    /// router is busy; a QoS 1 message is handed over by a task that waits for its turn.
     pub(crate) fn publish_own(self: &Arc<Self>, message: Message) {
         let message = Arc::new(message);
         if self.distribute(&message).is_ok() {

@@ -1,7 +1,8 @@
 //! The gate, and rumqttd's router behind it.
 //!
-//! Owns: every MQTT session, from the socket to the acknowledgement. Never: decodes telemetry or touches a database. Invariant:
-//! a QoS 1 publish on a telemetry topic is acknowledged only after the journal holds it durably.
+//! Owns: every MQTT session, from the socket to the acknowledgement. Never: decodes telemetry or
+//! touches a database. Invariant: a QoS 1 publish on a telemetry topic is acknowledged only after
+//! the journal holds it durably.
 
 pub mod access;
 mod auth;
@@ -22,7 +23,6 @@ mod limits;
 mod listener;
 mod lock;
 mod message;
-pub mod packet;
 mod peer;
 mod presence;
 mod proxy_protocol;
@@ -37,7 +37,6 @@ mod stats;
 mod subscriptions;
 mod system;
 mod tls;
-pub mod topic;
 pub mod verify;
 mod websocket;
 

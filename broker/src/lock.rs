@@ -1,7 +1,8 @@
 //! Locks that outlive a panic elsewhere.
 //!
-//! A panic is confined to its own connection's task; what it held is only ever changed in single steps that leave it
-//! consistent, so a poisoned lock is entered all the same rather than spreading the panic to every other client.
+//! A panic is confined to its own connection's task; what it held is only ever changed in single
+//! steps that leave it consistent, so a poisoned lock is entered all the same rather than spreading
+//! the panic to every other client.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::budget::Holders;
 use crate::exchange::Origin;
 use crate::gate::{OWN_PUBLISHER, now_micros};
-use crate::packet::Qos;
+use mqtt::Qos;
 
 /// One publish, on its way to those who subscribe to its topic.
 #[derive(Debug, Clone)]

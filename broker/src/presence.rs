@@ -1,8 +1,9 @@
-//! Who is connected, told on `$clients/{client id}/status`: to who subscribes, for each client that is connected now, and from then
-//! on at each arrival and departure.
+//! Who is connected, told on `$clients/{client id}/status`: to who subscribes, for each client that
+//! is connected now, and from then on at each arrival and departure.
 //!
-//! Owns: the topic and its JSON. The tree has a `$` in front so that `#` does not see it, and a name of its own so that tools
-//! which read all of `$SYS/#` as numbers are not flooded by a fleet. Never: keeps a message; what a new subscriber gets is made from the sessions. Invariant: the
+//! Owns: the topic and its JSON. The tree has a `$` in front so that `#` does not see it, and a
+//! name of its own so that tools which read all of `$SYS/#` as numbers are not flooded by a fleet.
+//! Never: keeps a message; what a new subscriber gets is made from the sessions. Invariant: the
 //! departure from a session is published before the next arrival in it.
 
 use std::net::SocketAddr;
@@ -15,9 +16,9 @@ use serde::Serialize;
 use crate::client::End;
 use crate::gate::{Gate, now_micros};
 use crate::message::Message;
-use crate::packet::{Qos, ReasonCode};
 use crate::session::Session;
-use crate::topic;
+use mqtt::topic;
+use mqtt::{Qos, ReasonCode};
 
 const PREFIX: &str = "$clients/";
 const SUFFIX: &str = "/status";
@@ -122,8 +123,9 @@ pub(crate) fn may_match(filter: &str) -> bool {
     filter.starts_with(PREFIX)
 }
 
-/// The state of the next clients that are connected and whose topic matches, in the order of their ids behind `after`; and the id to
-/// go on behind, unless these are the last. Locks sessions, so no session may be locked.
+/// The state of the next clients that are connected and whose topic matches, in the order of their
+/// ids behind `after`; and the id to go on behind, unless these are the last. Locks sessions, so no
+/// session may be locked.
 pub(crate) fn page(
     gate: &Gate,
     filter: &str,
@@ -168,7 +170,8 @@ fn message(topic: String, status: Bytes) -> Message {
     Message::own(topic.into(), status, Qos::AtLeastOnce, false)
 }
 
-/// A client id may hold any character: those that mean something in a topic are written as in a URL.
+/// A client id may hold any character: those that mean something in a topic are written as in a
+/// URL.
 fn topic_of(client_id: &str) -> String {
     let mut topic = String::with_capacity(PREFIX.len() + client_id.len() + SUFFIX.len());
     topic.push_str(PREFIX);

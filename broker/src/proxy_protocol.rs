@@ -1,7 +1,8 @@
 //! The PROXY protocol, version 2: a load balancer tells whom it speaks for.
 //!
-//! Source: "The PROXY protocol, versions 1 & 2" (HAProxy), section 2.2. Owns: reading one header, and nothing behind it. Never:
-//! guesses; a listener either requires the header or never looks for one, since whoever may send it may claim any address.
+//! Source: "The PROXY protocol, versions 1 & 2" (HAProxy), section 2.2. Owns: reading one header,
+//! and nothing behind it. Never: guesses; a listener either requires the header or never looks for
+//! one, since whoever may send it may claim any address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family, length.
 const FIXED_BYTES: usize = 16;
-/// Addresses take 36 bytes at most; the rest is for TLVs, of which the largest in use (a client certificate's fields) take a
-/// few hundred bytes.
+/// Addresses take 36 bytes at most; the rest is for TLVs, of which the largest in use (a client
+/// certificate's fields) take a few hundred bytes.
 const VARIABLE_BYTES_MAX: usize = 4_096;
 
 const VERSION: u8 = 2;
@@ -48,7 +49,8 @@ impl ProxyError {
     }
 }
 
-/// Reads the header; the client's address, or `None` when the proxy speaks for itself (a health check) or does not know it.
+/// Reads the header; the client's address, or `None` when the proxy speaks for itself (a health
+/// check) or does not know it.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     stream: &mut S,
 ) -> Result<Option<SocketAddr>, ProxyError> {
@@ -96,7 +98,8 @@ impl Head {
         })
     }
 
-    /// Source address, destination address, source port, destination port, then TLVs, which are skipped.
+    /// Source address, destination address, source port, destination port, then TLVs, which are
+    /// skipped.
     fn source(&self, variable: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
         if self.command == COMMAND_LOCAL {
             // "The receiver must ignore the protocol block."

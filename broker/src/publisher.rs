@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::gate::Gate;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::router::Busy;
+use mqtt::Qos;
 
 /// Publishes from a thread that may block; messages leave in the order of the calls.
 #[derive(Clone)]
@@ -26,8 +26,8 @@ impl Publisher {
         Publisher { gate }
     }
 
-    /// Retains (if asked) and fans out one message at QoS 1; waits while the router is behind, and gives up (false) when the
-    /// broker has stopped.
+    /// Retains (if asked) and fans out one message at QoS 1; waits while the router is behind, and
+    /// gives up (false) when the broker has stopped.
     pub fn publish(&self, topic: &str, payload: &[u8], retain: bool) -> bool {
         let payload = Bytes::copy_from_slice(payload);
         let message = Message::own(topic.into(), payload, Qos::AtLeastOnce, retain);

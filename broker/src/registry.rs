@@ -1,9 +1,9 @@
 //! All sessions, connected or kept, by client id.
 //!
-//! Owns: the rule that a client id is connected once: a newcomer takes over, and waits until the connection before it has let
-//! go, so that nothing of a session is ever changed by two. Of several newcomers the one whose
-//! CONNECT came last gets in, and the others are refused as soon as it is there. Never: touches a
-//! session's contents.
+//! Owns: the rule that a client id is connected once: a newcomer takes over, and waits until the
+//! connection before it has let go, so that nothing of a session is ever changed by two. Of several
+//! newcomers the one whose CONNECT came last gets in, and the others are refused as soon as it is
+//! there. Never: touches a session's contents.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -20,12 +20,12 @@ use crate::budget::Turn;
 use crate::gate::Gate;
 use crate::limits::NoPlace;
 use crate::lock::lock;
-use crate::packet::ReasonCode;
 use crate::session::{Arrival, Attach, Session, SlowSession};
 use crate::session_log::{SavedSession, Source};
+use mqtt::ReasonCode;
 
-/// How long a newcomer waits for the one whose client id it has. Letting go takes one turn of that connection's task, which never
-/// blocks; this bounds what a defect could cost.
+/// How long a newcomer waits for the one whose client id it has. Letting go takes one turn of that
+/// connection's task, which never blocks; this bounds what a defect could cost.
 const TAKE_OVER_WAIT: Duration = Duration::from_secs(5);
 
 /// A session with a connection.
@@ -35,7 +35,8 @@ pub(crate) struct Attached {
     pub(crate) present: bool,
     /// It is kept without a connection.
     pub(crate) kept: bool,
-    /// Where the log of kept sessions must be durable before the client is told; the task that attached is woken then.
+    /// Where the log of kept sessions must be durable before the client is told; the task that
+    /// attached is woken then.
     pub(crate) saved: Position,
 }
 
@@ -46,9 +47,10 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Attaches a connection to the session of its client id: the one that is kept, if the client wants it, or a new one.
-    /// Whoever is connected under this id is ended first [MQTT-3.1.4-3], unless the id is another
-    /// user's, or that CONNECT came later than this one: then the reason is `SessionTakenOver`.
+    /// Attaches a connection to the session of its client id: the one that is kept, if the client
+    /// wants it, or a new one. Whoever is connected under this id is ended first [MQTT-3.1.4-3],
+    /// unless the id is another user's, or that CONNECT came later than this one: then the reason
+    /// is `SessionTakenOver`.
     pub(crate) async fn attach(
         &self,
         gate: &Arc<Gate>,
@@ -96,9 +98,11 @@ impl Registry {
         }
     }
 
-    /// Shows `visit` every session, connected or kept, in no order. Those that come or go meanwhile may be seen or not.
+    /// Shows `visit` every session, connected or kept, in no order. Those that come or go meanwhile
+    /// may be seen or not.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Arc<Session>)) {
-        // Collected first: what is done with a session wakes tasks, which must not happen under this lock.
+        // Collected first: what is done with a session wakes tasks, which must not happen under
+        // this lock.
         self.collect(|_| true).iter().for_each(&mut visit);
     }
 
@@ -122,8 +126,8 @@ impl Registry {
         slow
     }
 
-    /// Does what the time asks for: ends connections that have been silent for too long or whose credentials no longer hold,
-    /// publishes delayed wills, ends sessions that nobody came back to.
+    /// Does what the time asks for: ends connections that have been silent for too long or whose
+    /// credentials no longer hold, publishes delayed wills, ends sessions that nobody came back to.
     pub(crate) fn tick(&self, gate: &Arc<Gate>) {
         let seconds = gate.seconds();
         self.close_where(ReasonCode::KeepAliveTimeout, |session| {
@@ -137,7 +141,8 @@ impl Registry {
         }
     }
 
-    /// Tells the operator that messages are dropped because of what all sessions hold, and who holds most of it.
+    /// Tells the operator that messages are dropped because of what all sessions hold, and who
+    /// holds most of it.
     fn tell(&self, turn: Turn) {
         match turn {
             Turn::Begun { used_bytes } => {
@@ -207,9 +212,12 @@ impl Registry {
 /// Waits until this task is woken.
 async fn woken() {
     let mut waits = true;
-    poll_fn(|_| match std::mem::take(&mut waits) {
-        true => Poll::Pending,
-        false => Poll::Ready(()),
+    poll_fn(|_| {
+        if std::mem::take(&mut waits) {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     })
     .await;
 }

@@ -71,7 +71,8 @@ pub struct Stats {
     pub access_reloads: Counter,
     /// Changes of the access rules that were wrong, so that the rules from before stayed.
     pub access_reloads_failed: Counter,
-    /// Publishes that are gone, since they are no telemetry, are not retained and nobody subscribed.
+    /// Publishes that are gone, since they are no telemetry, are not retained and nobody
+    /// subscribed.
     pub unmatched: Counter,
     /// PUBLISH packets sent to clients.
     pub delivered: Counter,
@@ -105,13 +106,15 @@ pub struct Stats {
     pub dropped_offline: Counter,
     /// Copies dropped because the queue of a subscriber that was not connected was full.
     pub dropped_offline_full: Counter,
-    /// Copies dropped because the queues of all sessions together are full; see `max_queued_bytes_total`.
+    /// Copies dropped because the queues of all sessions together are full; see
+    /// `max_queued_bytes_total`.
     pub dropped_queues_full: Counter,
     /// Messages now that wait in queues or for an acknowledgement, each counted once.
     pub queued_messages: Counter,
     /// Their copies now, one for each subscription that has it.
     pub queued_copies: Counter,
-    /// What they count against `max_queued_bytes_total`: bytes, with a fixed cost for each message and each copy.
+    /// What they count against `max_queued_bytes_total`: bytes, with a fixed cost for each message
+    /// and each copy.
     pub queued_bytes: Counter,
     /// PUBLISH and PUBREL packets sent again to clients that came back.
     pub redelivered: Counter,
@@ -129,6 +132,7 @@ pub struct Stats {
     pub sessions_saved: Counter,
     /// Kept sessions that ended because their client did not come back in time.
     pub sessions_expired: Counter,
-    /// Connections whose session ends with them, though it was to be kept, because of `max_sessions` and its kin.
+    /// Connections whose session ends with them, though it was to be kept, because of
+    /// `max_sessions` and its kin.
     pub sessions_refused: Counter,
 }

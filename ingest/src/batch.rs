@@ -6,7 +6,8 @@ use telemetry::Micros;
 use crate::alert::AlertChanges;
 use crate::filter::Reason;
 
-/// A series' dense number within this process; the store maps it to the database's id. Assigned from 0 without gaps.
+/// A series' dense number within this process; the store maps it to the database's id. Assigned
+/// from 0 without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeriesKey(pub u32);
 

@@ -1,8 +1,8 @@
 //! Why messages and values are in no table of values: totals by reason.
 //!
-//! Owns: how a batch is summed up by reason. Never: decides what is filtered. Invariant: the messages of `filtered` add up to
-//! the account's filtered messages, and those of `dead_lettered` to its dead-lettered ones. The reasons are words of the
-//! program, so the maps are small.
+//! Owns: how a batch is summed up by reason. Never: decides what is filtered. Invariant: the
+//! messages of `filtered` add up to the account's filtered messages, and those of `dead_lettered`
+//! to its dead-lettered ones. The reasons are words of the program, so the maps are small.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ pub type ByReason = BTreeMap<Cow<'static, str>, Unstored>;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unstored {
     pub messages: u64,
-    /// Filtered values, also those of messages that hold others which are stored. 0 for dead letters, whose values are unknown.
+    /// Filtered values, also those of messages that hold others which are stored. 0 for dead
+    /// letters, whose values are unknown.
     pub values: u64,
 }
 

@@ -1,13 +1,15 @@
-//! File descriptors: each connection takes one, and the usual soft limit of 1,024 is for programs that use `select`.
+//! File descriptors: each connection takes one, and the usual soft limit of 1,024 is for programs
+//! that use `select`.
 //!
-//! Owns: how many of them connections may have. Invariant: some are left for the journal and the database, whoever connects: a
-//! journal that cannot open its next file has failed for good.
+//! Owns: how many of them connections may have. Invariant: some are left for the journal and the
+//! database, whoever connects: a journal that cannot open its next file has failed for good.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// What is not for connections: files of the journal, the database, the sessions, what is read again when it changes, listeners,
-/// runtimes; some thirty in all, twice as many while files change places. And connections that are accepted only to be refused.
+/// What is not for connections: files of the journal, the database, the sessions, what is read
+/// again when it changes, listeners, runtimes; some thirty in all, twice as many while files change
+/// places. And connections that are accepted only to be refused.
 const RESERVED: usize = 100;
 
 /// Raises the soft limit to what this process is allowed.
@@ -27,7 +29,8 @@ pub(super) fn raise_limit() {
     }
 }
 
-/// Of the connections that are wanted, as many as the limit of open files has room for; a warning says when it is fewer.
+/// Of the connections that are wanted, as many as the limit of open files has room for; a warning
+/// says when it is fewer.
 pub(super) fn connections_max(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     let limit = limit.map_or(usize::MAX, |limit| {

@@ -1,13 +1,14 @@
 //! Whether the journal has reached `journal.max_size`, for the log.
 //!
-//! Owns: when that begins and when it is over. Never: does anything about it. Invariant: a time in which it is reached again and
-//! again is told as one.
+//! Owns: when that begins and when it is over. Never: does anything about it. Invariant: a time in
+//! which it is reached again and again is told as one.
 
 use std::time::{Duration, Instant};
 
 use journal::{State, Status};
 
-/// Without being full for so long, it is over: rows that are written a little too slowly make room piece by piece.
+/// Without being full for so long, it is over: rows that are written a little too slowly make room
+/// piece by piece.
 const REST: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]

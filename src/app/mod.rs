@@ -1,7 +1,8 @@
 //! The running system: built from settings, watched, drained in order.
 //!
-//! Owns: which part is started with which other, and the order of the end. Never: does the work of a part. Invariant: when
-//! `drain` returns, everything that was acknowledged is in the database or in the journal.
+//! Owns: which part is started with which other, and the order of the end. Never: does the work of
+//! a part. Invariant: when `drain` returns, everything that was acknowledged is in the database or
+//! in the journal.
 
 mod descriptors;
 mod devices;
@@ -32,11 +33,13 @@ use full::{FullWatch, Turn};
 use outlet::GateOutlet;
 use untaken::Untaken;
 
-/// How long a start waits for the database before it goes on without it: the journal keeps what comes.
+/// How long a start waits for the database before it goes on without it: the journal keeps what
+/// comes.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 /// How often the parts are asked whether they are well.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
-/// How much of the deadline the connections may take; the rest is for the rows on their way to the database.
+/// How much of the deadline the connections may take; the rest is for the rows on their way to the
+/// database.
 const BROKER_SHARE: u32 = 3;
 
 /// A started system.
@@ -208,8 +211,8 @@ impl App {
         }
     }
 
-    /// Stops in the order of the data path, within the deadline: accept nothing more, acknowledge what the journal holds,
-    /// evaluate what is left, write it.
+    /// Stops in the order of the data path, within the deadline: accept nothing more, acknowledge
+    /// what the journal holds, evaluate what is left, write it.
     pub(crate) async fn drain(self, within: Duration) -> Result<Drained, Failure> {
         let deadline = Instant::now() + within;
         let App {
@@ -221,7 +224,8 @@ impl App {
             ..
         } = self;
         broker.close(within / BROKER_SHARE).await;
-        // It publishes through the broker, and its last changes go with the last commit: so it ends between the two.
+        // It publishes through the broker, and its last changes go with the last commit: so it ends
+        // between the two.
         let stopped = spawn_blocking(move || alerts.stop(deadline)).await?;
         if !stopped {
             warn!("alerts were not evaluated to the journal's end; the next start goes on there");
@@ -337,8 +341,8 @@ async fn wait_for_store(rows: rows::Handle) -> Result<rows::Handle, Failure> {
     .await?
 }
 
-/// Before the listener opens: devices that come back at once find themselves known. The time is counted from the start, so
-/// that a silent database is not waited for twice.
+/// Before the listener opens: devices that come back at once find themselves known. The time is
+/// counted from the start, so that a silent database is not waited for twice.
 async fn wait_for_devices(devices: Devices) -> Result<Devices, Failure> {
     Ok(spawn_blocking(move || {
         devices.wait_until_asked(STORE_PATIENCE);
@@ -349,8 +353,9 @@ async fn wait_for_devices(devices: Devices) -> Result<Devices, Failure> {
 
 fn rows_failure(failure: &rows::Failure) -> Failure {
     let reported = Failure::from_error(failure);
-    match failure.hint.is_empty() {
-        true => reported,
-        false => reported.hint(failure.hint.clone()),
+    if failure.hint.is_empty() {
+        reported
+    } else {
+        reported.hint(failure.hint.clone())
     }
 }

@@ -16,7 +16,8 @@ impl GateOutlet {
 
 impl Outlet for GateOutlet {
     fn publish(&mut self, message: OutletMessage<'_>) {
-        // False only while the broker stops: the event is in the database, and its state is published again at the next start.
+        // False only while the broker stops: the event is in the database, and its state is
+        // published again at the next start.
         let _ = self
             .publisher
             .publish(message.topic, message.payload, message.retain);

@@ -1,6 +1,7 @@
 //! A look at everything that may change while Millrace runs, because somebody asked for it.
 //!
-//! Owns: the one line that says what was found. Never: tells why something failed: whoever found that has told it.
+//! Owns: the one line that says what was found. Never: tells why something failed: whoever found
+//! that has told it.
 
 use broker::{ReloadOutcome, Reloaded};
 use tracing::info;

@@ -1,7 +1,7 @@
 //! What the broker tells of the journal and of ingest below `$SYS/broker/`.
 //!
-//! Owns: the names. Never: counts. Invariant: what stands under `ingest` counts since the journal began, as the tables do, so
-//! received = stored + filtered + dead-lettered + pending.
+//! Owns: the names. Never: counts. Invariant: what stands under `ingest` counts since the journal
+//! began, as the tables do, so received = stored + filtered + dead-lettered + pending.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,8 @@ pub(super) fn values(journal: Arc<dyn Journal>, rows: Observer) -> SystemValues 
     })
 }
 
-/// Records that the journal must keep, since rows or alerts still need them; all of it while the database is unknown.
+/// Records that the journal must keep, since rows or alerts still need them; all of it while the
+/// database is unknown.
 pub(super) fn pending(status: &Status, rows: &Snapshot) -> u64 {
     let done = rows.rows_position.min(rows.alerts_position);
     status.end.since(done.max(status.start))
@@ -44,7 +45,8 @@ struct Commits {
 }
 
 impl Commits {
-    /// The last one's time, and the mean of those since the last publication. Without any the values stand.
+    /// The last one's time, and the mean of those since the last publication. Without any the
+    /// values stand.
     fn show(&mut self, rows: &Snapshot, show: &mut dyn FnMut(&str, String)) {
         let count = rows.commits - self.count;
         if count == 0 {

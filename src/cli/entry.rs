@@ -1,7 +1,7 @@
 //! What users and devices mean for clients that bring no credentials.
 //!
-//! Owns: the words, and the note in the data folder that credentials are required from now on. Never:
-//! lets anybody in. Invariant: who adds the first credential is told whom that keeps out.
+//! Owns: the words, and the note in the data folder that credentials are required from now on.
+//! Never: lets anybody in. Invariant: who adds the first credential is told whom that keeps out.
 
 use std::io;
 use std::path::Path;

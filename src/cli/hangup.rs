@@ -1,6 +1,8 @@
-//! SIGHUP: an operator's "look again now", or the end of the terminal that this process was started from.
+//! SIGHUP: an operator's "look again now", or the end of the terminal that this process was started
+//! from.
 //!
-//! Owns: telling the two apart. Never: acts on it. Invariant: from `listen` on the signal does not end the process.
+//! Owns: telling the two apart. Never: acts on it. Invariant: from `listen` on the signal does not
+//! end the process.
 
 use std::io::{self, IsTerminal};
 
@@ -34,9 +36,10 @@ impl Hangup {
             // Only while the runtime ends.
             return std::future::pending().await;
         }
-        match self.had_terminal && !has_terminal() {
-            true => Meaning::Stop,
-            false => Meaning::Reload,
+        if self.had_terminal && !has_terminal() {
+            Meaning::Stop
+        } else {
+            Meaning::Reload
         }
     }
 }

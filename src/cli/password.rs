@@ -1,7 +1,8 @@
 //! Passwords from people and scripts.
 //!
-//! Owns: where a password may come from, and that it is not seen on the way. Never: takes one from a command's own flags by
-//! default, since `ps` shows them to everybody. Invariant: the terminal shows what is typed again, however the question ends.
+//! Owns: where a password may come from, and that it is not seen on the way. Never: takes one from
+//! a command's own flags by default, since `ps` shows them to everybody. Invariant: the terminal
+//! shows what is typed again, however the question ends.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Stdin, Write as _};
@@ -62,7 +63,8 @@ pub(crate) fn from_file(path: &Path) -> Result<String, Failure> {
     first_line(file).map_err(read).and_then(usable)
 }
 
-/// Asks at the terminal, `twice` where a typo would lock somebody out; from a pipe, takes the first line.
+/// Asks at the terminal, `twice` where a typo would lock somebody out; from a pipe, takes the first
+/// line.
 pub(crate) fn ask(question: &str, twice: bool) -> Result<String, Failure> {
     let unreadable = |error| Failure::new(format!("cannot read a password: {error}"));
     let stdin = io::stdin();

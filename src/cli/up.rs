@@ -101,9 +101,10 @@ pub(super) fn banner(app: &App, data: &Path, login: Option<&str>) -> String {
         })
         .collect();
     let first_steps = first_steps(app, login);
-    let absent = match app.store_is_reached() {
-        true => "",
-        false => " (not reached yet: messages are kept in the journal until it is)",
+    let absent = if app.store_is_reached() {
+        ""
+    } else {
+        " (not reached yet: messages are kept in the journal until it is)"
     };
     format!(
         "millrace {version} is up

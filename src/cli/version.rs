@@ -30,12 +30,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
         version: env!("CARGO_PKG_VERSION"),
         target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
     };
-    match args.json {
-        true => output::json(&version)?,
-        false => output::text(&format!(
+    if args.json {
+        output::json(&version)?
+    } else {
+        output::text(&format!(
             "{} {} ({})\n",
             version.name, version.version, version.target
-        ))?,
+        ))?
     }
     Ok(ExitCode::SUCCESS)
 }

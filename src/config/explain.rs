@@ -105,9 +105,10 @@ fn unknown_key(rest: &str, path: &[Step], is_configuration: bool) -> Explained {
         _ => format!("unknown key `{name}` in {}", section(inside)),
     };
     let elsewhere = || {
-        let sections = match is_configuration {
-            true => keys::sections_with(name),
-            false => Vec::new(),
+        let sections = if is_configuration {
+            keys::sections_with(name)
+        } else {
+            Vec::new()
         };
         let found = sections.first()?;
         Some(format!("`{name}` is a key of `[{found}]`"))

@@ -58,8 +58,8 @@ impl Default for Config {
     }
 }
 
-/// Keys that hold paths: written in a file, they start from the file's folder. `*` stands for each element of an array.
-/// Secrets are written `file:PATH` or `env:NAME`.
+/// Keys that hold paths: written in a file, they start from the file's folder. `*` stands for each
+/// element of an array. Secrets are written `file:PATH` or `env:NAME`.
 const PATH_KEYS: [&str; 10] = [
     "data",
     "broker.acl.file",
@@ -116,9 +116,10 @@ impl Sources {
             });
         }
         let default = self.working_folder.join(DEFAULT_FILE);
-        match !self.ignore_default_file && default.is_file() {
-            true => Document::read(&default).map(Some),
-            false => Ok(None),
+        if !self.ignore_default_file && default.is_file() {
+            Document::read(&default).map(Some)
+        } else {
+            Ok(None)
         }
     }
 }
@@ -128,8 +129,8 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Failure> {
     join(sources, settings::check)
 }
 
-/// Where the users are, for commands that change them: nothing but the configuration's form is checked, so that a users file
-/// that is missing or broken can be made.
+/// Where the users are, for commands that change them: nothing but the configuration's form is
+/// checked, so that a users file that is missing or broken can be made.
 pub(crate) fn users_file(sources: &Sources) -> Result<PathBuf, Failure> {
     join(sources, |config, _origins| Ok(settings::users_file(config)))
 }

@@ -99,9 +99,10 @@ fn keep<T>(problems: &mut Vec<Problem>, checked: Checked<T>) -> Option<T> {
 }
 
 fn data(config: &Config, origins: &Origins<'_>) -> Checked<PathBuf> {
-    match config.data.as_os_str().is_empty() {
-        true => Err(vec![origins.problem("data", "`data` is empty", None)]),
-        false => Ok(config.data.clone()),
+    if config.data.as_os_str().is_empty() {
+        Err(vec![origins.problem("data", "`data` is empty", None)])
+    } else {
+        Ok(config.data.clone())
     }
 }
 
@@ -160,7 +161,8 @@ fn journal(config: &Config, origins: &Origins<'_>) -> Checked<journal::Settings>
 /// How many of the largest packets the journal must at least hold.
 const LARGEST_PACKETS_MIN: u64 = 2;
 
-/// A packet that does not fit into an empty journal could never be acknowledged, and its client would send it for ever.
+/// A packet that does not fit into an empty journal could never be acknowledged, and its client
+/// would send it for ever.
 fn packets_beyond_the_journal(
     broker: &broker::Settings,
     journal: &journal::Settings,

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use broker::packet::client::{Connect, Will};
-use broker::packet::{Qos, Version};
+use mqtt::client::{Connect, Will};
+use mqtt::{Qos, Version};
 
 use crate::auth::user;
 use crate::line::Line;

@@ -1,4 +1,5 @@
-//! Access rules as an operator meets them: asked on the command line, and changed while the broker runs.
+//! Access rules as an operator meets them: asked on the command line, and changed while the broker
+//! runs.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -1,4 +1,5 @@
-//! Who gets in, with the clients that people have: users, the first admin, and commands that log in themselves.
+//! Who gets in, with the clients that people have: users, the first admin, and commands that log in
+//! themselves.
 
 use std::fs;
 use std::io::Write as _;

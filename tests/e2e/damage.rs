@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use broker::packet::Version;
-use broker::packet::client::Connect;
+use mqtt::Version;
+use mqtt::client::Connect;
 
 use crate::line::Line;
 use crate::server::{PATIENCE, Setup, millrace};

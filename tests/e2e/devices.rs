@@ -1,11 +1,12 @@
-//! Devices with secrets of their own: given, replaced and revoked beside a running Millrace, by its command line.
+//! Devices with secrets of their own: given, replaced and revoked beside a running Millrace, by its
+//! command line.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use broker::packet::Version;
-use broker::packet::client::Connect;
+use mqtt::Version;
+use mqtt::client::Connect;
 use testkit::{Options, Postgres, wait_until};
 
 use crate::line::Line;

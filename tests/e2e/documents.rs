@@ -1,5 +1,5 @@
-//! What README and documents tell people to type, and what `millrace up` tells them to try, works as
-//! it stands.
+//! What README and documents tell people to type, and what `millrace up` tells them to try, works
+//! as it stands.
 //!
 //! Every `sh` block is run, in order, each document in a folder of its own. Only addresses are
 //! exchanged: ports that the system gives for 1883 and 8883, and the tests' own PostgreSQL. A block
@@ -128,7 +128,8 @@ fn blocks(text: &str) -> Vec<(usize, String)> {
     blocks
 }
 
-/// A block cut at the commands that run until they are stopped. What builds is left out: it was built.
+/// A block cut at the commands that run until they are stopped. What builds is left out: it was
+/// built.
 fn parts(block: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;

@@ -1,6 +1,8 @@
-//! A disk that is full when the server is stopped: what it kept in memory is saved with the space that the stop itself gives back.
+//! A disk that is full when the server is stopped: what it kept in memory is saved with the space
+//! that the stop itself gives back.
 //!
-//! The disk is a small tmpfs in a mount namespace of its own. A process holds it open, and both servers enter it.
+//! The disk is a small tmpfs in a mount namespace of its own. A process holds it open, and both
+//! servers enter it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};

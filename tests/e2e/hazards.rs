@@ -1,7 +1,8 @@
-//! What brings a stock rumqttd down, done to the running binary. Each must leave everybody connected and served. The same
-//! cases at length, and those that need no process, are the broker's own tests.
+//! What brings a stock rumqttd down, done to the running binary. Each must leave everybody
+//! connected and served. The same cases at length, and those that need no process, are the broker's
+//! own tests.
 
-use broker::packet::{ReasonCode, Version, encode};
+use mqtt::{ReasonCode, Version, encode};
 
 use crate::line::Line;
 use crate::server::{PATIENCE, Setup};
@@ -83,7 +84,8 @@ fn busy_subscribers_that_leave_and_are_taken_over_harm_nobody() {
     stays.subscribe("busy/#");
     let mut source = Line::connect(setup.address, Version::V311, "source");
     for round in 1..=200u16 {
-        // Takes the one before it over while messages for it are on their way; every third leaves by itself.
+        // Takes the one before it over while messages for it are on their way; every third leaves
+        // by itself.
         let mut twin = Line::connect(setup.address, BOTH[usize::from(round % 2)], "twin");
         twin.subscribe(if round % 2 == 0 { "busy/#" } else { "busy/+" });
         source.publish("busy/a", round.to_string().as_bytes(), round, false);

@@ -1,8 +1,9 @@
-//! Messages that leave no row: why, on `$SYS`, in the table, in the log and in the last line, also over kills.
+//! Messages that leave no row: why, on `$SYS`, in the table, in the log and in the last line, also
+//! over kills.
 
 use std::collections::BTreeMap;
 
-use broker::packet::{Qos, Version};
+use mqtt::{Qos, Version};
 use testkit::{Postgres, wait_until};
 
 use crate::line::Line;

@@ -1,4 +1,5 @@
-//! Millrace as its users run it: real processes, real databases, real MQTT clients, and the end of each of them.
+//! Millrace as its users run it: real processes, real databases, real MQTT clients, and the end of
+//! each of them.
 
 mod absent;
 mod acl;

@@ -85,7 +85,8 @@ fn a_closed_terminal_stops_the_server_in_order() {
         .chain(server.get_args())
         .map(|word| format!("'{}'", word.to_string_lossy()))
         .collect();
-    // The log goes to a file, since the terminal will be gone; `exec`, so that the signal is the server's.
+    // The log goes to a file, since the terminal will be gone; `exec`, so that the signal is the
+    // server's.
     let pid = folder.path().join("pid");
     let command = format!(
         "echo $$ > '{}'; exec {} > '{}' 2>&1",

@@ -1,8 +1,8 @@
 //! Recorded telemetry of real machines, replayed over MQTT into both stores.
 //!
-//! The two series lie in `tests/data/nab`; the README there says where they come from. The machine's
-//! temperature has a planned shutdown (December 2013) and a failure (February 2014): a rule must find
-//! these two, at the times of the readings.
+//! The two series lie in `tests/data/nab`; the README there says where they come from. The
+//! machine's temperature has a planned shutdown (December 2013) and a failure (February 2014): a
+//! rule must find these two, at the times of the readings.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

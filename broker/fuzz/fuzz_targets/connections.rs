@@ -1,4 +1,5 @@
-//! Scripts of several clients at a gate. What must hold is in `broker::fuzzing`, and tried by its tests too.
+//! Scripts of several clients at a gate. What must hold is in `broker::fuzzing`, and tried by its
+//! tests too.
 
 #![no_main]
 

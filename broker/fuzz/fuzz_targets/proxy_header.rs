@@ -1,4 +1,5 @@
-//! Headers of the PROXY protocol. What must hold is in `broker::fuzzing`, and tried by its tests too.
+//! Headers of the PROXY protocol. What must hold is in `broker::fuzzing`, and tried by its tests
+//! too.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Records of the log of retained messages. What must hold is in `broker::fuzzing`, and tried by its tests too.
+//! Records of the log of retained messages. What must hold is in `broker::fuzzing`, and tried by
+//! its tests too.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Frames of a WebSocket client, cut anywhere. What must hold is in `broker::fuzzing`, and tried by its tests too.
+//! Frames of a WebSocket client, cut anywhere. What must hold is in `broker::fuzzing`, and tried by
+//! its tests too.
 
 #![no_main]
 

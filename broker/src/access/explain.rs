@@ -1,7 +1,7 @@
 //! Why a decision is what it is, for people.
 //!
-//! Owns: the words. It walks the rules one by one, in their plain form. Never: decides by itself; it asks the policy, and shows
-//! the rule that says the same.
+//! Owns: the words. It walks the rules one by one, in their plain form. Never: decides by itself;
+//! it asks the policy, and shows the rule that says the same.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! `acl.toml`: from text to rules, with the place of everything that is wrong.
 //!
-//! Owns: the names of the keys and every demand on their values. Never: stops at the first mistake. Invariant: a file gives
-//! rules only when nothing in it is wrong.
+//! Owns: the names of the keys and every demand on their values. Never: stops at the first mistake.
+//! Invariant: a file gives rules only when nothing in it is wrong.
 
 use std::ops::Range;
 
@@ -11,9 +11,10 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::principal::Placeholder;
 use super::rule::{Actions, Level, Names, Rule, Template, Who};
 use super::{Decision, RuleError};
-use crate::topic::TopicLimits;
+use mqtt::topic::TopicLimits;
 
-/// Rules in one file; far more than anybody can look after, and few enough to read anew whenever the file changes.
+/// Rules in one file; far more than anybody can look after, and few enough to read anew whenever
+/// the file changes.
 const RULES_MAX: usize = 10_000;
 
 /// The keys of a `[[rule]]`.
@@ -38,16 +39,16 @@ pub(super) fn parse(text: &str) -> Result<Vec<Rule>, Vec<RuleError>> {
     for error in syntax {
         reader.add(error.span().unwrap_or(0..0), not_toml(error.message()));
     }
-    let rules = match reader.errors.is_empty() {
-        true => reader.document(document.get_ref()),
-        false => Vec::new(),
+    let rules = if reader.errors.is_empty() {
+        reader.document(document.get_ref())
+    } else {
+        Vec::new()
     };
-    match reader.errors.is_empty() {
-        true => Ok(rules),
-        false => {
-            reader.errors.sort_by_key(|error| error.span.start);
-            Err(reader.errors)
-        }
+    if reader.errors.is_empty() {
+        Ok(rules)
+    } else {
+        reader.errors.sort_by_key(|error| error.span.start);
+        Err(reader.errors)
     }
 }
 
@@ -71,9 +72,10 @@ impl Reader {
                 }
                 ("rule", _) => self.hint(key.span(), "not a list of rules", BEGIN),
                 (unknown, _) => {
-                    let hint = match is_typo(unknown, "rule") || KEYS.contains(&unknown) {
-                        true => BEGIN.to_owned(),
-                        false => "the file holds `[[rule]]` tables and nothing else".to_owned(),
+                    let hint = if is_typo(unknown, "rule") || KEYS.contains(&unknown) {
+                        BEGIN.to_owned()
+                    } else {
+                        "the file holds `[[rule]]` tables and nothing else".to_owned()
                     };
                     self.hint(key.span(), format!("unknown key `{unknown}`"), hint);
                 }

@@ -37,7 +37,8 @@ impl Grant {
 }
 
 impl Guard {
-    /// Whether the client may have a message of this topic. Costs what a decision about a publish does.
+    /// Whether the client may have a message of this topic. Costs what a decision about a publish
+    /// does.
     pub(crate) fn admits(&self, topic: &str) -> bool {
         let principal = Principal {
             identity: &self.identity,

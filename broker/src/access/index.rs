@@ -1,9 +1,10 @@
 //! The compiled form of the rules: for each client only the trees it can have a rule in.
 //!
-//! Owns: which tree a rule lies in. A rule that names users, clients, certificates or groups lies in a tree for each name, or
-//! for what each glob begins or ends with, so that a thousand users cost a look-up; any other lies in the tree for everybody
-//! and is asked when its filter is met.
-//! Never: decides by itself what a rule means. Invariant: for a client the trees found hold every rule that is about it.
+//! Owns: which tree a rule lies in. A rule that names users, clients, certificates or groups lies
+//! in a tree for each name, or for what each glob begins or ends with, so that a thousand users
+//! cost a look-up; any other lies in the tree for everybody and is asked when its filter is met.
+//! Never: decides by itself what a rule means. Invariant: for a client the trees found hold every
+//! rule that is about it.
 
 use foldhash::{HashMap, HashSet};
 
@@ -11,14 +12,14 @@ use super::principal::Principal;
 use super::rule::{Key, Names, Rule};
 use super::tree::{Entry, NO_RULE, Node, Search};
 use super::{Action, Decision};
-use crate::topic;
+use mqtt::topic;
 
-/// A rule with many names and many filters is one set of filters in the tree for everybody instead of one for each name:
-/// beyond this many copies memory counts for more than the look-up.
+/// A rule with many names and many filters is one set of filters in the tree for everybody instead
+/// of one for each name: beyond this many copies memory counts for more than the look-up.
 const COPIES_MAX: usize = 1_024;
 
-/// Different lengths of what globs begin with, and of what those that begin with `*` end with; the globs of further ones are
-/// asked one by one.
+/// Different lengths of what globs begin with, and of what those that begin with `*` end with; the
+/// globs of further ones are asked one by one.
 const LENGTHS_MAX: usize = 8;
 
 #[derive(Debug, Default)]
@@ -35,7 +36,8 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Named {
     by_name: HashMap<Box<str>, Trees>,
-    /// By what a glob begins with, or ends with if it begins with `*`; their rules are asked whether the rest fits too.
+    /// By what a glob begins with, or ends with if it begins with `*`; their rules are asked
+    /// whether the rest fits too.
     by_start: Parts,
     by_end: Parts,
 }
@@ -44,7 +46,8 @@ struct Named {
 #[derive(Debug, Default)]
 struct Parts {
     trees: HashMap<Box<str>, Trees>,
-    /// Bytes of these parts, each once, so that a name is looked up as often as there are different ones.
+    /// Bytes of these parts, each once, so that a name is looked up as often as there are different
+    /// ones.
     lengths: Vec<usize>,
 }
 
@@ -168,14 +171,16 @@ impl Index {
             };
             let glob = keys.iter().any(|key| !matches!(key, Key::Name(_)));
             for key in keys {
-                // A name may lie in more than one of the rule's trees, and a part is not all of a glob.
+                // A name may lie in more than one of the rule's trees, and a part is not all of a
+                // glob.
                 named.tree(key).insert(rule, entry(glob || keys_given > 1));
             }
             return;
         }
-        match who.anonymous {
-            true => self.anonymous.insert(rule, entry(keys_given > 1)),
-            false => self.everybody.insert(rule, entry(keys_given > 0)),
+        if who.anonymous {
+            self.anonymous.insert(rule, entry(keys_given > 1))
+        } else {
+            self.everybody.insert(rule, entry(keys_given > 0))
         }
     }
 }
@@ -220,7 +225,8 @@ impl Named {
 }
 
 impl Parts {
-    /// Shows `found` the trees of the parts of a name, which `part` cuts out; `None`: it has none of this length.
+    /// Shows `found` the trees of the parts of a name, which `part` cuts out; `None`: it has none
+    /// of this length.
     fn trees_of<'a>(
         &self,
         found: &mut impl FnMut(&Trees),

@@ -1,7 +1,8 @@
 //! Authorisation: the one point that every publish, subscribe and will passes.
 //!
-//! Owns: the rules in force, and what no rule can change: `alerts/#` and `$` topics are published by Millrace
-//! alone. Never: acts on a decision, or remembers one. Invariant: what no rule allows is denied.
+//! Owns: the rules in force, and what no rule can change: `alerts/#` and `$` topics are published
+//! by Millrace alone. Never: acts on a decision, or remembers one. Invariant: what no rule allows
+//! is denied.
 
 mod config;
 mod error;
@@ -108,8 +109,9 @@ impl Access {
         decision
     }
 
-    /// Changes with the rules. Who keeps something because of a decision compares it afterwards and asks again when it differs:
-    /// the look at everything that is kept comes after it has changed, so one of the two sees the new rules.
+    /// Changes with the rules. Who keeps something because of a decision compares it afterwards and
+    /// asks again when it differs: the look at everything that is kept comes after it has changed,
+    /// so one of the two sees the new rules.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }

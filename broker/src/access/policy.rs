@@ -1,7 +1,7 @@
 //! A file's rules, compiled, and the file itself.
 //!
-//! Owns: reading it, and the decision. Never: changes; a new file is a new policy. Invariant: a policy exists only when nothing
-//! in its file was wrong.
+//! Owns: reading it, and the decision. Never: changes; a new file is a new policy. Invariant: a
+//! policy exists only when nothing in its file was wrong.
 
 use std::fmt;
 use std::io;

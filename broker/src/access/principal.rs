@@ -21,9 +21,11 @@ pub(super) enum Placeholder {
 }
 
 impl<'a> Principal<'a> {
-    /// What the placeholder stands for; `None` when there is nothing, or when the value would change the shape of a filter.
+    /// What the placeholder stands for; `None` when there is nothing, or when the value would
+    /// change the shape of a filter.
     ///
-    /// A client chooses its id, so a value must stay one literal level, and must not reach the server's own topics.
+    /// A client chooses its id, so a value must stay one literal level, and must not reach the
+    /// server's own topics.
     pub(super) fn expand(&self, placeholder: &Placeholder, first_level: bool) -> Option<&'a str> {
         let value = self.value(placeholder)?;
         let misshapen = value.is_empty()
@@ -32,8 +34,8 @@ impl<'a> Principal<'a> {
         (!misshapen).then_some(value)
     }
 
-    /// Whether the placeholder stands for exactly this literal level of a valid topic or filter, whose first level does not
-    /// begin with `$`: the level vouches for the shape of the value.
+    /// Whether the placeholder stands for exactly this literal level of a valid topic or filter,
+    /// whose first level does not begin with `$`: the level vouches for the shape of the value.
     pub(super) fn expands_to(&self, placeholder: &Placeholder, level: &str) -> bool {
         !level.is_empty() && self.value(placeholder) == Some(level)
     }

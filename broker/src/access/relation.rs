@@ -1,7 +1,8 @@
 //! How two topic filters lie to each other: one covers the other, or they share a topic.
 //!
-//! Owns: both relations for plain filters, without `$share` and without placeholders. Never: allocates. Invariant: `covers`
-//! is never true when a topic matches `narrow` and not `wide`; `overlaps` is never false when a topic matches both.
+//! Owns: both relations for plain filters, without `$share` and without placeholders. Never:
+//! allocates. Invariant: `covers` is never true when a topic matches `narrow` and not `wide`;
+//! `overlaps` is never false when a topic matches both.
 
 /// Whether every topic that matches `narrow` matches `wide` too.
 ///
@@ -10,7 +11,8 @@ pub(super) fn covers(wide: &str, narrow: &str) -> bool {
     if begins_with_wildcard(wide) && narrow.starts_with('$') {
         return false;
     }
-    // A topic has at least one level, so these two mean the same; further down `a/+/#` does not match `a`.
+    // A topic has at least one level, so these two mean the same; further down `a/+/#` does not
+    // match `a`.
     let wide = if wide == "+/#" { "#" } else { wide };
     let mut narrow = narrow.split('/');
     for level in wide.split('/') {
@@ -50,7 +52,7 @@ fn begins_with_wildcard(filter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topic::matches;
+    use mqtt::topic::matches;
 
     const LEVELS: [&str; 5] = ["a", "b", "", "$s", "+"];
 
@@ -75,8 +77,9 @@ mod tests {
         all
     }
 
-    /// Every topic of up to four levels: deeper than the filters, and with a level that no filter names. The empty topic is
-    /// among them: it cannot be published to, and both relations hold with it too.
+    /// Every topic of up to four levels: deeper than the filters, and with a level that no filter
+    /// names. The empty topic is among them: it cannot be published to, and both relations hold
+    /// with it too.
     fn topics() -> Vec<String> {
         let mut all = Vec::new();
         let mut last = vec![String::new()];

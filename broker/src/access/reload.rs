@@ -1,7 +1,7 @@
 //! Rules that change while clients are connected.
 //!
-//! Owns: the order of a change: new rules, then a look at what was allowed by the old ones. Never: leaves the broker without
-//! rules; a file that is broken or gone keeps the ones from before.
+//! Owns: the order of a change: new rules, then a look at what was allowed by the old ones. Never:
+//! leaves the broker without rules; a file that is broken or gone keeps the ones from before.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

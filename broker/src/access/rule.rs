@@ -1,7 +1,7 @@
 //! One rule, and how it is held against a client and a topic by itself.
 //!
-//! Owns: the meaning of a rule's keys, in its plainest form: `explain` walks the rules with it, and tests hold the compiled
-//! form against it. Never: knows other rules.
+//! Owns: the meaning of a rule's keys, in its plainest form: `explain` walks the rules with it, and
+//! tests hold the compiled form against it. Never: knows other rules.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use foldhash::HashSet;
 use super::principal::{Placeholder, Principal};
 use super::relation;
 use super::{Action, Decision};
-use crate::topic;
+use mqtt::topic;
 
 /// One `[[rule]]`.
 #[derive(Debug, Clone)]
@@ -100,7 +100,8 @@ pub(super) enum Miss<'a> {
 }
 
 impl Rule {
-    /// The filter by which the rule decides, or why it has no say. `topic` is without `$share/{group}/`.
+    /// The filter by which the rule decides, or why it has no say. `topic` is without
+    /// `$share/{group}/`.
     pub(super) fn judge(
         &self,
         principal: &Principal<'_>,
@@ -210,7 +211,8 @@ impl Names {
 }
 
 impl Template {
-    /// The filter for this client; `None` when a placeholder has no value that can stand in a filter.
+    /// The filter for this client; `None` when a placeholder has no value that can stand in a
+    /// filter.
     pub(super) fn expand(&self, principal: &Principal<'_>) -> Option<String> {
         let mut filter = String::with_capacity(self.text.len());
         for (at, level) in self.levels.iter().enumerate() {

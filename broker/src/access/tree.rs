@@ -1,7 +1,9 @@
-//! Filters of many rules as one tree by level, with the numbers of the rules where their filters end.
+//! Filters of many rules as one tree by level, with the numbers of the rules where their filters
+//! end.
 //!
-//! Owns: finding the first rule whose filter matches a topic, covers a filter or overlaps one. Never: walks a branch whose
-//! rules all come after one that was found already. Invariant: a node is visited at most once in a search.
+//! Owns: finding the first rule whose filter matches a topic, covers a filter or overlaps one.
+//! Never: walks a branch whose rules all come after one that was found already. Invariant: a node
+//! is visited at most once in a search.
 
 use foldhash::HashMap;
 
@@ -164,8 +166,8 @@ impl Node {
         self.overlapping(Some(filter), true, search);
     }
 
-    /// `rest`: the levels that are left; none is different from an empty one. `system`: this is the first level and begins
-    /// with `$`, which no wildcard and no placeholder reaches.
+    /// `rest`: the levels that are left; none is different from an empty one. `system`: this is the
+    /// first level and begins with `$`, which no wildcard and no placeholder reaches.
     fn matching(&self, rest: Option<&str>, system: bool, search: &mut Search<'_>) {
         if self.first >= search.first {
             return;

@@ -1,7 +1,8 @@
 //! Kept sessions, when something changes about those they are kept for.
 //!
-//! Owns: what becomes of a session whose client is away. Never: ends a connection. Invariant: nothing is kept for somebody who
-//! would not be let in any more, and rules are asked about what a client is now, not about what it was when it left.
+//! Owns: what becomes of a session whose client is away. Never: ends a connection. Invariant:
+//! nothing is kept for somebody who would not be let in any more, and rules are asked about what a
+//! client is now, not about what it was when it left.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use crate::access;
 use crate::gate::Gate;
 use crate::session::Session;
 
-/// Ends the session if its client is away and cannot come back, or else lets the rules look at it as its client is now; true when
-/// it has ended.
+/// Ends the session if its client is away and cannot come back, or else lets the rules look at it
+/// as its client is now; true when it has ended.
 pub(crate) fn review(gate: &Arc<Gate>, session: &Session) -> bool {
     let known = session.identity();
     match gate.authenticator.standing(&known) {

@@ -17,9 +17,11 @@ pub struct Config {
     pub users: Option<PathBuf>,
     /// Whether a client with a certificate and no password is the user that its certificate names.
     pub certificate_is_user: bool,
-    /// Whether a client id that one user has, connected or with a kept session, is refused to all others.
+    /// Whether a client id that one user has, connected or with a kept session, is refused to all
+    /// others.
     pub exclusive_client_ids: bool,
-    /// Logins that may wait for their password to be checked; further ones are told that the server is busy.
+    /// Logins that may wait for their password to be checked; further ones are told that the server
+    /// is busy.
     pub max_waiting_logins: usize,
     /// How long a login may wait for that.
     #[serde(with = "humantime_serde")]
@@ -29,7 +31,8 @@ pub struct Config {
     pub remember_logins: Duration,
     /// Failed logins from one address (IPv6: one /64 network) within `failure_window`.
     pub max_failures_per_address: u32,
-    /// Failed logins as one user within `failure_window`, from addresses where that user has not logged in lately.
+    /// Failed logins as one user within `failure_window`, from addresses where that user has not
+    /// logged in lately.
     pub max_failures_per_user: u32,
     #[serde(with = "humantime_serde")]
     pub failure_window: Duration,

@@ -2,10 +2,12 @@
 
 use crate::stats::Counter;
 
-/// How logins ended since the start; every CONNECT that was judged is in exactly one of them, but for the first.
+/// How logins ended since the start; every CONNECT that was judged is in exactly one of them, but
+/// for the first.
 #[derive(Debug, Default)]
 pub struct Logins {
-    /// Passwords that were hashed to be checked; the others were remembered, or refused unseen. Not a login's end.
+    /// Passwords that were hashed to be checked; the others were remembered, or refused unseen. Not
+    /// a login's end.
     pub passwords_hashed: Counter,
     /// Let in with a user's password.
     pub by_password: Counter,

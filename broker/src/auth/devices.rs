@@ -1,10 +1,12 @@
 //! Device credentials: generated secrets, one a device, kept by somebody else.
 //!
-//! Owns: the door to whoever keeps them. Never: stores or generates a secret. Invariant: only digests are compared.
+//! Owns: the door to whoever keeps them. Never: stores or generates a secret. Invariant: only
+//! digests are compared.
 //!
-//! A plain SHA-256 is enough here, where a password needs argon2id: a slow hash makes guessing expensive, and a secret of 128
-//! random bits or more cannot be guessed at any price. So thousands of devices that come back at once cost no queue. For the
-//! same reason the name of a device is no secret: an answer that tells whether it exists helps nobody to get in.
+//! A plain SHA-256 is enough here, where a password needs argon2id: a slow hash makes guessing
+//! expensive, and a secret of 128 random bits or more cannot be guessed at any price. So thousands
+//! of devices that come back at once cost no queue. For the same reason the name of a device is no
+//! secret: an answer that tells whether it exists helps nobody to get in.
 
 use super::digest::{SecretDigest, are_equal, secret_digest};
 
@@ -16,13 +18,14 @@ pub trait DeviceCredentials: Send + Sync {
     /// Whether there is a credential that holds.
     fn any(&self) -> bool;
 
-    /// Whether there is or was a credential, as far as is known: one that was revoked or lost counts too.
+    /// Whether there is or was a credential, as far as is known: one that was revoked or lost
+    /// counts too.
     fn any_ever(&self) -> bool {
         self.any()
     }
 
-    /// A number that changes whenever a secret has ceased to hold: then connections that were let in
-    /// by one are looked through, and end.
+    /// A number that changes whenever a secret has ceased to hold: then connections that were let
+    /// in by one are looked through, and end.
     fn generation(&self) -> u64;
 }
 

@@ -1,7 +1,8 @@
 //! Digests of secrets, and how they are compared.
 //!
-//! Owns: SHA-256 of generated secrets, and a digest of a name with its password that means nothing outside this process.
-//! Never: keeps a secret. Invariant: a comparison takes the same time wherever the two differ.
+//! Owns: SHA-256 of generated secrets, and a digest of a name with its password that means nothing
+//! outside this process. Never: keeps a secret. Invariant: a comparison takes the same time
+//! wherever the two differ.
 
 use std::hint::black_box;
 
@@ -26,8 +27,8 @@ pub(super) fn are_equal(left: &[u8; 32], right: &[u8; 32]) -> bool {
     difference == 0
 }
 
-/// Makes digests by a key that only this process knows and that ends with it, so that what is remembered of a password is of
-/// no use elsewhere.
+/// Makes digests by a key that only this process knows and that ends with it, so that what is
+/// remembered of a password is of no use elsewhere.
 pub(super) struct Digester(hmac::Key);
 
 /// Stands for a name and a password that were seen together.

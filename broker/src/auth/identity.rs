@@ -19,11 +19,13 @@ pub(crate) enum Voucher {
     Certificate,
     /// The issuer of tokens.
     Token,
-    /// It is not known any more: a Millrace that wrote down no more than the user kept the session over a restart.
+    /// It is not known any more: a Millrace that wrote down no more than the user kept the session
+    /// over a restart.
     Forgotten,
 }
 
-/// A client's identity; decided at CONNECT, and the same for the life of the connection. Clients of one user share it.
+/// A client's identity; decided at CONNECT, and the same for the life of the connection. Clients of
+/// one user share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// Empty: nobody, let in without credentials.
@@ -32,7 +34,8 @@ pub(crate) struct Identity {
     pub(crate) groups: Arc<[Box<str>]>,
     /// The name in the client's certificate.
     pub(crate) certificate: Option<Box<str>>,
-    /// What else the credentials say, for `%{name}` in access rules: names and values, sorted by name.
+    /// What else the credentials say, for `%{name}` in access rules: names and values, sorted by
+    /// name.
     pub(crate) variables: Box<[(Box<str>, Box<str>)]>,
     /// Seconds since 1970 after which the credentials no longer hold and the connection ends.
     pub(crate) expires_at: Option<u64>,

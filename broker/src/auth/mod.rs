@@ -1,7 +1,7 @@
 //! Authentication: from what a CONNECT carries to who the client is.
 //!
-//! Owns: the one step of the handshake that lets a client in or turns it away. Never: decides what it may publish or subscribe;
-//! that is `access`'s.
+//! Owns: the one step of the handshake that lets a client in or turns it away. Never: decides what
+//! it may publish or subscribe; that is `access`'s.
 
 mod absent;
 mod authenticator;

@@ -1,7 +1,7 @@
 //! Passwords: how they are hashed, checked and made up.
 //!
-//! Owns: the cost of a hash. Never: keeps a password. Invariant: a hash says how it was made, so the cost can be raised without
-//! a user noticing, and its text never shows up in a debug output.
+//! Owns: the cost of a hash. Never: keeps a password. Invariant: a hash says how it was made, so
+//! the cost can be raised without a user noticing, and its text never shows up in a debug output.
 
 use std::fmt;
 
@@ -9,23 +9,26 @@ use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, RECOMMENDED_SALT_LEN, Version};
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// Memory for one hash, and passes over it: the argon2id parameters of OWASP's Password Storage Cheat Sheet (2025: "19 MiB of
-/// memory, an iteration count of 2, and 1 degree of parallelism").
+/// Memory for one hash, and passes over it: the argon2id parameters of OWASP's Password Storage
+/// Cheat Sheet (2025: "19 MiB of memory, an iteration count of 2, and 1 degree of parallelism").
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
-/// What a hash in a user file may ask for at most: beyond it one login could take the machine's memory or minutes.
+/// What a hash in a user file may ask for at most: beyond it one login could take the machine's
+/// memory or minutes.
 const MEMORY_KIB_MAX: u32 = 1024 * 1024;
 const PASSES_MAX: u32 = 100;
 
-/// glibc takes what is larger than 32 MiB from the system each time and gives it back when it is freed. What is smaller it keeps,
-/// once for every thread that ever hashed: a storm of logins left hundreds of megabytes behind. Room that is not touched costs
-/// nothing.
+/// glibc takes what is larger than 32 MiB from the system each time and gives it back when it is
+/// freed. What is smaller it keeps, once for every thread that ever hashed: a storm of logins left
+/// hundreds of megabytes behind. Room that is not touched costs nothing.
 const MEMORY_BLOCKS_MIN: usize = 33 * 1024;
 
-/// A generated password has so many letters and digits: 24 of 32 are 120 bits, and four groups of six can be typed.
+/// A generated password has so many letters and digits: 24 of 32 are 120 bits, and four groups of
+/// six can be typed.
 const GENERATED_LENGTH: usize = 24;
 const GENERATED_GROUP: usize = 6;
-/// Without those that are taken for each other (i, l, o, u; 32 of them, so that a random byte chooses evenly).
+/// Without those that are taken for each other (i, l, o, u; 32 of them, so that a random byte
+/// chooses evenly).
 const GENERATED_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// An argon2id hash in the PHC string format, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
@@ -99,7 +102,8 @@ impl PasswordHash {
         }))
     }
 
-    /// Whether the password is the one that was hashed. Takes as long as `create` did: not for a thread that serves others.
+    /// Whether the password is the one that was hashed. Takes as long as `create` did: not for a
+    /// thread that serves others.
     pub fn verify(&self, password: &[u8]) -> bool {
         let hash = &self.0;
         // `parse` took none without them.
@@ -117,7 +121,8 @@ impl PasswordHash {
         output(&hasher, password, salt, expected.len()).is_some_and(|output| output == *expected)
     }
 
-    /// A hash of nothing anybody knows, at the same cost: to be verified in place of a user who does not exist.
+    /// A hash of nothing anybody knows, at the same cost: to be verified in place of a user who
+    /// does not exist.
     pub(super) fn decoy(&self) -> Option<PasswordHash> {
         let mut decoy = self.0.clone();
         let mut output = [0; 32];
@@ -189,7 +194,8 @@ mod tests {
         assert_eq!(format!("{read:?}"), "PasswordHash");
     }
 
-    /// Made with the reference implementation (argon2-cffi), which chose another cost and other lengths.
+    /// Made with the reference implementation (argon2-cffi), which chose another cost and other
+    /// lengths.
     #[test]
     fn a_hash_of_another_tool_is_known() {
         let text = "$argon2id$v=19$m=64,t=3,p=2$fph567WSUYcSn/+9$1eixo/Zfs4ToXnGUrpAZkX9Y431IXUH4";

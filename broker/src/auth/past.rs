@@ -1,7 +1,8 @@
 //! Whether there ever was something to log in with.
 //!
-//! Owns: the mark of it in the data folder. Never: takes the mark away; a person may. Invariant: once
-//! a user or a device's secret was seen, a users file or a database that is lost lets nobody in.
+//! Owns: the mark of it in the data folder. Never: takes the mark away; a person may. Invariant:
+//! once a user or a device's secret was seen, a users file or a database that is lost lets nobody
+//! in.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -45,8 +46,8 @@ impl Past {
         self.marked.load(Ordering::Acquire)
     }
 
-    /// From now on there was something to log in with. A write that fails is tried again at the next
-    /// call.
+    /// From now on there was something to log in with. A write that fails is tried again at the
+    /// next call.
     pub(super) fn mark(&self) {
         self.marked.store(true, Ordering::Release);
         if self.written.load(Ordering::Relaxed) {

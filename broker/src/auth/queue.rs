@@ -1,7 +1,8 @@
 //! The queue before the slow hash.
 //!
-//! Owns: how many passwords are hashed at a time and how many logins may wait. Never: runs a hash on a thread that serves
-//! clients. Invariant: whoever waits leaves within the time limit, one way or the other.
+//! Owns: how many passwords are hashed at a time and how many logins may wait. Never: runs a hash
+//! on a thread that serves clients. Invariant: whoever waits leaves within the time limit, one way
+//! or the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Processors that are left to everything else while passwords are hashed, where there is more than one.
+/// Processors that are left to everything else while passwords are hashed, where there is more than
+/// one.
 const CORES_LEFT: usize = 1;
 
 pub(super) struct Queue {
@@ -50,10 +52,10 @@ impl Queue {
             queue: self,
             deadline: Instant::now() + self.patience,
         };
-        match self.waiting.fetch_add(1, Ordering::Relaxed) < self.waiting_max {
-            true => Ok(entered),
-            // Dropping it takes the count back.
-            false => Err(Busy),
+        if self.waiting.fetch_add(1, Ordering::Relaxed) < self.waiting_max {
+            Ok(entered)
+        } else {
+            Err(Busy)
         }
     }
 
@@ -86,8 +88,8 @@ impl Drop for Waiting<'_> {
 }
 
 impl Turn {
-    /// Runs the work where it disturbs nobody. The turn is taken until the work is done, also when nobody waits for it any
-    /// more. `None` when it panicked.
+    /// Runs the work where it disturbs nobody. The turn is taken until the work is done, also when
+    /// nobody waits for it any more. `None` when it panicked.
     pub(super) async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,

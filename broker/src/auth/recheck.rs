@@ -1,8 +1,9 @@
-//! Ends the connections of devices whose secret was revoked or replaced, and the sessions kept for those who cannot come back.
+//! Ends the connections of devices whose secret was revoked or replaced, and the sessions kept for
+//! those who cannot come back.
 //!
-//! Owns: when connections and kept sessions are looked through. Never: decides whether a secret holds
-//! or a user exists; their keepers do. Invariant: a connection outlives the secret that let it in by a
-//! few seconds at most, and so does what is kept for a user or device that is no more.
+//! Owns: when connections and kept sessions are looked through. Never: decides whether a secret
+//! holds or a user exists; their keepers do. Invariant: a connection outlives the secret that let
+//! it in by a few seconds at most, and so does what is kept for a user or device that is no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::gate::Gate;
-use crate::packet::ReasonCode;
+use mqtt::ReasonCode;
 
 /// How often the keepers of secrets and users are asked whether something has changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Users, and keys of tokens, that change while clients are logged in by them.
 //!
-//! Owns: which users are true now. Never: gives up users or keys because their file is broken or gone. Invariant: a change is taken
-//! over whole, and whoever it is about must log in again.
+//! Owns: which users are true now. Never: gives up users or keys because their file is broken or
+//! gone. Invariant: a change is taken over whole, and whoever it is about must log in again.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,8 +15,8 @@ use tracing::{info, warn};
 use super::token::{KeyError, Tokens};
 use super::users::{LoadError, Users};
 use crate::gate::Gate;
-use crate::packet::ReasonCode;
 use crate::reload::{Fault, Source, Taken};
+use mqtt::ReasonCode;
 
 /// The users as they are, and the file they come from.
 pub(super) struct CurrentUsers {
@@ -90,7 +90,8 @@ impl CurrentUsers {
     }
 }
 
-/// The file of the users. Connections of users that changed end: they come back, if they may, as what they are now.
+/// The file of the users. Connections of users that changed end: they come back, if they may, as
+/// what they are now.
 pub(crate) struct UsersFile(pub(crate) Arc<Gate>);
 
 impl Source for UsersFile {

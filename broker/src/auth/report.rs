@@ -1,16 +1,17 @@
 //! What is said about refused logins: every one in the counters, a summary in the log.
 //!
-//! Owns: the reasons, and what the client is told. Never: writes a password, a token, or a user name
-//! that nobody has to the log: people type passwords there. Invariant: each refusal is counted once.
+//! Owns: the reasons, and what the client is told. Never: writes a password, a token, or a user
+//! name that nobody has to the log: people type passwords there. Invariant: each refusal is counted
+//! once.
 
 use std::sync::Arc;
 
 use tracing::debug;
 
 use crate::limits::{RefusalKind, Refusals, Who};
-use crate::packet::{Connect, ReasonCode};
 use crate::peer::Peer;
 use crate::stats::{Counter, Stats};
+use mqtt::{Connect, ReasonCode};
 
 /// Why a login is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::Version;
+    use mqtt::Version;
 
     #[test]
     fn both_versions_have_an_answer_that_fits_connack() {

@@ -1,7 +1,8 @@
 //! Failed logins, by address and by user, and when it is enough.
 //!
-//! Owns: the counts. Never: judges a password. Invariant: what is remembered is bounded, whoever knocks from however many
-//! addresses; and what is forgotten early is what has been quiet the longest.
+//! Owns: the counts. Never: judges a password. Invariant: what is remembered is bounded, whoever
+//! knocks from however many addresses; and what is forgotten early is what has been quiet the
+//! longest.
 //!
 //! A count leaks away evenly: `max` failures may come at once, after them one in `window / max`.
 
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 use crate::limits::counted;
 use crate::lock::lock;
 
-/// Addresses, and names, that are remembered at a time, some 32 bytes each: more than a botnet's share that could
-/// do harm, since each of them has only a few attempts.
+/// Addresses, and names, that are remembered at a time, some 32 bytes each: more than a botnet's
+/// share that could do harm, since each of them has only a few attempts.
 const REMEMBERED_MAX: usize = 200_000;
 
 /// Counts failures of both kinds.
@@ -61,8 +62,8 @@ impl Throttle {
         attempt.address
     }
 
-    /// Whether a further wrong password is one too many. `is_familiar`: the user has logged in from there, so failures from
-    /// elsewhere do not lock it out.
+    /// Whether a further wrong password is one too many. `is_familiar`: the user has logged in from
+    /// there, so failures from elsewhere do not lock it out.
     pub(super) fn is_spent(&self, attempt: Attempt, is_familiar: bool, now: Instant) -> bool {
         lock(&self.by_address).is_spent(attempt.address, now)
             || (!is_familiar && lock(&self.by_user).is_spent(attempt.user, now))
@@ -79,7 +80,8 @@ impl Throttle {
     }
 }
 
-/// Counts that leak, in two generations: who has been quiet for a whole window has nothing left to remember.
+/// Counts that leak, in two generations: who has been quiet for a whole window has nothing left to
+/// remember.
 struct Failures {
     max: f64,
     window: Duration,
@@ -125,7 +127,8 @@ impl Failures {
         (found.level - passed * self.max / self.window.as_secs_f64()).max(0.0)
     }
 
-    /// Forgets the older generation when a window has passed, or when the younger one is as large as it may become.
+    /// Forgets the older generation when a window has passed, or when the younger one is as large
+    /// as it may become.
     fn turn(&mut self, now: Instant) {
         let turned = *self.turned.get_or_insert(now);
         let is_old = now.saturating_duration_since(turned) >= self.window;

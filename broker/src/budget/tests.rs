@@ -1,5 +1,5 @@
 use super::*;
-use crate::packet::Qos;
+use mqtt::Qos;
 
 const BYTES_MAX: usize = 1_000_000;
 

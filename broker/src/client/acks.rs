@@ -1,13 +1,14 @@
 //! Acknowledgements on their way to a client, in the order of what they answer.
 //!
-//! Owns: what each waits for. Those of one read wait for the same, so that is kept and asked once for a run of them. Never:
-//! waits, or knows what is durable. Invariant: the runs' lengths add up to the number of acknowledgements, and none is empty.
+//! Owns: what each waits for. Those of one read wait for the same, so that is kept and asked once
+//! for a run of them. Never: waits, or knows what is durable. Invariant: the runs' lengths add up
+//! to the number of acknowledgements, and none is empty.
 
 use std::collections::VecDeque;
 
 use journal::Position;
 
-use crate::packet::ReasonCode;
+use mqtt::ReasonCode;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AckKind {
@@ -42,8 +43,9 @@ pub(super) struct Wait {
     pub(super) position: Position,
     /// and the log of kept sessions up to here,
     pub(super) saved: Position,
-    /// after the router has delivered so many messages, among them the one that is acknowledged; then what kept sessions queue of it
-    /// is in their log. 0: it has nothing to do with the router.
+    /// after the router has delivered so many messages, among them the one that is acknowledged;
+    /// then what kept sessions queue of it is in their log. 0: it has nothing to do with the
+    /// router.
     pub(super) routed: u64,
 }
 
@@ -131,7 +133,8 @@ impl Acks {
         }
     }
 
-    /// Takes out, from the front, those that wait no more, and shows each to `leave`. `is_over` may change what a run waits for.
+    /// Takes out, from the front, those that wait no more, and shows each to `leave`. `is_over` may
+    /// change what a run waits for.
     pub(super) fn leave(
         &mut self,
         mut is_over: impl FnMut(&mut Wait) -> bool,

@@ -11,7 +11,7 @@ use std::task::Waker;
 use journal::{AppendError, Position, RecordBatch};
 
 use super::Client;
-use crate::packet::ReasonCode;
+use mqtt::ReasonCode;
 
 /// What came of a batch.
 enum Appended {

@@ -11,12 +11,13 @@ use super::acks::{AckKind, Wait};
 use super::{Client, End};
 use crate::connection::UNSENT_BYTES_MAX;
 use crate::gate::Gate;
-use crate::packet::{Qos, ReasonCode, Version, encode};
 use crate::session::{Delivery, InFlight, Next, Outbound, Scribe, Search, Session, Stage, UNSAVED};
+use mqtt::{Qos, ReasonCode, Version, encode};
 
 impl Client {
-    /// Appends to `out` what may leave now; true when more waits only for room in `out` and the next call. If it leaves a `payload` behind, that
-    /// comes next, before anything else is appended.
+    /// Appends to `out` what may leave now; true when more waits only for room in `out` and the
+    /// next call. If it leaves a `payload` behind, that comes next, before anything else is
+    /// appended.
     pub(crate) fn send(&mut self, out: &mut Vec<u8>, waker: &Waker) -> Result<bool, End> {
         let held_back = !self.may_receive();
         self.send_acks(out, waker);
@@ -25,10 +26,12 @@ impl Client {
             self.resume_keep_alive();
         }
         if let Some(reason) = self.closing {
-            // Shutting down: the last acknowledgement takes the connection with it. A journal that failed has none to give.
-            return match self.lingers(reason) {
-                true => Ok(false),
-                false => Err(End::Refused(reason)),
+            // Shutting down: the last acknowledgement takes the connection with it. A journal that
+            // failed has none to give.
+            return if self.lingers(reason) {
+                Ok(false)
+            } else {
+                Err(End::Refused(reason))
             };
         }
         // What a subscription brings comes behind its SUBACK, as most clients expect.
@@ -87,7 +90,8 @@ impl Client {
         }
         match step {
             Step::Taken => true,
-            // No more than a page in each round: looking through the store takes time that others want, too.
+            // No more than a page in each round: looking through the store takes time that others
+            // want, too.
             Step::Page(search) => {
                 let found = search.look(&self.gate);
                 self.session.add_page(&search, found);
@@ -107,7 +111,8 @@ impl Client {
     ) -> Step {
         let inflight_max = usize::from(self.terms.inflight_max);
         if let Some(entry) = outbound.window().unsent() {
-            // After a reconnect the window may be larger than what this connection takes; PUBREL is not counted: section 4.9.
+            // After a reconnect the window may be larger than what this connection takes; PUBREL is
+            // not counted: section 4.9.
             let has_room = outbound.window().sent() < inflight_max;
             if !has_room && matches!(entry.stage, Stage::Published(_)) {
                 return Step::Nothing;
@@ -149,7 +154,8 @@ impl Client {
         let stats = &self.gate.stats;
         match &entry.stage {
             Stage::Published(delivery) => {
-                // Its delivery has begun, so it is finished even when it has expired since: section 3.3.2.3.3.
+                // Its delivery has begun, so it is finished even when it has expired since: section
+                // 3.3.2.3.3.
                 let expiry = delivery.message.remaining_expiry(now).unwrap_or(Some(0));
                 self.send_publish(delivery, expiry, Some(entry), out)?;
             }
@@ -211,14 +217,15 @@ enum Step {
     Nothing,
 }
 
-/// Where packets go: behind the bytes that are there, and after all of them at most one payload that is not copied.
+/// Where packets go: behind the bytes that are there, and after all of them at most one payload
+/// that is not copied.
 struct Outgoing<'a> {
     bytes: &'a mut Vec<u8>,
     payload: Option<Bytes>,
 }
 
-/// A payload of this size is sent from where it lies, which takes a system call of its own; a smaller one is copied behind its
-/// packet's head.
+/// A payload of this size is sent from where it lies, which takes a system call of its own; a
+/// smaller one is copied behind its packet's head.
 const SHARED_PAYLOAD_BYTES_MIN: usize = 16 * 1024;
 
 impl Outgoing<'_> {
@@ -236,7 +243,8 @@ impl Outgoing<'_> {
     }
 }
 
-/// Whether kept sessions have what is acknowledged, durably; if not, the waker is woken when they may.
+/// Whether kept sessions have what is acknowledged, durably; if not, the waker is woken when they
+/// may.
 fn is_queued(gate: &Gate, session: &Session, wait: &mut Wait, waker: &Waker) -> bool {
     if wait.saved == UNSAVED {
         let Some(saved) = session.saved_again(waker) else {

@@ -11,11 +11,11 @@ use super::subscribe::Effort;
 use super::{Client, End, Parked};
 use crate::access::{Action, Decision};
 use crate::gate::now_micros;
-use crate::packet::{self, Disconnect, Frame, Packet, ReasonCode, encode, frame, frame_v31};
 use crate::session::Mismatch;
+use mqtt::{self, Disconnect, Frame, Packet, ReasonCode, encode, frame, frame_v31};
 
-/// Bytes of records after which a batch goes to the journal, even if more packets have been read: a record repeats the client
-/// id and may be far larger than its packet.
+/// Bytes of records after which a batch goes to the journal, even if more packets have been read: a
+/// record repeats the client id and may be far larger than its packet.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
 /// Filters after which others get their turn, even if more packets have been read.
@@ -34,13 +34,15 @@ pub(super) struct Intake<'a, 'i> {
 }
 
 thread_local! {
-    /// A buffer that has grown to the size of what clients send, shared by all connections of a thread.
+    /// A buffer that has grown to the size of what clients send, shared by all connections of a
+    /// thread.
     static BATCH: Cell<RecordBatch> = const { Cell::new(RecordBatch::new()) };
 }
 
 impl Client {
-    /// Handles the complete packets at the beginning of `input`; the number of bytes they take. Answers go to `out`, telemetry as
-    /// one batch to the journal. Stops early when the client has to wait.
+    /// Handles the complete packets at the beginning of `input`; the number of bytes they take.
+    /// Answers go to `out`, telemetry as one batch to the journal. Stops early when the client has
+    /// to wait.
     pub(crate) fn receive(
         &mut self,
         input: &[u8],
@@ -149,7 +151,8 @@ impl Client {
 
     fn disconnect(&self, disconnect: &Disconnect<'_>) -> End {
         match disconnect.session_expiry {
-            // Section 3.14.2.2.2: a session that was to end with its connection cannot be kept after all.
+            // Section 3.14.2.2.2: a session that was to end with its connection cannot be kept
+            // after all.
             Some(1..) if !self.terms.kept => return End::Refused(ReasonCode::ProtocolError),
             Some(seconds) => {
                 let granted = seconds.min(self.gate.settings.max_session_expiry_seconds);
@@ -164,7 +167,7 @@ impl Client {
     }
 
     /// The client has a QoS 2 delivery, or refuses it. Section 4.3.3.
-    fn pubrec(&mut self, ack: &packet::Ack<'_>, waker: &Waker) -> Result<(), End> {
+    fn pubrec(&mut self, ack: &mqtt::Ack<'_>, waker: &Waker) -> Result<(), End> {
         if ack.reason.is_error() {
             self.session.acknowledged(ack.packet_id);
             return Ok(());
@@ -177,7 +180,7 @@ impl Client {
     }
 
     /// The client will not send a QoS 2 publish again. Section 4.3.3.
-    fn pubrel(&mut self, ack: &packet::Ack<'_>, waker: &Waker) {
+    fn pubrel(&mut self, ack: &mqtt::Ack<'_>, waker: &Waker) {
         let (reason, wait) = reason_for(self.session.release(ack.packet_id, waker));
         self.answer(AckKind::Pubcomp, ack.packet_id, reason, wait);
     }
@@ -196,7 +199,8 @@ impl Client {
         self.gate.access.authorize(&self.principal(), action, topic) == Decision::Deny
     }
 
-    /// A client that brings filters faster than the router takes them up is not read until it has caught up.
+    /// A client that brings filters faster than the router takes them up is not read until it has
+    /// caught up.
     fn await_router(&mut self, waker: &Waker) {
         if self.gate.router.is_crowded() {
             self.parked().filters = true;

@@ -1,8 +1,9 @@
 //! One connected client, without its socket: bytes in, bytes out.
 //!
-//! Owns: what MQTT remembers of a connection (aliases, acknowledgements that wait for the disk); what outlives it is the
-//! session's. Never: does I/O, so that a test can drive it with bytes. Invariants: acknowledgements leave in the order of their
-//! publishes, and that of a journalled publish never before the journal calls it durable.
+//! Owns: what MQTT remembers of a connection (aliases, acknowledgements that wait for the disk);
+//! what outlives it is the session's. Never: does I/O, so that a test can drive it with bytes.
+//! Invariants: acknowledgements leave in the order of their publishes, and that of a journalled
+//! publish never before the journal calls it durable.
 
 mod acks;
 mod commit;
@@ -30,9 +31,9 @@ use crate::auth::Identity;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Throttle, Who};
 use crate::message::Message;
-use crate::packet::{DecodeError, ReasonCode, Version, encode};
 use crate::presence::Cause;
 use crate::session::{Begun, Departure, Session};
+use mqtt::{DecodeError, ReasonCode, Version, encode};
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -104,7 +105,8 @@ pub(crate) struct Client {
     acks: Acks,
     /// To SUBSCRIBE and UNSUBSCRIBE, while there are some.
     answers: Option<Box<Answers>>,
-    /// QoS 2 publishes of which the session is still to tell the log, or to tell it where their records are.
+    /// QoS 2 publishes of which the session is still to tell the log, or to tell it where their
+    /// records are.
     begun: Vec<Begun>,
     /// Publishes received on this connection whose exchange has not ended yet.
     unfinished: u16,
@@ -155,7 +157,8 @@ impl Client {
         self.terms.version == Version::V5
     }
 
-    /// Whether bytes from the client may be handled now; false while the journal or the router holds it back.
+    /// Whether bytes from the client may be handled now; false while the journal or the router
+    /// holds it back.
     pub(crate) fn may_receive(&self) -> bool {
         self.parked.is_none()
             && self.closing.is_none()
@@ -167,8 +170,9 @@ impl Client {
                 .is_none_or(|answers| answers.has_room())
     }
 
-    /// Acknowledgements that may wait before nothing more is read. MQTT 5 clients know how many publishes they may send, and are
-    /// ended when they send more, which must be read to be noticed; the other half is for answers to PUBREC and PUBREL.
+    /// Acknowledgements that may wait before nothing more is read. MQTT 5 clients know how many
+    /// publishes they may send, and are ended when they send more, which must be read to be
+    /// noticed; the other half is for answers to PUBREC and PUBREL.
     fn acks_max(&self) -> usize {
         let receive_maximum = usize::from(self.gate.settings.receive_maximum);
         match self.terms.version {
@@ -194,8 +198,9 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the connection goes on for a while although it is to end for this reason: at a shutdown what was received is
-    /// acknowledged before the farewell; nothing more is received meanwhile.
+    /// Whether the connection goes on for a while although it is to end for this reason: at a
+    /// shutdown what was received is acknowledged before the farewell; nothing more is received
+    /// meanwhile.
     fn lingers(&self, reason: ReasonCode) -> bool {
         let has_some = !self.acks.is_empty() || self.answers.is_some();
         let acks_can_leave = self.parked.is_none() && has_some;
@@ -247,7 +252,8 @@ impl Client {
         }
     }
 
-    /// After something that held the client back is gone: if it was the last, the client's silence counts from now.
+    /// After something that held the client back is gone: if it was the last, the client's silence
+    /// counts from now.
     fn resume_keep_alive(&self) {
         if self.may_receive() {
             self.session.heard(self.gate.seconds());
@@ -321,12 +327,14 @@ impl Client {
     }
 }
 
-/// Also what a panic in the connection's task leaves by: nothing of a client stays behind but its session.
+/// Also what a panic in the connection's task leaves by: nothing of a client stays behind but its
+/// session.
 impl Drop for Client {
     fn drop(&mut self) {
         self.leave_begun();
         if let Some(parked) = self.parked.take() {
-            // Their acknowledgements may have left. The batch's have not, so the client sends it again.
+            // Their acknowledgements may have left. The batch's have not, so the client sends it
+            // again.
             for message in parked.messages {
                 self.gate.hand_over(message);
             }

@@ -1,7 +1,9 @@
-//! What comes of a PUBLISH: whether it may be, its record for the journal, its copies for subscribers, its acknowledgement.
+//! What comes of a PUBLISH: whether it may be, its record for the journal, its copies for
+//! subscribers, its acknowledgement.
 //!
-//! Owns: what is known of a topic for the length of one read. Never: waits. Invariant: no copy leaves for a publish that the rules
-//! deny, and the acknowledgement of one waits for all that must survive of it.
+//! Owns: what is known of a topic for the length of one read. Never: waits. Invariant: no copy
+//! leaves for a publish that the rules deny, and the acknowledgement of one waits for all that must
+//! survive of it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -16,12 +18,12 @@ use crate::exchange::Origin;
 use crate::gate::Untaken;
 use crate::limits::RefusalKind;
 use crate::message::Message;
-use crate::packet::{Publish, Qos, ReasonCode};
 use crate::session::{Held, Hold};
 use crate::subscriptions::Targets;
+use mqtt::{Publish, Qos, ReasonCode};
 
-/// What is known of a topic that the client may publish to: clients send many messages to one topic, and what holds for all of
-/// them is asked once in each read.
+/// What is known of a topic that the client may publish to: clients send many messages to one
+/// topic, and what holds for all of them is asked once in each read.
 #[derive(Default)]
 pub(super) struct Route<'i> {
     /// `None`: nothing is known for the next publish.
@@ -43,7 +45,8 @@ impl Client {
         intake.received += 1;
         if publish.qos != Qos::AtMostOnce {
             self.unfinished = self.unfinished.saturating_add(1);
-            // [MQTT-3.3.4-7]; 3.1.1 has no word about it, and such a client is not read further instead.
+            // [MQTT-3.3.4-7]; 3.1.1 has no word about it, and such a client is not read further
+            // instead.
             let too_many = self.speaks_v5() && self.unfinished > self.gate.settings.receive_maximum;
             if too_many && !self.counts_already(publish) {
                 return Err(End::Refused(ReasonCode::ReceiveMaximumExceeded));
@@ -162,7 +165,8 @@ impl Client {
             self.gate.retain(&message);
             message
         });
-        // After it is retained: who subscribes meanwhile finds the message in the store or is found here.
+        // After it is retained: who subscribes meanwhile finds the message in the store or is found
+        // here.
         let subscriptions = &self.gate.subscriptions;
         let targets = match &mut intake.route.targets {
             Some(targets) if subscriptions.are_still(targets) => targets,
@@ -229,8 +233,8 @@ impl Client {
         })
     }
 
-    /// The publish at QoS 1 that was acknowledged last may have entered queues of kept sessions, or will when the router delivers it: the
-    /// acknowledgement waits until they are saved.
+    /// The publish at QoS 1 that was acknowledged last may have entered queues of kept sessions, or
+    /// will when the router delivers it: the acknowledgement waits until they are saved.
     fn await_queues(&mut self, targets: &Targets, busy: bool) {
         let Some(log) = self.gate.log_of_queues() else {
             return;
@@ -253,14 +257,12 @@ impl Client {
     /// A QoS 2 publish that was received before: it is answered, and nothing else happens.
     fn publish_again(&mut self, held: Held, waker: &Waker) {
         let packet_id = held.packet_id;
-        let (position, saved) = match held.is_begun {
-            // In this read.
-            true => {
-                let mut begun = self.begun.iter();
-                let journals = begun.any(|begun| begun.packet_id == packet_id && begun.journals);
-                (place_of_record(journals), UNTOLD)
-            }
-            false => (held.journalled, held.saved),
+        let (position, saved) = if held.is_begun {
+            let mut begun = self.begun.iter();
+            let journals = begun.any(|begun| begun.packet_id == packet_id && begun.journals);
+            (place_of_record(journals), UNTOLD)
+        } else {
+            (held.journalled, held.saved)
         };
         let wait = Wait {
             position,
@@ -274,7 +276,8 @@ impl Client {
         }
     }
 
-    /// Whether it is a QoS 2 publish that came before on this connection: one exchange, however often the publish is sent.
+    /// Whether it is a QoS 2 publish that came before on this connection: one exchange, however
+    /// often the publish is sent.
     fn counts_already(&self, publish: &Publish<'_>) -> bool {
         let packet_id = publish.packet_id;
         publish.qos == Qos::ExactlyOnce && packet_id.is_some_and(|id| self.session.counts(id))
@@ -370,8 +373,8 @@ fn ack_kind(qos: Qos) -> AckKind {
     }
 }
 
-/// The topic that the alias of a publish stands for, after it was learned or looked up; `topic` is empty where the client relies
-/// on the alias. Section 3.3.2.3.4.
+/// The topic that the alias of a publish stands for, after it was learned or looked up; `topic` is
+/// empty where the client relies on the alias. Section 3.3.2.3.4.
 fn resolve_alias<'a>(
     aliases: &'a mut Vec<Option<Box<str>>>,
     alias: u16,

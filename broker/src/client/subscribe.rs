@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE: what the client may have, what it gets at once, and the answer.
 //!
-//! Owns: the reason code of each filter, and what a new subscription is sent before anything live. Never: keeps a subscription;
-//! that is the session's.
+//! Owns: the reason code of each filter, and what a new subscription is sent before anything live.
+//! Never: keeps a subscription; that is the session's.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -13,15 +13,14 @@ use journal::Position;
 use super::{Client, End};
 use crate::access::{Grant, Guard};
 use crate::limits::RefusalKind;
-use crate::packet::{
-    Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode,
-};
 use crate::session::Snapshot;
 use crate::subscriptions::Options;
-use crate::topic::{self, Filter};
+use mqtt::topic::{self, Filter};
+use mqtt::{Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode};
 
-/// Looks for retained messages that the SUBSCRIBEs of one read may have at once. Each goes through hundreds of topics, and nothing is
-/// sent meanwhile, to nobody whom this thread serves; further ones take their turn when the client is sent something.
+/// Looks for retained messages that the SUBSCRIBEs of one read may have at once. Each goes through
+/// hundreds of topics, and nothing is sent meanwhile, to nobody whom this thread serves; further
+/// ones take their turn when the client is sent something.
 const SEARCHES_AT_ONCE: usize = 16;
 
 /// What the SUBSCRIBEs and UNSUBSCRIBEs of one read have cost so far.
@@ -30,8 +29,8 @@ pub(super) struct Effort {
     /// Filters entered, refused or removed.
     pub(super) filters: usize,
     searches: usize,
-    /// Of this packet, filters that may still be entered: as many as a client may hold. More are not all new, and who repeats one
-    /// thousands of times wants to keep us busy.
+    /// Of this packet, filters that may still be entered: as many as a client may hold. More are
+    /// not all new, and who repeats one thousands of times wants to keep us busy.
     left: usize,
 }
 
@@ -99,7 +98,8 @@ impl Client {
         effort: &mut Effort,
     ) -> ReasonCode {
         let name = subscription.filter;
-        // The depth too: the tree of filters is walked by recursion, and a stack that runs out takes the process with it.
+        // The depth too: the tree of filters is walked by recursion, and a stack that runs out
+        // takes the process with it.
         let Ok(filter) = self.gate.settings.topics.check_filter(name) else {
             return ReasonCode::TopicFilterInvalid;
         };
@@ -124,8 +124,8 @@ impl Client {
             .session
             .subscribe(&gate, name, &filter, options, guard.clone());
         let mut guard = guard;
-        // When the rules change now, all subscriptions are looked at, this one included; if they changed before, this one may
-        // have come too late for that.
+        // When the rules change now, all subscriptions are looked at, this one included; if they
+        // changed before, this one may have come too late for that.
         if gate.access.generation() != rules {
             match self.granted(filter.filter) {
                 Grant::Denied => {
@@ -176,9 +176,10 @@ impl Client {
         let has_room = self
             .session
             .has_room_for_filter(name, self.gate.settings.subscriptions);
-        match has_room {
-            true => Ok(grant.guard()),
-            false => Err(ReasonCode::QuotaExceeded),
+        if has_room {
+            Ok(grant.guard())
+        } else {
+            Err(ReasonCode::QuotaExceeded)
         }
     }
 
@@ -191,9 +192,10 @@ impl Client {
         self.can_be_told(unsubscribe.filters.len())?;
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in unsubscribe.filters.iter() {
-            let reason = match self.session.unsubscribe(&self.gate, filter) {
-                true => ReasonCode::Success,
-                false => ReasonCode::NoSubscriptionExisted,
+            let reason = if self.session.unsubscribe(&self.gate, filter) {
+                ReasonCode::Success
+            } else {
+                ReasonCode::NoSubscriptionExisted
             };
             reasons.push(reason);
         }
@@ -205,7 +207,8 @@ impl Client {
         Ok(())
     }
 
-    /// Writes the answer to `out`, or, if the session is kept, where it waits until what changed is on disk.
+    /// Writes the answer to `out`, or, if the session is kept, where it waits until what changed is
+    /// on disk.
     fn answer_request(&mut self, out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
         let log = self.gate.session_log.as_deref();
         match log.filter(|_| self.session.is_logged()) {
@@ -234,8 +237,8 @@ impl Client {
         self.answers = None;
     }
 
-    /// Whether the client takes an answer with so many reasons: [MQTT-3.1.2-24]. Asked before anything changes, since one that
-    /// cannot be told what became of its request is ended.
+    /// Whether the client takes an answer with so many reasons: [MQTT-3.1.2-24]. Asked before
+    /// anything changes, since one that cannot be told what became of its request is ended.
     fn can_be_told(&self, reasons: usize) -> Result<(), End> {
         // Only MQTT 5 clients have a maximum.
         match self.terms.max_packet_bytes {

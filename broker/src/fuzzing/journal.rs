@@ -1,7 +1,7 @@
 //! A journal whose disk is in the hand of whoever tries the gate.
 //!
-//! Owns: the records, in memory, and who waits for them. Never: calls a record durable, or takes one again after it was told to
-//! refuse, before it is told to.
+//! Owns: the records, in memory, and who waits for them. Never: calls a record durable, or takes
+//! one again after it was told to refuse, before it is told to.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -75,7 +75,8 @@ impl HandJournal {
         let waiting = {
             let mut memory = self.memory();
             memory.refuse = error;
-            // Also when it is another error: what was refused for that one is answered in another way.
+            // Also when it is another error: what was refused for that one is answered in another
+            // way.
             std::mem::take(&mut memory.await_room)
         };
         waiting.into_iter().for_each(Waker::wake);

@@ -1,6 +1,8 @@
-//! The doors of the fuzz targets, and of the tests that replay their corpus: everything that parses or judges bytes from outside.
+//! The doors of the fuzz targets, and of the tests that replay their corpus: everything that parses
+//! or judges bytes from outside.
 //!
-//! Owns: what must hold whatever the bytes are. Never: is part of the broker; it is compiled for tests and fuzz targets alone.
+//! Owns: what must hold whatever the bytes are. Never: is part of the broker; it is compiled for
+//! tests and fuzz targets alone.
 
 mod connections;
 mod disk;

@@ -1,4 +1,5 @@
-//! What the fuzz targets check, with the inputs that are checked in, what is near to them, and noise: always the same ones.
+//! What the fuzz targets check, with the inputs that are checked in, what is near to them, and
+//! noise: always the same ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};

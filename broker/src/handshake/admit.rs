@@ -1,6 +1,7 @@
 //! From a CONNECT to a client: who it is, what it asked for, what it is told.
 //!
-//! Owns: the order of the checks, what is granted of what was asked for, and the CONNACK. Never: touches the stream.
+//! Owns: the order of the checks, what is granted of what was asked for, and the CONNACK. Never:
+//! touches the stream.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,11 +15,11 @@ use crate::client::{Client, End, Terms};
 use crate::error_chain::error_chain;
 use crate::gate::{Gate, now_micros};
 use crate::limits::{RefusalKind, Who};
-use crate::packet::{Connect, ReasonCode, Version, encode};
 use crate::peer::Peer;
 use crate::presence::{self, Visit};
 use crate::registry::Attached;
 use crate::session::{Arrival, Will};
+use mqtt::{Connect, ReasonCode, Version, encode};
 
 /// Judges the CONNECT; the new client and the CONNACK for it.
 pub(super) async fn admit(
@@ -157,7 +158,8 @@ pub(super) async fn admit(
         kept,
         saved,
     } = attached;
-    // Whoever ends what is good no more looks through the sessions that are attached: this one is by now.
+    // Whoever ends what is good no more looks through the sessions that are attached: this one is
+    // by now.
     if !gate.authenticator.is_still_good(&terms.identity) {
         session.close(ReasonCode::NotAuthorized);
     }
@@ -205,9 +207,12 @@ fn protocol_name(connect: &Connect<'_>) -> &'static str {
 
 /// Waits until the log of kept sessions is durable up to the position, which this task wrote.
 async fn until_saved(gate: &Gate, saved: Position) {
-    poll_fn(|_| match gate.is_saved(saved) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
+    poll_fn(|_| {
+        if gate.is_saved(saved) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
 }
@@ -280,8 +285,9 @@ impl Granted {
         }
     }
 
-    /// What an MQTT 5 client is told about this server; 3.1.1 has room for none of it. Response information, which a client may
-    /// ask for, is never given: topics for responses are the clients' own to choose.
+    /// What an MQTT 5 client is told about this server; 3.1.1 has room for none of it. Response
+    /// information, which a client may ask for, is never given: topics for responses are the
+    /// clients' own to choose.
     fn connack<'a>(&self, gate: &Gate, connect: &Connect<'_>) -> encode::ConnAck<'a> {
         let settings = &gate.settings;
         let expiry_differs = self.session_expiry != self.session_expiry_asked;

@@ -1,6 +1,8 @@
-//! From the first byte to CONNACK, under a deadline, so that a silent client costs a timer and nothing more.
+//! From the first byte to CONNACK, under a deadline, so that a silent client costs a timer and
+//! nothing more.
 //!
-//! Owns: CONNECT and its answer. Never: handles another packet; bytes behind the CONNECT are handed on.
+//! Owns: CONNECT and its answer. Never: handles another packet; bytes behind the CONNECT are handed
+//! on.
 
 mod admit;
 
@@ -14,15 +16,17 @@ use tracing::debug;
 use crate::client::{Client, End};
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Room, Share, Who};
-use crate::packet::{Frame, ReasonCode, Version, encode, frame};
 use crate::peer::Peer;
+use mqtt::{Frame, ReasonCode, Version, encode, frame};
 
 /// First room for a CONNECT; most fit.
 const CONNECT_BYTES: usize = 256;
-/// Room that each connection may take before it is known who comes. A name, a password, a token and a short will fit.
+/// Room that each connection may take before it is known who comes. A name, a password, a token and
+/// a short will fit.
 const CONNECT_BYTES_FREE: usize = 4 * 1024;
-/// What larger CONNECTs may take together, from their first bytes until they are judged: without credentials a client costs no
-/// more than this share, however many of them come. A thousand of 64 KB at one time.
+/// What larger CONNECTs may take together, from their first bytes until they are judged: without
+/// credentials a client costs no more than this share, however many of them come. A thousand of 64
+/// KB at one time.
 const CONNECTS_BYTES_MAX: usize = 64 << 20;
 /// The first byte of every CONNECT.
 const CONNECT_FIRST_BYTE: u8 = 0x10;

@@ -1,6 +1,7 @@
 //! How many connections each address has.
 //!
-//! Invariant: an address stands in the table as long as it has a connection, so the table is bounded by the connections.
+//! Invariant: an address stands in the table as long as it has a connection, so the table is
+//! bounded by the connections.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
@@ -59,7 +60,8 @@ impl Drop for Place {
     }
 }
 
-/// What is counted as one address: for IPv6 the network of 64 bits, which one host usually has to itself.
+/// What is counted as one address: for IPv6 the network of 64 bits, which one host usually has to
+/// itself.
 pub(crate) fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,7 +1,8 @@
 //! How many sessions may outlive their connections: of all clients, and of one user.
 //!
-//! Invariant: a session whose client was told that it is kept has a place from then until it ends, whether its client is
-//! connected or not. A user stands in the table as long as it has a place, so the table is bounded by the places.
+//! Invariant: a session whose client was told that it is kept has a place from then until it ends,
+//! whether its client is connected or not. A user stands in the table as long as it has a place, so
+//! the table is bounded by the places.
 
 use std::sync::{Arc, Mutex};
 

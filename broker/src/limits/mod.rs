@@ -1,4 +1,5 @@
-//! Limits on what a client, or an address, may ask for in a time, and on what it can make the log say.
+//! Limits on what a client, or an address, may ask for in a time, and on what it can make the log
+//! say.
 //!
 //! Owns: the counting. Never: ends or delays anything itself; whoever asks acts on the answer.
 

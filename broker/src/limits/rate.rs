@@ -1,7 +1,8 @@
 //! A rate, as a bucket of tokens that fills steadily and may be overdrawn once.
 //!
-//! What is taken has already happened (a read of many packets), so a bucket can go below zero; nothing more is taken before it
-//! is above zero again. On average the rate holds exactly, whatever the size of a piece.
+//! What is taken has already happened (a read of many packets), so a bucket can go below zero;
+//! nothing more is taken before it is above zero again. On average the rate holds exactly, whatever
+//! the size of a piece.
 
 use std::time::{Duration, Instant};
 

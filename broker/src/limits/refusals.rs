@@ -1,8 +1,8 @@
 //! Who was refused what: a few lines in a while, with the numbers of all that had none.
 //!
 //! Owns: how often the log is told, and of whom. Never: counts for `$SYS`, or writes a payload or a
-//! secret. Invariant: however much is refused, each kind of it has at most `WHO_MAX` lines and one more
-//! in `INTERVAL`, and none is left out of their numbers.
+//! secret. Invariant: however much is refused, each kind of it has at most `WHO_MAX` lines and one
+//! more in `INTERVAL`, and none is left out of their numbers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;

@@ -1,6 +1,7 @@
 //! Bytes that many hold together, and that none of them has a claim to.
 //!
-//! Invariant: what the shares hold is never more than the room; a share that is dropped gives back all of its own.
+//! Invariant: what the shares hold is never more than the room; a share that is dropped gives back
+//! all of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

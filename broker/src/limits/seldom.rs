@@ -1,6 +1,7 @@
 //! How often the log is told of what strangers can make happen as often as they like.
 //!
-//! Invariant: however often it happens, a burst of lines passes and then one in a while; each says how many did not.
+//! Invariant: however often it happens, a burst of lines passes and then one in a while; each says
+//! how many did not.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What one client may send in a time, if there is such a limit.
 //!
-//! Owns: two rates, publishes and bytes. Never: drops anything; a client beyond its rate is not read until it is within it again,
-//! so that its own TCP connection slows it down.
+//! Owns: two rates, publishes and bytes. Never: drops anything; a client beyond its rate is not
+//! read until it is within it again, so that its own TCP connection slows it down.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Accepts connections; each is served by a task of its own, so that accepting never waits for a client.
+//! Accepts connections; each is served by a task of its own, so that accepting never waits for a
+//! client.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,9 +14,11 @@ use super::{Settings, open};
 use crate::gate::Gate;
 use crate::limits::Seldom;
 
-/// Connections that may wait to be accepted; a reconnect storm fills it in milliseconds. The kernel caps it at its own limit.
+/// Connections that may wait to be accepted; a reconnect storm fills it in milliseconds. The kernel
+/// caps it at its own limit.
 const BACKLOG: i32 = 4_096;
-/// How long to pause when the process is out of file descriptors or memory: trying at once would only burn the processor.
+/// How long to pause when the process is out of file descriptors or memory: trying at once would
+/// only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Each listener has it 20 times a second for as long as it lasts.
 static TROUBLE: Seldom = Seldom::new();

@@ -1,7 +1,7 @@
 //! `[[broker.listener]]`: what the user wrote, and what is true after it was checked.
 //!
-//! Owns: which keys a kind of listener takes, and that the files they name can be used. Never: binds. Invariant: the
-//! certificate of a checked TLS listener has been read and fits its key.
+//! Owns: which keys a kind of listener takes, and that the files they name can be used. Never:
+//! binds. Invariant: the certificate of a checked TLS listener has been read and fits its key.
 
 use std::borrow::Cow;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -54,11 +54,12 @@ pub struct Config {
     /// PEM file with the certificate's private key, not encrypted.
     #[serde(default)]
     pub key: Option<PathBuf>,
-    /// PEM file with the authorities that may vouch for clients; without it no certificate is asked for.
+    /// PEM file with the authorities that may vouch for clients; without it no certificate is asked
+    /// for.
     #[serde(default)]
     pub client_ca: Option<PathBuf>,
-    /// PEM file with the revocation lists of all these authorities, and of those between them and the clients; whoever they name is
-    /// turned away.
+    /// PEM file with the revocation lists of all these authorities, and of those between them and
+    /// the clients; whoever they name is turned away.
     #[serde(default)]
     pub crl: Option<PathBuf>,
     /// Whether a client without a certificate is turned away.
@@ -72,7 +73,8 @@ pub struct Config {
     /// Web pages that may connect, as their origin (`https://console.example.org`); `*` for all.
     #[serde(default)]
     pub allowed_origins: Vec<String>,
-    /// Whether each connection begins with a PROXY protocol header of version 2, which tells the client's address.
+    /// Whether each connection begins with a PROXY protocol header of version 2, which tells the
+    /// client's address.
     #[serde(default)]
     pub proxy_protocol: bool,
 }
@@ -142,7 +144,8 @@ impl Settings {
         }
     }
 
-    /// Whether clients of other machines get here; behind a load balancer they do, whatever address it is bound to.
+    /// Whether clients of other machines get here; behind a load balancer they do, whatever address
+    /// it is bound to.
     pub(crate) fn is_reachable(&self) -> bool {
         self.proxy_protocol || !self.address.ip().is_loopback()
     }
@@ -152,7 +155,8 @@ impl Settings {
         self.tls.as_ref()?.revocation_lists()
     }
 
-    /// Whether nobody gets through without a certificate that an authority of the user's choice vouched for.
+    /// Whether nobody gets through without a certificate that an authority of the user's choice
+    /// vouched for.
     pub(crate) fn requires_certificate(&self) -> bool {
         self.tls
             .as_ref()

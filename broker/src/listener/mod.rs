@@ -1,8 +1,9 @@
 //! Where clients knock: any number of listeners, each TCP, TLS, WebSocket or secure WebSocket.
 //!
-//! Owns: binding, accepting, and what comes before the first MQTT byte (PROXY header, TLS, the WebSocket upgrade), all in the
-//! connection's own task and under one deadline with CONNECT. Never: knows a packet. Invariant: accepting never waits for a
-//! client, and behind this module every connection is a plain stream of bytes with a `Peer`.
+//! Owns: binding, accepting, and what comes before the first MQTT byte (PROXY header, TLS, the
+//! WebSocket upgrade), all in the connection's own task and under one deadline with CONNECT. Never:
+//! knows a packet. Invariant: accepting never waits for a client, and behind this module every
+//! connection is a plain stream of bytes with a `Peer`.
 
 mod accept;
 mod config;

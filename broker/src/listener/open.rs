@@ -1,6 +1,7 @@
 //! From an accepted socket to a stream of MQTT bytes: PROXY header, TLS, WebSocket, in this order.
 //!
-//! Owns: the order, and the one deadline that all of it shares with CONNECT. Never: runs anywhere but in the connection's task.
+//! Owns: the order, and the one deadline that all of it shares with CONNECT. Never: runs anywhere
+//! but in the connection's task.
 
 use std::future::Future;
 use std::io;
@@ -25,7 +26,8 @@ use crate::websocket::{self, UpgradeError, WebSocket};
 /// One connection, from here to its end.
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Serves one accepted socket to its end. A future of its own for each kind, so that none is larger than it needs.
+/// Serves one accepted socket to its end. A future of its own for each kind, so that none is larger
+/// than it needs.
 pub(super) fn serve(
     gate: Arc<Gate>,
     stream: TcpStream,
@@ -53,7 +55,8 @@ async fn serve_opened(
     listener: Arc<Settings>,
     deadline: Instant,
 ) {
-    // Each stage in a box that is freed before the next: what lasts is what `Opened::serve` returns.
+    // Each stage in a box that is freed before the next: what lasts is what `Opened::serve`
+    // returns.
     let opening = Box::pin(open_in_time(gate, stream, address, listener, deadline));
     let opened = opening.await;
     if let Some((serving, _place)) = opened {
@@ -144,9 +147,10 @@ async fn open(
             let (stream, shown) = tls.accept(stream).await.map_err(OpenError::Tls)?;
             peer.certificate = shown.name;
             peer.revocable = shown.revocable;
-            match listener.kind.is_websocket() {
-                true => Opened::SecureWebSocket(websocket::accept(stream, listener).await?),
-                false => Opened::Tls(stream),
+            if listener.kind.is_websocket() {
+                Opened::SecureWebSocket(websocket::accept(stream, listener).await?)
+            } else {
+                Opened::Tls(stream)
             }
         }
     };
@@ -163,7 +167,8 @@ fn enter(gate: &Gate, address: SocketAddr) -> Option<Place> {
 }
 
 impl Opened {
-    /// Each kind in a box of its own size, so that the task is as small as its own connection allows.
+    /// Each kind in a box of its own size, so that the task is as small as its own connection
+    /// allows.
     fn serve(self, gate: Arc<Gate>, peer: Peer, deadline: Instant) -> Serving {
         match self {
             Opened::Tcp(stream) => Box::pin(connection::serve(gate, stream, peer, deadline)),

@@ -1,7 +1,8 @@
 //! Files that may change while the broker runs: access rules, users, keys, certificates.
 //!
-//! Owns: noticing a change, leaving a file alone that is still being written, telling a fault once. Never: reads a file or knows
-//! what is in it; each source does. Invariant: what is in force is replaced as a whole by something usable, or stays.
+//! Owns: noticing a change, leaving a file alone that is still being written, telling a fault once.
+//! Never: reads a file or knows what is in it; each source does. Invariant: what is in force is
+//! replaced as a whole by something usable, or stays.
 
 mod print;
 mod source;
@@ -20,7 +21,8 @@ use crate::lock::lock;
 use source::Watched;
 pub(crate) use source::{Fault, Source, Taken};
 
-/// Who asks waits for the answer, so more than one at a time is rare; a further one waits in the channel's queue.
+/// Who asks waits for the answer, so more than one at a time is rare; a further one waits in the
+/// channel's queue.
 const ASKED_MAX: usize = 1;
 
 /// What a look that was asked for found.
@@ -48,7 +50,8 @@ pub(crate) struct Reloader(mpsc::Sender<Asked>);
 type Asked = oneshot::Sender<Vec<Reloaded>>;
 
 impl Reloader {
-    /// Reads all files now, whether or not they seem to have changed. Empty when the watch has ended.
+    /// Reads all files now, whether or not they seem to have changed. Empty when the watch has
+    /// ended.
     pub(crate) async fn reload(&self) -> Vec<Reloaded> {
         let (answer, answered) = oneshot::channel();
         match self.0.send(answer).await {

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// A file's state. The times alone would not do: a link may be switched to an older file, an older file be restored.
+/// A file's state. The times alone would not do: a link may be switched to an older file, an older
+/// file be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Print {
     device: u64,

@@ -1,7 +1,7 @@
 //! One source: its files, what is known of them, and when they are read.
 //!
-//! Owns: when. Never: waits. Invariant: a state of the files that was read is not read again unless somebody asks, or it could not
-//! be read at all, which may pass.
+//! Owns: when. Never: waits. Invariant: a state of the files that was read is not read again unless
+//! somebody asks, or it could not be read at all, which may pass.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,7 +13,8 @@ use super::print::Print;
 use super::{Outcome, Reloaded};
 use crate::error_chain::error_chain;
 
-/// A file that is the same after this time is not being written. An editor's two writes are closer together.
+/// A file that is the same after this time is not being written. An editor's two writes are closer
+/// together.
 const REST: Duration = Duration::from_millis(50);
 
 /// Files that count together, and what is in force of them.
@@ -28,7 +29,8 @@ pub(crate) trait Source: Send + Sync {
         REST
     }
 
-    /// Reads the files and puts in force what they say, which the source tells the log. With a fault nothing has changed.
+    /// Reads the files and puts in force what they say, which the source tells the log. With a
+    /// fault nothing has changed.
     fn take(&self) -> Result<Taken, Fault>;
 
     /// At each look, whether or not the files have changed.

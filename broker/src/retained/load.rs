@@ -150,11 +150,12 @@ impl Input {
             .by_ref()
             .take(SEARCH_BYTES_MAX)
             .read_to_end(&mut rest)?;
-        Ok(match holds_record(&rest[1.min(rest.len())..]) {
-            true => End::Damaged { at: self.at },
-            false => End::Torn {
+        Ok(if holds_record(&rest[1.min(rest.len())..]) {
+            End::Damaged { at: self.at }
+        } else {
+            End::Torn {
                 bytes: self.bytes - self.at,
-            },
+            }
         })
     }
 }

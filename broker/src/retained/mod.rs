@@ -193,9 +193,9 @@ impl Retained {
         read(&self.shared.store).changes()
     }
 
-    /// The next messages that match the filter, in the order of their topics, without those that came with a later change
-    /// than `through`: as many as are found in a bounded time, and a bounded number of bytes. There may be none though more
-    /// follow.
+    /// The next messages that match the filter, in the order of their topics, without those that
+    /// came with a later change than `through`: as many as are found in a bounded time, and a
+    /// bounded number of bytes. There may be none though more follow.
     pub(crate) fn page(&self, filter: &str, from: Mark, through: u64) -> Page {
         let mut messages = Vec::new();
         let mut scan = store::Scan::behind(from.0, filter, through);

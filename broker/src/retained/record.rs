@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::gate::OWN_PUBLISHER;
 use crate::message::Message;
-use crate::packet::Qos;
+use mqtt::Qos;
 
 pub(super) const FILE_HEADER_BYTES: usize = 12;
 pub(super) const FORMAT: u32 = 1;

@@ -13,7 +13,7 @@ use super::record;
 use super::{Full, Limits};
 use crate::exchange::Origin;
 use crate::message::Message;
-use crate::topic;
+use mqtt::topic;
 
 /// What a message costs in memory beside its bytes: the shared message, its places in the trees,
 /// allocations' slack.
@@ -23,8 +23,8 @@ const MESSAGE_OVERHEAD_BYTES: usize = 200;
 const UNWRITTEN_TOPICS: usize = 10_000;
 /// Messages looked at under one lock: some ten microseconds, in which nobody can put.
 const PAGE_MESSAGES: usize = 512;
-/// Bytes of messages that fill a page before that: whoever holds one keeps them alive, also when the
-/// store has newer ones by then.
+/// Bytes of messages that fill a page before that: whoever holds one keeps them alive, also when
+/// the store has newer ones by then.
 const PAGE_BYTES: usize = 64 << 10;
 
 pub(super) struct Store {
@@ -251,7 +251,8 @@ impl<'a> Scan<'a> {
         Scan::behind(None, filter, u64::MAX)
     }
 
-    /// Goes on behind the topic `after`, and leaves out what has changed after so many changes of the store.
+    /// Goes on behind the topic `after`, and leaves out what has changed after so many changes of
+    /// the store.
     pub(super) fn behind(after: Option<Arc<str>>, filter: &'a str, through: u64) -> Scan<'a> {
         let (topic, prefix) = match filter.strip_suffix("/#") {
             _ if !topic::is_wildcard(filter) => (Some(filter), None),
@@ -294,7 +295,8 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// A copy of the message's frame; its bytes are shared. Whoever subscribes later gets it whatever becomes of its exchange.
+/// A copy of the message's frame; its bytes are shared. Whoever subscribes later gets it whatever
+/// becomes of its exchange.
 pub(super) fn copy(message: &Message) -> Arc<Message> {
     Arc::new(Message {
         retain: true,

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::disk::{Disk, LogFile, RealDisk};
 use super::{FILE_NAME, Full, Limits, Mark, OpenError, Retained, record};
 use crate::message::Message;
-use crate::packet::Qos;
+use mqtt::Qos;
 
 /// A moment in microseconds since 1970 at which tests look; 2026.
 const NOW: i64 = 1_780_000_000_000_000;
@@ -220,9 +220,10 @@ fn what_was_flushed_survives_a_kill() {
             // Every third is cleared.
             let payload = vec![round; usize::from(index % 3)];
             retained.put(&message(&topic, &payload)).unwrap();
-            match payload.is_empty() {
-                true => expected.remove(&topic),
-                false => expected.insert(topic, payload),
+            if payload.is_empty() {
+                expected.remove(&topic)
+            } else {
+                expected.insert(topic, payload)
             };
         }
         retained.flush().unwrap();
@@ -458,9 +459,10 @@ fn random_changes_and_restarts_agree_with_a_map() {
             let topic = format!("t/{}", random.random_range(0..40));
             let payload = vec![random.random(); random.random_range(0..5)];
             retained.put(&message(&topic, &payload)).unwrap();
-            match payload.is_empty() {
-                true => expected.remove(&topic),
-                false => expected.insert(topic, payload),
+            if payload.is_empty() {
+                expected.remove(&topic)
+            } else {
+                expected.insert(topic, payload)
             };
             if random.random_ratio(1, 50) {
                 retained.flush().unwrap();

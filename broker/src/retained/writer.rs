@@ -342,9 +342,10 @@ impl<'a> Buffer<'a> {
     }
 
     fn write_if_full(&mut self) -> io::Result<()> {
-        match self.bytes.len() < WRITE_BYTES {
-            true => Ok(()),
-            false => self.write(),
+        if self.bytes.len() < WRITE_BYTES {
+            Ok(())
+        } else {
+            self.write()
         }
     }
 

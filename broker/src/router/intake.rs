@@ -109,8 +109,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Queues a command that is not a message. Those of clients that leave cannot wait; they are bounded by the subscriptions there
-    /// are. Who stays and brings more asks `is_crowded`.
+    /// Queues a command that is not a message. Those of clients that leave cannot wait; they are
+    /// bounded by the subscriptions there are. Who stays and brings more asks `is_crowded`.
     pub(super) fn command(&self, command: Command) {
         let mut state = lock(&self.state);
         if matches!(command, Command::Subscribe(..) | Command::Unsubscribe(_)) {
@@ -151,8 +151,8 @@ impl Intake {
         }
     }
 
-    /// Whether the first `count` messages that were accepted have been delivered to every filter they match; if not, `waker` is
-    /// woken when they are.
+    /// Whether the first `count` messages that were accepted have been delivered to every filter
+    /// they match; if not, `waker` is woken when they are.
     pub(super) fn is_delivered(&self, count: u64, waker: &Waker) -> bool {
         let mut state = lock(&self.state);
         if state.delivered() >= count {

@@ -1,5 +1,5 @@
-//! Fan-out to wildcard filters at QoS 0 and 1: rumqttd's `Router`, used in the one way that is safe. (At QoS 2 whoever
-//! publishes walks the filters, see `Gate::fan_out`.)
+//! Fan-out to wildcard filters at QoS 0 and 1: rumqttd's `Router`, used in the one way that is
+//! safe. (At QoS 2 whoever publishes walks the filters, see `Gate::fan_out`.)
 //!
 //! Owns: rumqttd's router thread, the one link to it, and the thread in front of it; the messages
 //! that are accepted and not yet known to be delivered. Never: sees a client, a packet id, an
@@ -94,7 +94,8 @@ pub(crate) struct Settings {
     pub(crate) queued_messages_max: usize,
     /// Bytes of these messages: topic, payload, properties and a fixed overhead.
     pub(crate) queued_bytes_max: usize,
-    /// Subscriptions, and ends of some, that wait for the router, above which those who bring them are to wait too.
+    /// Subscriptions, and ends of some, that wait for the router, above which those who bring them
+    /// are to wait too.
     pub(crate) queued_filters_max: usize,
     /// Distinct topics after which the router is rebuilt: each costs some 400 bytes that it never
     /// frees.
@@ -126,12 +127,14 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults; a debug build also takes `panic_every` from the variable `MILLRACE_TEST_ROUTER_PANIC_EVERY`, so that a
-    /// test can have the router die under the whole process. A release build never reads it.
+    /// The defaults; a debug build also takes `panic_every` from the variable
+    /// `MILLRACE_TEST_ROUTER_PANIC_EVERY`, so that a test can have the router die under the whole
+    /// process. A release build never reads it.
     pub(crate) fn of_the_process() -> Settings {
-        let panic_every = match cfg!(debug_assertions) {
-            true => std::env::var("MILLRACE_TEST_ROUTER_PANIC_EVERY").ok(),
-            false => None,
+        let panic_every = if cfg!(debug_assertions) {
+            std::env::var("MILLRACE_TEST_ROUTER_PANIC_EVERY").ok()
+        } else {
+            None
         };
         Settings {
             panic_every: panic_every.and_then(|every| every.parse().ok()),
@@ -243,7 +246,8 @@ impl Router {
         self.intake.publish(message)
     }
 
-    /// Whether more subscriptions and their ends wait than should: whoever brings them is to wait until there is room.
+    /// Whether more subscriptions and their ends wait than should: whoever brings them is to wait
+    /// until there is room.
     pub(crate) fn is_crowded(&self) -> bool {
         self.intake.is_crowded()
     }
@@ -263,8 +267,8 @@ impl Router {
         self.intake.held().accepted
     }
 
-    /// Whether the first `count` messages that were accepted have been delivered to every filter they match; if not, `waker` is
-    /// woken once when they are.
+    /// Whether the first `count` messages that were accepted have been delivered to every filter
+    /// they match; if not, `waker` is woken once when they are.
     pub(crate) fn is_delivered(&self, count: u64, waker: &Waker) -> bool {
         self.intake.is_delivered(count, waker)
     }

@@ -12,7 +12,7 @@ use foldhash::{HashMap, HashSet};
 use super::FilterId;
 use super::link::{Entry, FIRST_TAG, Failure, Tag};
 use super::topics::namespaced;
-use crate::topic;
+use mqtt::topic;
 
 /// Somebody who holds a filter. The same filter may be held anew before the last holder is through.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::budget::{Budget, PLACE_BYTES};
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::subscriptions::{Group, Options};
+use mqtt::Qos;
 
 /// Bounds of a session's queue.
 #[derive(Debug, Clone, Copy)]
@@ -29,10 +29,12 @@ pub(crate) struct Delivery {
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
     pub(crate) identifier: Option<NonZeroU32>,
-    /// A retained message sent because of a subscribe: it lies in the retained store anyway, so it does not count against the
-    /// queue's limits, and a console that subscribes gets everything that is active.
+    /// A retained message sent because of a subscribe: it lies in the retained store anyway, so it
+    /// does not count against the queue's limits, and a console that subscribes gets everything
+    /// that is active.
     pub(crate) snapshot: bool,
-    /// The group of a shared subscription it was chosen from: another member gets it when this one leaves.
+    /// The group of a shared subscription it was chosen from: another member gets it when this one
+    /// leaves.
     pub(crate) share: Option<Arc<Group>>,
 }
 
@@ -49,7 +51,8 @@ impl Delivery {
         }
     }
 
-    /// What it counts against the queue's limit; with a fixed part, so that a queue of empty messages is bounded too.
+    /// What it counts against the queue's limit; with a fixed part, so that a queue of empty
+    /// messages is bounded too.
     pub(super) fn bytes(&self) -> usize {
         if self.snapshot {
             return 0;

@@ -1,7 +1,8 @@
 //! What did not fit into a session's queue.
 //!
-//! Owns: how much that was, and whether it goes on. Never: logs or counts for the gate, since it changes under the session's
-//! lock. Invariant: a spell of dropping begins once and ends once, however many messages it takes.
+//! Owns: how much that was, and whether it goes on. Never: logs or counts for the gate, since it
+//! changes under the session's lock. Invariant: a spell of dropping begins once and ends once,
+//! however many messages it takes.
 
 use std::time::Instant;
 
@@ -9,13 +10,15 @@ use super::Session;
 use crate::limits::Seldom;
 use crate::stats::Stats;
 
-/// A client can fall behind and catch up as often as it likes, and there may be many: `$SYS` names them all.
+/// A client can fall behind and catch up as often as it likes, and there may be many: `$SYS` names
+/// them all.
 static DROPPING: Seldom = Seldom::new();
 static CAUGHT_UP: Seldom = Seldom::new();
 /// Bytes of a client id that are logged; it may have 65,535.
 const SHOWN_BYTES_MAX: usize = 128;
 
-/// A session that loses messages because its client does not take them fast enough, or stays away for too long.
+/// A session that loses messages because its client does not take them fast enough, or stays away
+/// for too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlowSession {
     pub client_id: Box<str>,

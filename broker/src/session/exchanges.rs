@@ -98,9 +98,10 @@ impl Exchanges {
 
     fn begin(&mut self, is_relied_on: bool) -> (u64, Origin) {
         self.begun += 1;
-        let origin = match is_relied_on {
-            true => Origin::new(self.begun, self.progress.get_or_insert_default()),
-            false => Origin::default(),
+        let origin = if is_relied_on {
+            Origin::new(self.begun, self.progress.get_or_insert_default())
+        } else {
+            Origin::default()
         };
         (self.begun, origin)
     }

@@ -1,7 +1,7 @@
 //! A session's subscriptions.
 //!
-//! Owns: which filters the session holds. Invariant: the table of subscriptions names this session for exactly these filters,
-//! whoever changes them: both change under the session's lock.
+//! Owns: which filters the session holds. Invariant: the table of subscriptions names this session
+//! for exactly these filters, whoever changes them: both change under the session's lock.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -14,7 +14,7 @@ use crate::gate::Gate;
 use crate::lock::lock;
 use crate::session_log::Event;
 use crate::subscriptions::{Membership, Options};
-use crate::topic::Filter;
+use mqtt::topic::Filter;
 
 /// What the session asked for with one filter.
 pub(super) struct Held {
@@ -78,8 +78,8 @@ impl Session {
         has_room || filters.by_name.contains_key(name)
     }
 
-    /// Subscribes to the filter or replaces the options; true when it is new. `name` is the filter as the client wrote it, with the
-    /// group of a shared subscription.
+    /// Subscribes to the filter or replaces the options; true when it is new. `name` is the filter
+    /// as the client wrote it, with the group of a shared subscription.
     pub(crate) fn subscribe(
         self: &Arc<Self>,
         gate: &Gate,
@@ -172,7 +172,8 @@ impl Session {
         }
     }
 
-    /// Queues the retained messages of a subscription, for the connection's task; not if the subscription has ended meanwhile.
+    /// Queues the retained messages of a subscription, for the connection's task; not if the
+    /// subscription has ended meanwhile.
     pub(crate) fn enqueue_snapshot(&self, snapshot: Snapshot) {
         let filters = lock(&self.filters);
         if filters.by_name.contains_key(&**snapshot.filter()) {
@@ -181,7 +182,8 @@ impl Session {
         }
     }
 
-    /// Nothing new comes by the filter any more, and no retained message; other messages of it that wait already stay.
+    /// Nothing new comes by the filter any more, and no retained message; other messages of it that
+    /// wait already stay.
     pub(super) fn leave_filter(&self, gate: &Gate, name: &str, held: &Held) {
         {
             // Told while the snapshot cannot come to its end, of which the log would be told too.

@@ -1,7 +1,8 @@
 //! How a session begins, waits for its client, and ends.
 //!
-//! Owns: the steps between fresh, attached, detached and ended, and what each does to the will. Never: waits. Invariant: a
-//! will is published at most once, and not at all once the client is back in time [MQTT-3.1.3-9].
+//! Owns: the steps between fresh, attached, detached and ended, and what each does to the will.
+//! Never: waits. Invariant: a will is published at most once, and not at all once the client is
+//! back in time [MQTT-3.1.3-9].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,10 +19,10 @@ use crate::fanout;
 use crate::gate::{Gate, now_micros, unix_seconds};
 use crate::limits::{KeptSessions, NoPlace};
 use crate::lock::lock;
-use crate::packet::ReasonCode;
 use crate::presence::{self, Cause, Visit};
 use crate::session_log::Event;
 use crate::subscriptions::Kept;
+use mqtt::ReasonCode;
 
 /// What a CONNECT brings to its session.
 pub(crate) struct Arrival {
@@ -31,7 +32,8 @@ pub(crate) struct Arrival {
     pub(crate) identity: Arc<Identity>,
     /// What was kept is to be forgotten.
     pub(crate) clean_start: bool,
-    /// Seconds to keep the session without a connection; it is 0 after attaching when there was no place for one more.
+    /// Seconds to keep the session without a connection; it is 0 after attaching when there was no
+    /// place for one more.
     pub(crate) expiry_seconds: u32,
     /// See `Session::is_overdue`.
     pub(crate) silence_seconds_max: u32,
@@ -43,8 +45,8 @@ pub(crate) struct Arrival {
 /// What came of an attempt to attach.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Attach {
-    /// `present`: the session existed before. `saved`: where the log must be durable before the client is told. `no_place`: why it
-    /// ends with its connection, though it was to be kept.
+    /// `present`: the session existed before. `saved`: where the log must be durable before the
+    /// client is told. `no_place`: why it ends with its connection, though it was to be kept.
     Attached {
         present: bool,
         saved: Position,
@@ -80,7 +82,8 @@ impl Session {
         if stay.ended {
             return Attach::Ended;
         }
-        // A client id is not a secret: nobody is to end another user's connection, or what is kept for him, by knowing it.
+        // A client id is not a secret: nobody is to end another user's connection, or what is kept
+        // for him, by knowing it.
         let is_others = !stay.fresh && stay.identity.user != arrival.identity.user;
         let is_owned = is_others && !stay.identity.user.is_empty();
         if is_owned && gate.settings.auth.exclusive_client_ids {
@@ -208,7 +211,8 @@ impl Session {
 
     /// The connection is gone: the session waits for its client, or ends.
     pub(crate) fn detach(&self, gate: &Arc<Gate>, departure: Departure) {
-        // Asked without a lock. Who is removed from now on is found when all sessions are looked through.
+        // Asked without a lock. Who is removed from now on is found when all sessions are looked
+        // through.
         let is_welcome = gate.authenticator.standing(&self.identity()).is_some();
         let kept = self.begin_to_leave(gate, is_welcome);
         if lock(&self.visit).take().is_some() {
@@ -239,7 +243,8 @@ impl Session {
         }
     }
 
-    /// From here on the session counts as offline; whether it will be kept. It is not for a client that cannot come back.
+    /// From here on the session counts as offline; whether it will be kept. It is not for a client
+    /// that cannot come back.
     fn begin_to_leave(&self, gate: &Gate, is_welcome: bool) -> Kept {
         let _filters = lock(&self.filters);
         let mut outbound = self.lock_outbound();
@@ -307,7 +312,8 @@ impl Session {
         (will, newcomer.map(|newcomer| newcomer.waker.clone()))
     }
 
-    /// Ends the session now if nobody is attached; its will is published, since it can wait no longer.
+    /// Ends the session now if nobody is attached; its will is published, since it can wait no
+    /// longer.
     pub(crate) fn end(&self, gate: &Arc<Gate>) {
         self.end_detached(gate, |_| true);
     }
@@ -319,7 +325,8 @@ impl Session {
         })
     }
 
-    /// What became of `known` while nobody is attached; false when nothing did, or when it is not the session's any more.
+    /// What became of `known` while nobody is attached; false when nothing did, or when it is not
+    /// the session's any more.
     pub(crate) fn renew_identity(&self, known: &Arc<Identity>, now: Arc<Identity>) -> bool {
         let stay = &mut self.lock_outbound().stay;
         let renews = stay.presence == Presence::Away
@@ -332,7 +339,8 @@ impl Session {
         renews
     }
 
-    /// What is due by the clock: of a connection the end of its credentials, without one the will, or the end.
+    /// What is due by the clock: of a connection the end of its credentials, without one the will,
+    /// or the end.
     pub(crate) fn act_on_time(&self, gate: &Arc<Gate>) {
         let now = gate.seconds();
         if self.identity().has_expired(unix_seconds()) && self.close(ReasonCode::NotAuthorized) {
@@ -378,8 +386,8 @@ impl Session {
         true
     }
 
-    /// Takes an ended session out of the registry; what was left in it, which is owed to nobody any more. It is freed now, since a
-    /// fan-out may hold the session a moment longer.
+    /// Takes an ended session out of the registry; what was left in it, which is owed to nobody any
+    /// more. It is freed now, since a fan-out may hold the session a moment longer.
     fn clear_away(&self, gate: &Gate) -> Outbound {
         gate.registry.leave(self);
         gate.stats.sessions.subtract(1);

@@ -1,7 +1,8 @@
 //! What a session holds of messages.
 //!
-//! Owns: its account against its own limits, and what it owes to the budget of all sessions. Never: decides whether there is
-//! room. Invariant: whatever lies in the queue or the window was counted in once, and what has left was counted out.
+//! Owns: its account against its own limits, and what it owes to the budget of all sessions. Never:
+//! decides whether there is room. Invariant: whatever lies in the queue or the window was counted
+//! in once, and what has left was counted out.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;

@@ -1,13 +1,17 @@
-//! A client's session: its subscriptions, what waits to be sent to it, and what was exchanged and is not finished yet.
+//! A client's session: its subscriptions, what waits to be sent to it, and what was exchanged and
+//! is not finished yet.
 //!
-//! Owns: everything MQTT keeps for a client beyond its connection. A connection attaches to it and detaches when it ends; the
-//! session goes on for as long as the client asked. Never: touches a socket; the connection's task drains the queue when it is
-//! woken. Invariant: at most one connection is attached at a time.
+//! Owns: everything MQTT keeps for a client beyond its connection. A connection attaches to it and
+//! detaches when it ends; the session goes on for as long as the client asked. Never: touches a
+//! socket; the connection's task drains the queue when it is woken. Invariant: at most one
+//! connection is attached at a time.
 //!
-//! Sessions that outlive their connection tell the log of kept sessions (`session_log`) what changes; what a packet promises is
-//! durable there before the packet leaves. The table in that module says which.
+//! Sessions that outlive their connection tell the log of kept sessions (`session_log`) what
+//! changes; what a packet promises is durable there before the packet leaves. The table in that
+//! module says which.
 //!
-//! Two locks, in this order: `filters`, then (inside the table of subscriptions) a filter's members, then `outbound`.
+//! Two locks, in this order: `filters`, then (inside the table of subscriptions) a filter's
+//! members, then `outbound`.
 
 mod delivery;
 mod drops;
@@ -46,10 +50,10 @@ pub(crate) use self::window::{InFlight, Mismatch, Stage};
 use crate::auth::Identity;
 use crate::budget::Budget;
 use crate::lock::lock;
-use crate::packet::ReasonCode;
 use crate::presence::Visit;
 use crate::session_log::SessionLog;
 use crate::stats::Stats;
+use mqtt::ReasonCode;
 
 pub(crate) struct Session {
     /// Unique, over restarts too; names the session where the client id would be ambiguous.
@@ -107,12 +111,14 @@ impl Session {
         lock(&self.visit).clone()
     }
 
-    /// Whether the log knows the session: its client's QoS 2 publishes must be found again after a restart.
+    /// Whether the log knows the session: its client's QoS 2 publishes must be found again after a
+    /// restart.
     pub(crate) fn is_logged(&self) -> bool {
         self.logged.load(Ordering::Relaxed)
     }
 
-    /// Where the log must be durable for what it could not be told at first; see `SessionLog::saved_again`.
+    /// Where the log must be durable for what it could not be told at first; see
+    /// `SessionLog::saved_again`.
     pub(crate) fn saved_again(&self, waker: &Waker) -> Option<Position> {
         match &self.log {
             Some(log) => log.saved_again(&self.client_id, waker),
@@ -146,7 +152,8 @@ impl Session {
         }
     }
 
-    /// Queues a message that another session could take as well; `Err` when this one has no room, or is not connected.
+    /// Queues a message that another session could take as well; `Err` when this one has no room,
+    /// or is not connected.
     pub(crate) fn offer(&self, delivery: Delivery) -> Result<(), Refused> {
         let mut outbound = self.lock_outbound();
         let scribe = self.scribe(Waker::noop());
@@ -155,7 +162,8 @@ impl Session {
         Ok(())
     }
 
-    /// As `offer`, for a session whose client is away: at QoS 1 and 2, since nothing else is kept for it.
+    /// As `offer`, for a session whose client is away: at QoS 1 and 2, since nothing else is kept
+    /// for it.
     pub(crate) fn offer_offline(&self, delivery: Delivery) -> Result<(), Refused> {
         let scribe = self.scribe(Waker::noop());
         self.lock_outbound()
@@ -221,7 +229,8 @@ impl Session {
         .await
     }
 
-    /// PUBACK, or a PUBREC that refuses: the delivery is done. One the client never got is ignored: MQTT names no answer to it.
+    /// PUBACK, or a PUBREC that refuses: the delivery is done. One the client never got is ignored:
+    /// MQTT names no answer to it.
     pub(crate) fn acknowledged(&self, packet_id: u16) {
         self.lock_outbound()
             .acknowledge(packet_id, self.scribe(Waker::noop()));
@@ -238,8 +247,8 @@ impl Session {
         Ok(())
     }
 
-    /// PUBREC: the client has the message, which is forgotten here; where the log must be durable before PUBREL. `None`: nothing was in
-    /// flight under this id.
+    /// PUBREC: the client has the message, which is forgotten here; where the log must be durable
+    /// before PUBREL. `None`: nothing was in flight under this id.
     pub(crate) fn received(
         &self,
         packet_id: u16,

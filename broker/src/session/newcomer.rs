@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use super::load::Locked;
 use super::outbound::{Outbound, Presence};
-use crate::packet::ReasonCode;
+use mqtt::ReasonCode;
 
 /// The CONNECT that gets the session next.
 pub(super) struct Newcomer {

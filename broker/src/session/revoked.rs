@@ -1,7 +1,7 @@
 //! Subscriptions that a rule takes back from a session.
 //!
-//! Owns: which of the waiting messages go with them. Never: touches what is in flight, of which the client may know. Invariant:
-//! what a remaining subscription wants as well stays.
+//! Owns: which of the waiting messages go with them. Never: touches what is in flight, of which the
+//! client may know. Invariant: what a remaining subscription wants as well stays.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,7 +15,7 @@ use crate::fanout;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::subscriptions::{Group, Kept};
-use crate::topic;
+use mqtt::topic;
 
 /// What a session has lost.
 struct Revoked {
@@ -25,8 +25,8 @@ struct Revoked {
 
 impl Session {
     /// Ends every subscription whose filter (as the client wrote it) is denied, from whatever task;
-    /// the number of them. What waits for the client because of them alone is not sent any more, nor
-    /// what is denied of those that remain. The client is not told: MQTT has no word for it.
+    /// the number of them. What waits for the client because of them alone is not sent any more,
+    /// nor what is denied of those that remain. The client is not told: MQTT has no word for it.
     pub(crate) fn revoke_subscriptions(
         &self,
         gate: &Gate,
@@ -96,8 +96,8 @@ impl Session {
 
     /// How many messages are not sent any more.
     fn drop_waiting(&self, revoked: &Revoked, remaining: &Filters) -> usize {
-        // Nothing comes behind these by the revoked filters. Which of them goes is found without the lock that a fan-out waits
-        // for: it takes long when the client has many filters.
+        // Nothing comes behind these by the revoked filters. Which of them goes is found without
+        // the lock that a fan-out waits for: it takes long when the client has many filters.
         let mut topics: HashSet<Arc<str>> = {
             let outbound = self.lock_outbound();
             let own = outbound

@@ -1,7 +1,7 @@
 //! A session as the log keeps it, in both directions.
 //!
-//! Owns: what of a session is saved, and what a restored one is. Invariant: a session that is restored from what was saved of it
-//! goes on as if its connection had just been lost.
+//! Owns: what of a session is saved, and what a restored one is. Invariant: a session that is
+//! restored from what was saved of it goes on as if its connection had just been lost.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,11 +22,12 @@ use crate::auth::Identity;
 use crate::budget::{Budget, Ledger};
 use crate::gate::{Gate, now_micros};
 use crate::lock::lock;
-use crate::packet::Qos;
 use crate::session_log::{SavedInflight, SavedSession, SavedWill};
+use mqtt::Qos;
 
 impl Session {
-    /// Shows the session's state while nothing can change it; not at all when the log does not know it.
+    /// Shows the session's state while nothing can change it; not at all when the log does not know
+    /// it.
     pub(crate) fn show_state(&self, show: &mut dyn FnMut(&SavedSession)) {
         let filters = lock(&self.filters);
         let outbound = self.lock_outbound();
@@ -99,7 +100,8 @@ impl Session {
         gate.stats.sessions_saved.add(1);
         let session = Arc::new(session);
         for (name, options) in &saved.subscriptions {
-            // It was checked when the client asked for it; a limit that was lowered since ends it here.
+            // It was checked when the client asked for it; a limit that was lowered since ends it
+            // here.
             match gate.settings.topics.check_filter(name) {
                 Ok(filter) => {
                     session.enter_filter(gate, name, &filter, *options);
@@ -117,8 +119,8 @@ impl Session {
         session
     }
 
-    /// Puts the groups of the session's shared subscriptions in the place of those that the log remembers. What came by a
-    /// subscription that the session has given up since stays with it.
+    /// Puts the groups of the session's shared subscriptions in the place of those that the log
+    /// remembers. What came by a subscription that the session has given up since stays with it.
     fn find_groups(&self) {
         let filters = lock(&self.filters);
         self.lock_outbound().for_each_delivery(|delivery| {
@@ -130,11 +132,11 @@ impl Session {
     }
 }
 
-/// Drops the newest messages of the largest queues until what all sessions hold is within the budget again, and what is in flight
-/// when that is not enough; how many went.
+/// Drops the newest messages of the largest queues until what all sessions hold is within the
+/// budget again, and what is in flight when that is not enough; how many went.
 ///
-/// To be called when sessions were restored: the budget may be smaller than before, and memory that is not there would keep the
-/// broker from ever starting.
+/// To be called when sessions were restored: the budget may be smaller than before, and memory that
+/// is not there would keep the broker from ever starting.
 pub(crate) fn cut_to_budget(sessions: &[Arc<Session>], budget: &Budget) -> usize {
     let is_exceeded = || budget.is_exceeded(&Ledger::default());
     let mut bytes_max = sessions
@@ -158,8 +160,8 @@ pub(crate) fn cut_to_budget(sessions: &[Arc<Session>], budget: &Budget) -> usize
     dropped
 }
 
-/// What is left of the largest queues in each round: small enough to be done in a few dozen, large enough to drop little more
-/// than must be.
+/// What is left of the largest queues in each round: small enough to be done in a few dozen, large
+/// enough to drop little more than must be.
 const CUT_NUMERATOR: usize = 7;
 const CUT_DENOMINATOR: usize = 8;
 
@@ -184,8 +186,8 @@ impl Will {
         }
     }
 
-    /// A session takes its will and its identity from the same CONNECT, and loses both to the next one: so the will that it has is
-    /// its identity's.
+    /// A session takes its will and its identity from the same CONNECT, and loses both to the next
+    /// one: so the will that it has is its identity's.
     fn restored(saved: SavedWill, publisher: u64, identity: &Arc<Identity>) -> Will {
         let mut message = saved.message;
         message.publisher = publisher;

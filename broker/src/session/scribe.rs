@@ -1,7 +1,7 @@
 //! A session's word to the log of kept sessions.
 //!
-//! Owns: whether the log is told. Never: decides what happens. Invariant: events are told under the lock of what they change, so
-//! the log has them in the order they happened.
+//! Owns: whether the log is told. Never: decides what happens. Invariant: events are told under the
+//! lock of what they change, so the log has them in the order they happened.
 
 use std::task::Waker;
 
@@ -19,7 +19,8 @@ pub(crate) struct Scribe<'a> {
 }
 
 impl Scribe<'_> {
-    /// The position from which on the event is durable; `Position::ZERO` when there is nothing to wait for.
+    /// The position from which on the event is durable; `Position::ZERO` when there is nothing to
+    /// wait for.
     pub(super) fn tell(&self, event: &Event<'_>) -> Position {
         match self.log {
             Some(log) => log.write_one(self.client_id, event, self.waker),

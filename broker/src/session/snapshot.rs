@@ -1,12 +1,14 @@
 //! The retained messages that a new subscription brings, page by page.
 //!
-//! Owns: how far a client has got with them. Never: holds more than a page, locks a session. Invariant: a message that changes
-//! after the subscription began is left out, since it comes as a live one; and a snapshot waits in its session's queue before all
-//! that comes live by its subscription. So no retained message follows a newer one of its topic.
+//! Owns: how far a client has got with them. Never: holds more than a page, locks a session.
+//! Invariant: a message that changes after the subscription began is left out, since it comes as a
+//! live one; and a snapshot waits in its session's queue before all that comes live by its
+//! subscription. So no retained message follows a newer one of its topic.
 //!
-//! It is older than what is queued behind it, also when its client was away meanwhile: it goes on where it was. A restart
-//! forgets where that was: then it begins again. A live message that is dropped (the queue is full; at QoS 0 the client is away)
-//! takes the retained one that it replaced with it: that would be out of date.
+//! It is older than what is queued behind it, also when its client was away meanwhile: it goes on
+//! where it was. A restart forgets where that was: then it begins again. A live message that is
+//! dropped (the queue is full; at QoS 0 the client is away) takes the retained one that it replaced
+//! with it: that would be out of date.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -16,10 +18,10 @@ use super::Delivery;
 use crate::access::Guard;
 use crate::gate::Gate;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::presence;
 use crate::retained::{self, Mark};
 use crate::subscriptions::Options;
+use mqtt::Qos;
 
 /// What a client has yet to get of them.
 pub(crate) struct Snapshot {
@@ -61,7 +63,8 @@ enum Place {
 }
 
 impl Snapshot {
-    /// To be called when the subscription is in force: what changes before is in the snapshot, what changes later comes live.
+    /// To be called when the subscription is in force: what changes before is in the snapshot, what
+    /// changes later comes live.
     pub(crate) fn new(
         gate: &Gate,
         filter: &str,
@@ -178,9 +181,10 @@ impl Search {
                 let mut messages = Vec::new();
                 let mut visit = |message: &Arc<Message>| messages.push(Arc::clone(message));
                 gate.system.matching(filter, &mut visit);
-                let next = match presence::may_match(filter) {
-                    true => Place::Clients(None),
-                    false => Place::End,
+                let next = if presence::may_match(filter) {
+                    Place::Clients(None)
+                } else {
+                    Place::End
                 };
                 Found { messages, next }
             }

@@ -1,8 +1,8 @@
 //! What a client wants to be published when it is lost.
 //!
-//! Owns: the will between CONNECT and the moment it is published. Never: decides whether that moment has come; its session
-//! does. Invariant: it is authorised as the one who brought it, as they are when it is published, even if the session belongs to
-//! another connection by then.
+//! Owns: the will between CONNECT and the moment it is published. Never: decides whether that
+//! moment has come; its session does. Invariant: it is authorised as the one who brought it, as
+//! they are when it is published, even if the session belongs to another connection by then.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,7 +15,6 @@ use crate::auth::Identity;
 use crate::gate::{Gate, now_micros};
 use crate::limits::{RefusalKind, Who};
 use crate::message::Message;
-use crate::packet;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Will {
@@ -31,7 +30,7 @@ pub(crate) struct Will {
 
 impl Will {
     /// The will of a CONNECT; its session's number is filled in when it gets one.
-    pub(crate) fn of(will: &packet::Will<'_>, identity: &Arc<Identity>) -> Will {
+    pub(crate) fn of(will: &mqtt::Will<'_>, identity: &Arc<Identity>) -> Will {
         Will {
             message: Message {
                 topic: will.topic.into(),
@@ -59,7 +58,8 @@ impl Will {
             identity,
             ..
         } = self;
-        // Who is let in no more publishes nothing, nor who came with a certificate that was taken back: it may be a thief's.
+        // Who is let in no more publishes nothing, nor who came with a certificate that was taken
+        // back: it may be a thief's.
         let standing = gate.authenticator.standing(&identity);
         let standing = standing.filter(|identity| !identity.is_revoked());
         let allowed = standing.is_some_and(|identity| {

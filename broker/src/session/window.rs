@@ -1,15 +1,16 @@
 //! What was sent to a client and is not acknowledged yet: the in-flight window.
 //!
-//! Owns: packet ids of deliveries and how far each has come. Never: decides what is sent. Invariants: entries lie in the order of
-//! their first sending, which is the order they are sent again in [MQTT-4.6.0-1]; the first `sent` of them have been sent on
-//! this connection; no two have the same packet id.
+//! Owns: packet ids of deliveries and how far each has come. Never: decides what is sent.
+//! Invariants: entries lie in the order of their first sending, which is the order they are sent
+//! again in [MQTT-4.6.0-1]; the first `sent` of them have been sent on this connection; no two have
+//! the same packet id.
 
 use std::collections::VecDeque;
 
 use journal::Position;
 
 use super::Delivery;
-use crate::packet::Qos;
+use mqtt::Qos;
 
 /// A delivery under its packet id.
 #[derive(Clone)]
@@ -46,7 +47,8 @@ pub(crate) struct Window {
 
 /// Packet ids run from 1 to this.
 const PACKET_ID_MAX: u16 = u16::MAX;
-/// A window's buffer above this many entries is given back once it is empty, for the sake of idle connections.
+/// A window's buffer above this many entries is given back once it is empty, for the sake of idle
+/// connections.
 const KEPT_CAPACITY: usize = 8;
 
 impl InFlight {
@@ -172,7 +174,8 @@ impl Window {
             if self.find(id).is_some() {
                 id = self.free_from(id);
             }
-            // Ids are freed by acknowledgements and taken only here: what is free now stays so until it is reached.
+            // Ids are freed by acknowledgements and taken only here: what is free now stays so
+            // until it is reached.
             let nearest = self
                 .entries
                 .iter()
@@ -184,7 +187,8 @@ impl Window {
         id
     }
 
-    /// The first id from `id` on that is not in use; looks at every entry once, however many there are.
+    /// The first id from `id` on that is not in use; looks at every entry once, however many there
+    /// are.
     fn free_from(&self, id: u16) -> u16 {
         let mut used = vec![false; usize::from(PACKET_ID_MAX) + 1];
         for entry in &self.entries {

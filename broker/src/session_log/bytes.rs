@@ -1,7 +1,7 @@
 //! What events are made of, as bytes.
 //!
-//! Owns: the numbers, messages, deliveries and identities in a payload; `event.rs` draws them. Never: knows the events. Invariant:
-//! what is read is bounded by the bytes that are there.
+//! Owns: the numbers, messages, deliveries and identities in a payload; `event.rs` draws them.
+//! Never: knows the events. Invariant: what is read is bounded by the bytes that are there.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use super::event::DecodeError;
 use crate::auth::{Identity, Voucher};
 use crate::exchange::Origin;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::session::Delivery;
 use crate::subscriptions::Group;
+use mqtt::Qos;
 
 const QOS_MASK: u8 = 0b11;
 const RETAIN: u8 = 1 << 2;

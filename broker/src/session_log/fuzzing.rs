@@ -12,8 +12,8 @@ const TOPICS: [&str; 4] = ["", "a", "a/+", "$share/g/#"];
 type Bytes = (Vec<u8>, String);
 
 /// Takes `data` for records, each behind a byte for its topic and one for its payload's length, and
-/// for the history of one session. Nothing panics; an event that was read is written as what is read
-/// alike again; and a snapshot leads to the state it was taken of.
+/// for the history of one session. Nothing panics; an event that was read is written as what is
+/// read alike again; and a snapshot leads to the state it was taken of.
 pub(crate) fn events(mut data: &[u8]) {
     let mut session = SavedSession::default();
     while let [topic, length, rest @ ..] = data {

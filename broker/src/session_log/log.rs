@@ -1,7 +1,7 @@
 //! The log as the sessions see it: write an event, ask how far it is durable.
 //!
-//! Owns: what is refused, and which sessions are unsaved because of it. Never: blocks. Invariant: an
-//! unsaved session has no event in the log behind the refused one, until a snapshot of it.
+//! Owns: what is refused, and which sessions are unsaved because of it. Never: blocks. Invariant:
+//! an unsaved session has no event in the log behind the refused one, until a snapshot of it.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -39,10 +39,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) data: &'a Path,
     /// Bytes of its files. Events are taken up to a third of it, the rest is for compaction.
     pub(crate) max_bytes: u64,
-    /// The journal whose positions `Held` speaks of. Nobody may have appended to it since it was opened.
+    /// The journal whose positions `Held` speaks of. Nobody may have appended to it since it was
+    /// opened.
     pub(crate) telemetry: Arc<dyn Journal>,
     pub(crate) stats: Arc<Stats>,
-    /// Microseconds since 1970, UTC: sessions that were attached at the end count as disconnected now.
+    /// Microseconds since 1970, UTC: sessions that were attached at the end count as disconnected
+    /// now.
     pub(crate) now: i64,
 }
 
@@ -59,8 +61,8 @@ pub(super) struct Shared {
     pub(super) max_bytes: u64,
     /// Bytes in the log, about; the files are looked at after each compaction.
     pub(super) bytes: AtomicU64,
-    /// Of them, bytes that do not count against the limit of events while a compaction is under way:
-    /// what it has written, and some that events may use meanwhile, or it would never be done.
+    /// Of them, bytes that do not count against the limit of events while a compaction is under
+    /// way: what it has written, and some that events may use meanwhile, or it would never be done.
     pub(super) allowance_bytes: AtomicU64,
     /// More than so many bytes ask for a compaction.
     pub(super) compact_above: AtomicU64,
@@ -102,8 +104,8 @@ thread_local! {
 const SCRATCH_KEPT_BYTES: usize = 64 << 10;
 
 impl SessionLog {
-    /// Opens the log on the files of `disk`, or creates an empty one; the sessions in it, as they were at the end. Blocks until
-    /// what it had to put right is durable.
+    /// Opens the log on the files of `disk`, or creates an empty one; the sessions in it, as they
+    /// were at the end. Blocks until what it had to put right is durable.
     pub(crate) fn open_on(
         parts: Parts<'_>,
         disk: Arc<dyn Disk>,
@@ -144,8 +146,8 @@ impl SessionLog {
         Ok((log, sessions))
     }
 
-    /// Starts the thread that writes snapshots and checkpoints and keeps the log small. It ends with
-    /// `close`, or when `source` is gone.
+    /// Starts the thread that writes snapshots and checkpoints and keeps the log small. It ends
+    /// with `close`, or when `source` is gone.
     pub(crate) fn serve(&self, source: Weak<dyn Source>) -> std::io::Result<()> {
         let thread = tender::spawn(Arc::clone(&self.shared), source)?;
         *lock(&self.tender) = Some(thread);
@@ -157,8 +159,9 @@ impl SessionLog {
     }
 
     /// Writes the batch; to be called under the session's lock. The position from which on it is
-    /// durable, to be compared with `durable`; `waker` is woken once when it is. `Position::ZERO` when there
-    /// is nothing to wait for: the batch is empty, or the log cannot take it and the session is unsaved.
+    /// durable, to be compared with `durable`; `waker` is woken once when it is. `Position::ZERO`
+    /// when there is nothing to wait for: the batch is empty, or the log cannot take it and the
+    /// session is unsaved.
     pub(crate) fn write(&self, batch: Batch<'_>, waker: &Waker) -> Position {
         self.shared.write(batch, waker)
     }
@@ -186,7 +189,8 @@ impl SessionLog {
         self.shared.journal.wake_when_durable(position, waker);
     }
 
-    /// Whether everything before the position survives power loss, or, because the log has stopped, no longer will.
+    /// Whether everything before the position survives power loss, or, because the log has stopped,
+    /// no longer will.
     pub(crate) fn is_durable(&self, position: Position) -> bool {
         let journal = &self.shared.journal;
         position <= journal.durable() || journal.status().state == State::Poisoned
@@ -198,8 +202,9 @@ impl SessionLog {
             || !lock(&self.shared.unsaved).contains_key(client_id)
     }
 
-    /// The log did not take events of the session, on which others rely: where it must be durable for its snapshot to be. `None`:
-    /// the snapshot is not written yet, and the waker is woken when it may be.
+    /// The log did not take events of the session, on which others rely: where it must be durable
+    /// for its snapshot to be. `None`: the snapshot is not written yet, and the waker is woken when
+    /// it may be.
     pub(crate) fn saved_again(&self, client_id: &str, waker: &Waker) -> Option<Position> {
         let is_saved = || {
             let is_over = self.shared.journal.status().state == State::Poisoned;
@@ -217,9 +222,9 @@ impl SessionLog {
         self.shared.telemetry.end()
     }
 
-    /// To be held from appending telemetry of QoS 2 until its `Held` events are written. Taken before the
-    /// session's lock, never with it held: whoever waits here would wait for a checkpoint that waits for
-    /// one who waits for that lock.
+    /// To be held from appending telemetry of QoS 2 until its `Held` events are written. Taken
+    /// before the session's lock, never with it held: whoever waits here would wait for a
+    /// checkpoint that waits for one who waits for that lock.
     pub(crate) fn exchange(&self) -> Exchange<'_> {
         Exchange(read(&self.shared.exchanges))
     }
@@ -292,7 +297,8 @@ impl<'a> Batch<'a> {
         });
     }
 
-    /// The whole state, in place of all that was told before: for changes that are not worth an event.
+    /// The whole state, in place of all that was told before: for changes that are not worth an
+    /// event.
     pub(crate) fn push_state(&mut self, session: &SavedSession) {
         session.for_each_event(|event| self.push(event));
     }

@@ -7,13 +7,14 @@
 //! was reported durable.
 //!
 //! The log is a journal (crate `journal`) in `data/sessions/`: group commit, torn tails, full disks
-//! and failed syncs are solved there. An event is a record (`event.rs`), a batch of events is atomic,
-//! and a state is what `state.rs` makes of the events in order.
+//! and failed syncs are solved there. An event is a record (`event.rs`), a batch of events is
+//! atomic, and a state is what `state.rs` makes of the events in order.
 //!
 //! ## What a session owes the log
 //!
-//! 1. Events are written under the session's lock, so that the log's order is the memory's. `Created`
-//!    is written when `Source` already knows the session; nothing is written after `Ended`.
+//! 1. Events are written under the session's lock, so that the log's order is the memory's.
+//!    `Created` is written when `Source` already knows the session; nothing is written after
+//!    `Ended`.
 //! 2. Queued, in flight and dropped are told of deliveries at QoS 1 and 2 only; the log's queue is
 //!    the session's queue without QoS 0. The retained messages of a new subscription are not in it:
 //!    the log knows that they are to be sent, and of each when it goes into flight. After a restart
@@ -31,15 +32,15 @@
 //!    | PUBREL | `Received`: after a crash the PUBLISH would be sent again, and the client has forgotten the id |
 //!
 //!    An outgoing PUBLISH at QoS 1, a PUBACK or a PUBCOMP that came in, need not wait: the worst is
-//!    that a message is sent again. `write` returns the position to wait for, `durable` and the waker
-//!    tell when it is reached.
-//! 4. `held_through`, the positions in `held`, its number and how far its exchanges are complete are
-//!    part of the session: it keeps them and gives them back through `Source`.
+//!    that a message is sent again. `write` returns the position to wait for, `durable` and the
+//!    waker tell when it is reached.
+//! 4. `held_through`, the positions in `held`, its number and how far its exchanges are complete
+//!    are part of the session: it keeps them and gives them back through `Source`.
 //!
 //! When a change does not fit (disk full, `max_session_log_size`), the session goes on in memory:
-//! `write` returns `Position::ZERO`, so that nobody waits, the session is *unsaved*, further events of
-//! it are skipped (they would not fit what the log knows), and a snapshot of its whole state is written
-//! as soon as there is room (`tender.rs`).
+//! `write` returns `Position::ZERO`, so that nobody waits, the session is *unsaved*, further events
+//! of it are skipped (they would not fit what the log knows), and a snapshot of its whole state is
+//! written as soon as there is room (`tender.rs`).
 //!
 //! ## One publish, many events
 //!

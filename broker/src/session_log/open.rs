@@ -1,8 +1,8 @@
 //! From the log's files to the sessions, and putting right what a crash has left apart.
 //!
 //! Owns: the order in which the two journals are read, and the comparison of the two. Never: writes
-//! before it has read everything. Invariant: when `open` returns, the log says of every session what
-//! was returned, and says it durably, or those that it does not are named as unsaved.
+//! before it has read everything. Invariant: when `open` returns, the log says of every session
+//! what was returned, and says it durably, or those that it does not are named as unsaved.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,8 @@ pub(crate) const FOLDER: &str = "sessions";
 const SEGMENT_BYTES: u64 = 8 << 20;
 /// Nobody reads the log's tail from memory.
 const TAIL_BYTES: u64 = 0;
-/// Bytes that may wait for the disk: a tenth of a second of a broker that queues all it can for kept
-/// sessions, and the largest thing an event can be beside it.
+/// Bytes that may wait for the disk: a tenth of a second of a broker that queues all it can for
+/// kept sessions, and the largest thing an event can be beside it.
 const WRITE_BUFFER_BYTES: u64 = 64 << 20;
 const READ_BYTES: usize = 1 << 20;
 /// How long a start waits for its corrections to be durable; a disk that takes longer is full or
@@ -255,8 +255,8 @@ impl Replay {
         }
     }
 
-    /// Of a session that is not known, the rest of its life comes later in the log as a snapshot, or
-    /// its end: compaction released what was before.
+    /// Of a session that is not known, the rest of its life comes later in the log as a snapshot,
+    /// or its end: compaction released what was before.
     fn apply_to_known(&mut self, client_id: &str, event: &Event<'_>) {
         let Some(replayed) = self.sessions.get_mut(client_id) else {
             return;
@@ -354,7 +354,8 @@ impl Replay {
             session.held_through = telemetry_end;
             for hold in session.held.values_mut() {
                 if let SavedHold::Whole(telemetry) = hold {
-                    // Its record is durable: it was read, or lies before the end that was recovered.
+                    // Its record is durable: it was read, or lies before the end that was
+                    // recovered.
                     *telemetry = None;
                 }
             }
@@ -380,7 +381,8 @@ fn number(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Event<'
     }
 }
 
-/// Takes back the copies of QoS 2 publishes that were not complete at the end, as long as their publishers may come back.
+/// Takes back the copies of QoS 2 publishes that were not complete at the end, as long as their
+/// publishers may come back.
 fn take_back(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Event<'_>)) {
     let completed: HashMap<u64, u64> = sessions
         .iter()

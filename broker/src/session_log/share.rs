@@ -1,9 +1,11 @@
 //! Messages that many sessions have, while the log is read.
 //!
-//! Owns: finding the one that was read before. Invariant: two messages become one only if nothing tells them apart.
+//! Owns: finding the one that was read before. Invariant: two messages become one only if nothing
+//! tells them apart.
 //!
-//! The log has a message once for each session that queued it. In memory it was there once, and had better be so again: a
-//! thousand sessions with the same megabyte would otherwise take a gigabyte after a restart.
+//! The log has a message once for each session that queued it. In memory it was there once, and had
+//! better be so again: a thousand sessions with the same megabyte would otherwise take a gigabyte
+//! after a restart.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, Weak};
@@ -18,7 +20,8 @@ use crate::session::Delivery;
 #[derive(Default)]
 pub(super) struct Messages {
     hasher: RandomState,
-    /// By a hash of what tells them apart; those that no session has any more are removed now and then.
+    /// By a hash of what tells them apart; those that no session has any more are removed now and
+    /// then.
     known: HashMap<u64, Weak<Message>>,
     /// Entries at which that is done.
     sweep_at: usize,
@@ -108,7 +111,7 @@ fn is_same(one: &Message, other: &Message) -> bool {
 mod tests {
     use super::*;
     use crate::exchange::Origin;
-    use crate::packet::Qos;
+    use mqtt::Qos;
 
     fn delivery(change: impl FnOnce(&mut Message)) -> Delivery {
         let mut message = Message::own("a".into(), "x".into(), Qos::AtLeastOnce, false);

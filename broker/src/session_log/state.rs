@@ -1,8 +1,8 @@
 //! What the events make of a session.
 //!
-//! Owns: `apply`, which is pure. Never: does I/O. Invariant: an event that does not fit the state (of
-//! a session that is not known, of an id that is not in flight) changes nothing and is told; it never
-//! panics, for the log may begin anywhere in a session's life.
+//! Owns: `apply`, which is pure. Never: does I/O. Invariant: an event that does not fit the state
+//! (of a session that is not known, of an id that is not in flight) changes nothing and is told; it
+//! never panics, for the log may begin anywhere in a session's life.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use journal::Position;
 use super::event::Event;
 use crate::auth::Identity;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::session::Delivery;
 use crate::subscriptions::Options;
+use mqtt::Qos;
 
 /// A kept session as the log knows it, and as `Source` shows it for a snapshot.
 #[derive(Clone, Default)]
@@ -34,7 +34,8 @@ pub(crate) struct SavedSession {
     pub(crate) subscriptions: HashMap<Box<str>, Options>,
     /// Those of the subscriptions whose retained messages have not all gone to the client.
     pub(crate) snapshots: BTreeSet<Box<str>>,
-    /// QoS 2 ids that came in and are not released yet. Sorted, since a client may leave all 65,535 unreleased.
+    /// QoS 2 ids that came in and are not released yet. Sorted, since a client may leave all 65,535
+    /// unreleased.
     pub(crate) held: BTreeMap<u16, SavedHold>,
     /// The position behind the last telemetry record that `Held` was written for.
     pub(crate) held_through: Position,
@@ -50,7 +51,8 @@ pub(crate) struct SavedSession {
 /// What has come of a QoS 2 publish that came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SavedHold {
-    /// Subscribers have it, and the telemetry journal at this position; `None` when it is not telemetry, or surely durable there.
+    /// Subscribers have it, and the telemetry journal at this position; `None` when it is not
+    /// telemetry, or surely durable there.
     Whole(Option<Position>),
     /// Subscribers have it, and the telemetry journal is to have it.
     Distributed,
@@ -121,8 +123,8 @@ impl SavedSession {
         session
     }
 
-    /// The telemetry records at `end` and beyond are lost: of the held ids that had them the client will publish again what the
-    /// journal is to have. Tells each to `correct`.
+    /// The telemetry records at `end` and beyond are lost: of the held ids that had them the client
+    /// will publish again what the journal is to have. Tells each to `correct`.
     pub(super) fn forget_lost(
         &mut self,
         end: Position,
@@ -141,7 +143,8 @@ impl SavedSession {
         self.held_through = self.held_through.min(end);
     }
 
-    /// The telemetry journal has a record of a QoS 2 publish that the log was not told of. Tells it to `correct`.
+    /// The telemetry journal has a record of a QoS 2 publish that the log was not told of. Tells it
+    /// to `correct`.
     pub(super) fn find_record(
         &mut self,
         packet_id: u16,
@@ -165,8 +168,9 @@ impl SavedSession {
         correct(&self.client_id, &event);
     }
 
-    /// Takes the copies out of the queue whose exchanges are not complete, as `is_complete` tells by publisher and ordinal: their
-    /// publishers publish again. Tells each to `correct`; how many there were.
+    /// Takes the copies out of the queue whose exchanges are not complete, as `is_complete` tells
+    /// by publisher and ordinal: their publishers publish again. Tells each to `correct`; how many
+    /// there were.
     ///
     /// What is in flight stays. At QoS 2 it is complete, and at QoS 1 it may come twice.
     pub(super) fn take_back(

@@ -1,13 +1,13 @@
 //! The thread that looks after the log: snapshots of unsaved sessions, checkpoints, compaction.
 //!
 //! Owns: when these happen. Never: holds a lock while it waits for the disk. Invariant: nothing is
-//! released before a durable snapshot of every session that lives, and a durable checkpoint, lie behind
-//! it.
+//! released before a durable snapshot of every session that lives, and a durable checkpoint, lie
+//! behind it.
 //!
 //! Compaction writes the state of each session as one batch, under that session's lock, then a
-//! checkpoint, waits until all that is durable and releases what was before the first snapshot. Events go
-//! on meanwhile: those of a session lie before its snapshot, which forgets them, or behind it. A crash in
-//! between leaves the old events and some snapshots, which is the same state.
+//! checkpoint, waits until all that is durable and releases what was before the first snapshot.
+//! Events go on meanwhile: those of a session lie before its snapshot, which forgets them, or
+//! behind it. A crash in between leaves the old events and some snapshots, which is the same state.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -23,18 +23,19 @@ use super::log::{Batch, Shared, Source};
 use super::state::SavedSession;
 use crate::lock::{lock, write};
 
-/// How often a checkpoint is written while QoS 2 telemetry comes in: what a start has to read of the
-/// telemetry journal.
+/// How often a checkpoint is written while QoS 2 telemetry comes in: what a start has to read of
+/// the telemetry journal.
 const TICK: Duration = Duration::from_secs(1);
 /// Telemetry records after which a checkpoint is written even without QoS 2, so that a start never
 /// reads more than these and a second's worth.
 const CHECKPOINT_RECORDS: u64 = 100_000;
 /// Between two attempts when the log refuses.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Rounds in which a compaction tries to have every session saved at once, while events of them go on.
+/// Rounds in which a compaction tries to have every session saved at once, while events of them go
+/// on.
 const ROUNDS_MAX: u32 = 8;
-/// Between two attempts to compact when there was nothing to gain, or no room: measuring shows every
-/// session, which is not for nothing.
+/// Between two attempts to compact when there was nothing to gain, or no room: measuring shows
+/// every session, which is not for nothing.
 const COMPACT_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long the end of the log waits for a full disk: its journal tries again each second, and what
@@ -423,8 +424,8 @@ fn measure(source: &dyn Source, client_ids: &[Box<str>]) -> u64 {
     bytes
 }
 
-/// Writes the session's state; it is not unsaved from here on. To be called while the session cannot
-/// change. Its bytes.
+/// Writes the session's state; it is not unsaved from here on. To be called while the session
+/// cannot change. Its bytes.
 fn snapshot(shared: &Shared, session: &SavedSession) -> Result<u64, AppendError> {
     let mut batch = Batch::new(&session.client_id);
     batch.push_state(session);
@@ -441,8 +442,8 @@ fn snapshot(shared: &Shared, session: &SavedSession) -> Result<u64, AppendError>
     Ok(bytes)
 }
 
-/// Writes the end of an unsaved session that is no more, unless it was refused again since it had been
-/// `times` refused: then another has begun under its client id.
+/// Writes the end of an unsaved session that is no more, unless it was refused again since it had
+/// been `times` refused: then another has begun under its client id.
 fn forget(shared: &Shared, client_id: &str, times: u64) -> Result<(), AppendError> {
     let mut unsaved = lock(&shared.unsaved);
     if unsaved.get(client_id) != Some(&times) {

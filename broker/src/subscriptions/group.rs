@@ -1,8 +1,8 @@
 //! A shared subscription: several sessions that are one subscriber (section 4.8.2 of MQTT 5).
 //!
-//! Owns: who of the group gets a message. Never: keeps a message; each waits in the queue of the session that was chosen.
-//! Invariant: a message enters the queue of one member, or of none and is counted; a member that does not keep up or is
-//! gone takes nothing that another could.
+//! Owns: who of the group gets a message. Never: keeps a message; each waits in the queue of the
+//! session that was chosen. Invariant: a message enters the queue of one member, or of none and is
+//! counted; a member that does not keep up or is gone takes nothing that another could.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,12 +10,13 @@ use super::{Member, Options, enter, set_guard};
 use crate::access::Guard;
 use crate::lock::lock;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::session::{Delivery, Session};
 use crate::stats::Stats;
-use crate::topic::SHARE_PREFIX;
+use mqtt::Qos;
+use mqtt::topic::SHARE_PREFIX;
 
-/// The members under one group name and one filter; the same name on another filter is another group.
+/// The members under one group name and one filter; the same name on another filter is another
+/// group.
 pub(crate) struct Group {
     name: Box<str>,
     /// As clients write it: `$share/`, the name, the filter.
@@ -99,8 +100,9 @@ impl Group {
         members.list.is_empty()
     }
 
-    /// Queues the message for one member, in turn: for the connected one that is least behind, which is the next one while
-    /// all keep up; with none connected, at QoS 1 or 2, for the next session that is kept.
+    /// Queues the message for one member, in turn: for the connected one that is least behind,
+    /// which is the next one while all keep up; with none connected, at QoS 1 or 2, for the next
+    /// session that is kept.
     pub(crate) fn dispatch(self: &Arc<Self>, message: &Arc<Message>, stats: &Stats) {
         let members = &mut *lock(&self.members);
         let placed = members.place(self, message, None) || members.overflow(self, message, stats);
@@ -112,8 +114,9 @@ impl Group {
         }
     }
 
-    /// Queues again, for another member, what a leaving one was given; false when nobody else can take it. A session that
-    /// is kept gives to connected members only: one that is away itself would be no better off.
+    /// Queues again, for another member, what a leaving one was given; false when nobody else can
+    /// take it. A session that is kept gives to connected members only: one that is away itself
+    /// would be no better off.
     pub(crate) fn hand_on(
         self: &Arc<Self>,
         message: &Arc<Message>,

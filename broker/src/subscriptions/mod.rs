@@ -1,10 +1,12 @@
-//! Who wants what: every live filter with those who hold it, and the index that finds them for a topic.
+//! Who wants what: every live filter with those who hold it, and the index that finds them for a
+//! topic.
 //!
-//! Owns: the table of filters, their ids, the shared groups, and the link of each wildcard filter to the router. Never: sends
-//! anything. Invariant: the router has exactly the wildcard filters of this table, so it can be rebuilt from it.
+//! Owns: the table of filters, their ids, the shared groups, and the link of each wildcard filter
+//! to the router. Never: sends anything. Invariant: the router has exactly the wildcard filters of
+//! this table, so it can be rebuilt from it.
 //!
-//! Locks are taken in this order: the index, a filter's holders, a group's members, a session's own. So nothing here may be
-//! called by somebody who holds a session's lock.
+//! Locks are taken in this order: the index, a filter's holders, a group's members, a session's
+//! own. So nothing here may be called by somebody who holds a session's lock.
 
 mod group;
 mod tree;
@@ -21,10 +23,10 @@ use self::tree::Node;
 use crate::access::Guard;
 use crate::lock::{read, write};
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::router::{FilterId, Router};
 use crate::session::Session;
-use crate::topic::{self, Filter};
+use mqtt::Qos;
+use mqtt::topic::{self, Filter};
 
 /// What a member asked for with its subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +142,8 @@ impl Targets {
 }
 
 impl Subscriptions {
-    /// Enters the session under the filter, or replaces its options there; true when it is new to the filter.
+    /// Enters the session under the filter, or replaces its options there; true when it is new to
+    /// the filter.
     pub(crate) fn subscribe(
         &self,
         router: &Router,
@@ -219,8 +222,8 @@ impl Subscriptions {
         })
     }
 
-    /// Whether the topic of these targets has them still: for who publishes much to one topic, and need not take the lock that
-    /// all publishers share.
+    /// Whether the topic of these targets has them still: for who publishes much to one topic, and
+    /// need not take the lock that all publishers share.
     pub(crate) fn are_still(&self, targets: &Targets) -> bool {
         targets.generation == self.generation.load(Ordering::Acquire)
     }

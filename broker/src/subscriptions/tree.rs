@@ -1,7 +1,7 @@
 //! Which wildcard filters there are, by level.
 //!
-//! Owns: which wildcard filters match a topic. Never: knows who holds one. Invariant: it agrees with `topic::matches` on each
-//! filter in it.
+//! Owns: which wildcard filters match a topic. Never: knows who holds one. Invariant: it agrees
+//! with `topic::matches` on each filter in it.
 
 use foldhash::HashMap;
 
@@ -102,7 +102,8 @@ impl<T> Node<T> {
                 .is_some_and(|node| node.matches(levels, false))
     }
 
-    /// Shows `visit` what belongs to each filter that matches; the arguments are those of `matches`.
+    /// Shows `visit` what belongs to each filter that matches; the arguments are those of
+    /// `matches`.
     pub(super) fn for_each_match<'a>(
         &self,
         mut levels: impl Iterator<Item = &'a str> + Clone,
@@ -128,7 +129,7 @@ impl<T> Node<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topic;
+    use mqtt::topic;
 
     const FILTERS: &[&str] = &[
         "#", "+", "+/+", "a/#", "a/+/c", "a/+/#", "+/b", "/+", "+/", "$SYS/#", "$SYS/+", "a/b/+",

@@ -1,4 +1,5 @@
-//! Moving averages, as monitoring tools know them from other brokers: per minute, over 1, 5 and 15 minutes.
+//! Moving averages, as monitoring tools know them from other brokers: per minute, over 1, 5 and 15
+//! minutes.
 //!
 //! Owns: the averages. Never: reads a counter; it is given their values.
 

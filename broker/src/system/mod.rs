@@ -1,8 +1,10 @@
-//! `$SYS/broker/…`: what the broker tells about itself, under the names that monitoring tools know from other brokers.
+//! `$SYS/broker/…`: what the broker tells about itself, under the names that monitoring tools know
+//! from other brokers.
 //!
-//! Owns: the topics' latest messages. They are not in the retained store: they would be written to disk every few seconds, and
-//! mean nothing after a restart. Never: counts anything itself. Invariant: a topic is published when its value has changed,
-//! and whoever subscribes gets its latest value as a retained message.
+//! Owns: the topics' latest messages. They are not in the retained store: they would be written to
+//! disk every few seconds, and mean nothing after a restart. Never: counts anything itself.
+//! Invariant: a topic is published when its value has changed, and whoever subscribes gets its
+//! latest value as a retained message.
 
 mod load;
 mod values;
@@ -18,14 +20,15 @@ use self::values::{Facts, Values};
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::message::Message;
-use crate::packet::Qos;
-use crate::topic;
+use mqtt::Qos;
+use mqtt::topic;
 
 /// What all topics of this module begin with.
 const PREFIX: &str = "$SYS/broker/";
 
-/// Shows topics below `$SYS/broker/` (without that) and their payloads, for a part that the broker knows nothing of. Asked
-/// every `broker.sys_interval`; must not block, and what it shows must be bounded.
+/// Shows topics below `$SYS/broker/` (without that) and their payloads, for a part that the broker
+/// knows nothing of. Asked every `broker.sys_interval`; must not block, and what it shows must be
+/// bounded.
 pub type SystemValues = Arc<dyn Fn(&mut dyn FnMut(&str, String)) + Send + Sync>;
 
 #[derive(Default)]

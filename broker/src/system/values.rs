@@ -1,6 +1,7 @@
 //! The topics and what stands in them.
 //!
-//! Owns: the names. Those that other brokers have mean the same here (Mosquitto's manual, "Broker status"); the others are ours.
+//! Owns: the names. Those that other brokers have mean the same here (Mosquitto's manual, "Broker
+//! status"); the others are ours.
 
 use super::load::{Averages, RATES, WINDOWS_MINUTES};
 use crate::gate::Gate;

@@ -1,6 +1,7 @@
 //! The PEM files of a listener, and what can be wrong with them.
 //!
-//! Owns: reading and decoding them. Never: keeps a private key longer than a configuration is built from it.
+//! Owns: reading and decoding them. Never: keeps a private key longer than a configuration is built
+//! from it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +15,8 @@ use tokio_rustls::rustls::{self, InconsistentKeys};
 
 use super::revocation::{Malformed, Revocations};
 
-/// A chain has a few KB and a system's bundle of authorities 200 KB; anything larger is the wrong file.
+/// A chain has a few KB and a system's bundle of authorities 200 KB; anything larger is the wrong
+/// file.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// A list has some 50 bytes for each certificate that was taken back: room for half a million.
 const CRL_BYTES_MAX: u64 = 32 * 1024 * 1024;

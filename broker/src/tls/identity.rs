@@ -1,6 +1,7 @@
 //! The name in a client's certificate.
 //!
-//! Owns: which field counts. Never: verifies; it sees only certificates that an authority vouched for.
+//! Owns: which field counts. Never: verifies; it sees only certificates that an authority vouched
+//! for.
 
 use std::io;
 
@@ -16,8 +17,9 @@ const NAME_BYTES_MAX: usize = 256;
 
 /// The name that the certificate proves, or `None` when the field is empty or missing.
 ///
-/// An error ends the handshake: the certificate has expired since its session began (a resumed session shows the certificate of
-/// the first one without verifying it again), or its name could be mistaken for another.
+/// An error ends the handshake: the certificate has expired since its session began (a resumed
+/// session shows the certificate of the first one without verifying it again), or its name could be
+/// mistaken for another.
 pub(super) fn name(
     certificate: &CertificateDer<'_>,
     from: IdentityFrom,

@@ -1,8 +1,9 @@
 //! TLS 1.2 and 1.3 for listeners, with certificates that may change while connections live.
 //!
-//! Owns: the configuration that new connections get, the name that a client's certificate proves, and whether that certificate was
-//! taken back since. Never: ends a connection that was accepted; who owns it asks. Invariant: there is always a usable
-//! configuration; a broken file on the disk never replaces it.
+//! Owns: the configuration that new connections get, the name that a client's certificate proves,
+//! and whether that certificate was taken back since. Never: ends a connection that was accepted;
+//! who owns it asks. Invariant: there is always a usable configuration; a broken file on the disk
+//! never replaces it.
 
 mod files;
 mod identity;
@@ -98,7 +99,8 @@ impl Tls {
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream, Shown)> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
         let stream = acceptor.accept(stream).await?;
-        // What is here was verified: rustls ends a handshake whose certificate `client_ca` does not vouch for.
+        // What is here was verified: rustls ends a handshake whose certificate `client_ca` does not
+        // vouch for.
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let Some(certificate) = chain.first() else {
             return Ok((stream, Shown::default()));
@@ -145,13 +147,15 @@ fn configure(
                 added.map_err(|source| files.authority_unusable(source))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier = match requires_certificate {
-                true => verifier,
-                false => verifier.allow_unauthenticated(),
+            let verifier = if requires_certificate {
+                verifier
+            } else {
+                verifier.allow_unauthenticated()
             };
-            // Of every certificate up to the authority's own it must be known that it is still good, since each of them can
-            // stand for all below it. A list that has expired still counts: what it takes back stays so, and a list that
-            // came too late must not keep a whole fleet out; the log tells.
+            // Of every certificate up to the authority's own it must be known that it is still
+            // good, since each of them can stand for all below it. A list that has expired still
+            // counts: what it takes back stays so, and a list that came too late must not keep a
+            // whole fleet out; the log tells.
             let verifier = match lists {
                 None => verifier,
                 Some((lists, said)) => {
@@ -168,8 +172,9 @@ fn configure(
     let mut config = builder
         .with_single_cert(contents.chain(files)?, contents.key(files)?)
         .map_err(|source| files.pair_unusable(source))?;
-    // Resumption by tickets alone: the state lies with the client. Their keys are new with each load, so that nobody comes
-    // back with a ticket for a certificate that the new authorities do not vouch for.
+    // Resumption by tickets alone: the state lies with the client. Their keys are new with each
+    // load, so that nobody comes back with a ticket for a certificate that the new authorities do
+    // not vouch for.
     config.ticketer = ring::Ticketer::new().map_err(TlsError::Provider)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = TICKETS;

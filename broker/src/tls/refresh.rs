@@ -1,7 +1,7 @@
 //! Takes up new certificates while connections live.
 //!
-//! Owns: what is made of new contents. Never: replaces a working configuration by a broken one. Invariant: contents that are in
-//! force already change nothing, tickets least of all.
+//! Owns: what is made of new contents. Never: replaces a working configuration by a broken one.
+//! Invariant: contents that are in force already change nothing, tickets least of all.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use tracing::{error, info};
 use super::{Tls, TlsError, configure};
 use crate::gate::{Gate, unix_seconds};
 use crate::lock::lock;
-use crate::packet::ReasonCode;
 use crate::reload::{Fault, Source, Taken};
+use mqtt::ReasonCode;
 
 /// Certificate and key are two files, and whoever renews them writes one after the other.
 const REST: Duration = Duration::from_secs(2);
@@ -54,7 +54,8 @@ impl Source for Certificates {
 }
 
 impl Certificates {
-    /// After the new lists are in force: a client that comes in from now on is looked at by its own task.
+    /// After the new lists are in force: a client that comes in from now on is looked at by its own
+    /// task.
     fn end_revoked(&self) {
         let ended = self
             .gate

@@ -1,7 +1,8 @@
 //! Certificates that their authority has taken back.
 //!
-//! Owns: what the revocation lists say, and whether it concerns a connection that was let in before. Never: verifies a list's
-//! signature; rustls does, with each handshake. Invariant: of lists for the same certificates the newest counts alone.
+//! Owns: what the revocation lists say, and whether it concerns a connection that was let in
+//! before. Never: verifies a list's signature; rustls does, with each handshake. Invariant: of
+//! lists for the same certificates the newest counts alone.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,7 +16,8 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::parse_x509_certificate;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
-/// The extension that says which certificates a list is about, when it is not about all of its issuer (RFC 5280, 5.2.5).
+/// The extension that says which certificates a list is about, when it is not about all of its
+/// issuer (RFC 5280, 5.2.5).
 const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
 
 /// The lists of a listener, for people.
@@ -38,7 +40,8 @@ pub(crate) struct Revocations {
     is_expiry_told: AtomicBool,
 }
 
-/// Which certificate it is, for whoever has a list of its issuer (RFC 5280, 5.3): half of SHA-256 of issuer and serial number.
+/// Which certificate it is, for whoever has a list of its issuer (RFC 5280, 5.3): half of SHA-256
+/// of issuer and serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct CertificateId([u8; 16]);
 
@@ -142,7 +145,8 @@ impl CertificateId {
 }
 
 impl Revocable {
-    /// What a client has shown. A certificate that cannot be read here was not needed to verify its own.
+    /// What a client has shown. A certificate that cannot be read here was not needed to verify its
+    /// own.
     pub(super) fn new(
         chain: &[CertificateDer<'_>],
         revocations: Arc<ArcSwap<Revocations>>,

@@ -1,10 +1,12 @@
 //! Frames, taken apart byte by byte where they lie: RFC 6455, section 5.
 //!
-//! Owns: the state between two reads. Never: holds payload, but for an unfinished control frame, which has 125 bytes at most.
-//! Invariant: payload that is handed on came in binary frames from a client that masks them.
+//! Owns: the state between two reads. Never: holds payload, but for an unfinished control frame,
+//! which has 125 bytes at most. Invariant: payload that is handed on came in binary frames from a
+//! client that masks them.
 
-/// The largest frame that is taken: MQTT's largest packet. A frame may hold many packets [MQTT-6.0.0-2] and is never gathered, so
-/// this is a bound of plausibility; what a packet may have is the gate's to judge.
+/// The largest frame that is taken: MQTT's largest packet. A frame may hold many packets
+/// [MQTT-6.0.0-2] and is never gathered, so this is a bound of plausibility; what a packet may have
+/// is the gate's to judge.
 pub(super) const FRAME_BYTES_MAX: u64 = 268_435_460;
 /// Section 5.5.
 const CONTROL_BYTES_MAX: u64 = 125;
@@ -72,8 +74,8 @@ struct Frame {
 }
 
 impl Decoder {
-    /// Takes the next bytes apart; the payload of data frames moves to their front, and its length is returned. Control frames go
-    /// to `control`. Nothing may follow a Close.
+    /// Takes the next bytes apart; the payload of data frames moves to their front, and its length
+    /// is returned. Control frames go to `control`. Nothing may follow a Close.
     pub(super) fn decode(
         &mut self,
         bytes: &mut [u8],

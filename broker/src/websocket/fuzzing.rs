@@ -44,7 +44,8 @@ fn decode(bytes: &[u8], piece: usize) -> Decoded {
         match decoder.decode(&mut bytes, |control| found.controls.push(control)) {
             Ok(length) => found.payload.extend_from_slice(&bytes[..length]),
             Err(error) => {
-                // The connection is closed, and what lies before in the same piece is not handed on.
+                // The connection is closed, and what lies before in the same piece is not handed
+                // on.
                 found.end = Err(error);
                 found.payload.clear();
                 break;

@@ -1,8 +1,9 @@
 //! MQTT inside WebSockets: RFC 6455, and section 6 of MQTT 5.
 //!
-//! Owns: the upgrade from HTTP, and a stream of bytes on top of frames. Never: gathers a frame; payload is passed on as it
-//! comes, so neither a large frame nor one in a thousand fragments costs memory. No extension is agreed to, compression
-//! included: there is nothing that could unfold to more bytes than were sent. Invariant: an idle WebSocket holds no buffer.
+//! Owns: the upgrade from HTTP, and a stream of bytes on top of frames. Never: gathers a frame;
+//! payload is passed on as it comes, so neither a large frame nor one in a thousand fragments costs
+//! memory. No extension is agreed to, compression included: there is nothing that could unfold to
+//! more bytes than were sent. Invariant: an idle WebSocket holds no buffer.
 
 mod frame;
 #[cfg(any(test, fuzzing))]

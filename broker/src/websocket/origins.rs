@@ -1,9 +1,10 @@
 //! Which web pages may open a WebSocket.
 //!
-//! A browser lets any page connect anywhere and says in `Origin` whose page it is. There are no cookies here that such a page
-//! could ride on: a client names itself in CONNECT. But a listener on loopback usually lets everyone in, and so a page that
-//! somebody merely visits could publish in their name. Therefore a page must come from this host, or be allowed by name.
-//! Clients that are no browsers send no `Origin` and are not concerned.
+//! A browser lets any page connect anywhere and says in `Origin` whose page it is. There are no
+//! cookies here that such a page could ride on: a client names itself in CONNECT. But a listener on
+//! loopback usually lets everyone in, and so a page that somebody merely visits could publish in
+//! their name. Therefore a page must come from this host, or be allowed by name. Clients that are
+//! no browsers send no `Origin` and are not concerned.
 
 /// The origins of a listener's configuration.
 #[derive(Debug, Clone, Default)]
@@ -36,9 +37,10 @@ impl Origins {
             return false;
         };
         // On loopback the name does not prove it: any domain can be made to point at 127.0.0.1.
-        match is_loopback {
-            true => is_loopback_name(page),
-            false => page.eq_ignore_ascii_case(without_port(host)),
+        if is_loopback {
+            is_loopback_name(page)
+        } else {
+            page.eq_ignore_ascii_case(without_port(host))
         }
     }
 

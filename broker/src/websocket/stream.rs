@@ -1,7 +1,8 @@
 //! A stream of bytes on top of WebSocket frames.
 //!
-//! Owns: what the socket did not take of a frame, and answers to Ping and Close. Never: sends anything after a Close, or a control
-//! frame inside another frame. Invariant: bytes that a write accepted leave as whole frames, in order, once `flush` is polled.
+//! Owns: what the socket did not take of a frame, and answers to Ping and Close. Never: sends
+//! anything after a Close, or a control frame inside another frame. Invariant: bytes that a write
+//! accepted leave as whole frames, in order, once `flush` is polled.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +14,8 @@ use super::frame::{self, Control, Decoder, FrameError, status};
 
 /// Bytes of one frame sent at most; a write of more becomes several.
 const FRAME_BYTES: usize = 64 * 1024;
-/// Unsent bytes, the end of a frame and answers to Pings, above which a client that does not read them is not read either.
+/// Unsent bytes, the end of a frame and answers to Pings, above which a client that does not read
+/// them is not read either.
 const UNSENT_BYTES_MAX: usize = FRAME_BYTES + 4 * 1024;
 
 /// A WebSocket after its upgrade.
@@ -85,9 +87,10 @@ impl<S: AsyncWrite + Unpin> WebSocket<S> {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            match written == self.unsent.len() {
-                true => self.unsent = Vec::new(),
-                false => drop(self.unsent.drain(..written)),
+            if written == self.unsent.len() {
+                self.unsent = Vec::new()
+            } else {
+                drop(self.unsent.drain(..written))
             }
         }
         Poll::Ready(Ok(()))

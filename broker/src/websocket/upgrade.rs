@@ -1,6 +1,7 @@
 //! From an HTTP request to a WebSocket: RFC 6455, section 4.2.
 //!
-//! Owns: reading the request's head within its bound, judging it, and every answer. Never: reads a body.
+//! Owns: reading the request's head within its bound, judging it, and every answer. Never: reads a
+//! body.
 
 use std::io;
 
@@ -11,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::Origins;
 
-/// Browsers send 500 bytes to 2 KB, the more the more cookies the host has; other servers stop at 8 KB too.
+/// Browsers send 500 bytes to 2 KB, the more the more cookies the host has; other servers stop at 8
+/// KB too.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// First room for a head; most fit.
 const HEAD_BYTES: usize = 1_024;

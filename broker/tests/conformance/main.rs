@@ -1,8 +1,9 @@
 //! Every normative statement of MQTT 3.1.1 and 5.0, by its number, shown over a real socket.
 //!
-//! The tables (`v311`, `v5`) hold a row for each statement: what is asserted in our words, and a script of bytes that shows
-//! it, or the reason why a server cannot break it. `numbers` holds the complete lists; a test proves that the tables have each
-//! number exactly once. `behaviour` holds what two implementations must agree on to work together, beyond single statements.
+//! The tables (`v311`, `v5`) hold a row for each statement: what is asserted in our words, and a
+//! script of bytes that shows it, or the reason why a server cannot break it. `numbers` holds the
+//! complete lists; a test proves that the tables have each number exactly once. `behaviour` holds
+//! what two implementations must agree on to work together, beyond single statements.
 
 mod behaviour;
 mod both;

@@ -1,6 +1,7 @@
 //! Packets as they are written in the tables: bytes, with groups whose length is computed.
 //!
-//! Owns: the notation below, its encoding and its matching. Never: knows MQTT beyond a length in front of something.
+//! Owns: the notation below, its encoding and its matching. Never: knows MQTT beyond a length in
+//! front of something.
 //!
 //! ```text
 //! 30 0A        bytes, in hexadecimal
@@ -20,7 +21,7 @@
 
 use std::collections::HashMap;
 
-use broker::packet::Version;
+use mqtt::Version;
 
 /// The values of `$names`, for one script.
 pub(crate) type Bindings = HashMap<String, [u8; 2]>;
@@ -289,7 +290,8 @@ fn takes(atom: &Atom, byte: u8, version: Version) -> bool {
     }
 }
 
-/// A variable byte integer in front of `bytes`, and how many bytes it takes; `None` when it is not complete.
+/// A variable byte integer in front of `bytes`, and how many bytes it takes; `None` when it is not
+/// complete.
 pub(crate) fn read_length(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut length = 0;
     for (index, byte) in bytes.iter().take(4).enumerate() {

@@ -1,10 +1,12 @@
-//! The complete lists of normative statements: appendix B of MQTT 3.1.1 (OASIS, 29 October 2014), and those of MQTT 5.0
-//! (OASIS, 7 March 2019), where the text numbers a few that its appendix leaves out.
+//! The complete lists of normative statements: appendix B of MQTT 3.1.1 (OASIS, 29 October 2014),
+//! and those of MQTT 5.0 (OASIS, 7 March 2019), where the text numbers a few that its appendix
+//! leaves out.
 //!
-//! Two numbers are misprinted in the appendix of 3.1.1 and stand here as they are meant: `3.1.2.7` is 3.1.2-7, and
-//! `3-8.3-4` is 3.8.3-4.
+//! Two numbers are misprinted in the appendix of 3.1.1 and stand here as they are meant: `3.1.2.7`
+//! is 3.1.2-7, and `3-8.3-4` is 3.8.3-4.
 
-/// A section and its statements: those from 1 up to the number, but not the ones that were never given.
+/// A section and its statements: those from 1 up to the number, but not the ones that were never
+/// given.
 pub(crate) type Numbered = (&'static str, u8, &'static [u8]);
 
 pub(crate) const V311: &[Numbered] = &[

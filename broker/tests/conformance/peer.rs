@@ -1,6 +1,7 @@
 //! One socket to the broker: packets out, packets in, nothing understood.
 //!
-//! Owns: the bytes that were read and not asked for yet. Invariant: a packet comes out whole, however the stream cut it.
+//! Owns: the bytes that were read and not asked for yet. Invariant: a packet comes out whole,
+//! however the stream cut it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -1,7 +1,7 @@
 //! A case as lines of text, played against a real broker.
 //!
-//! Owns: the clients of a case, and the meaning of its lines. Never: judges by time; a line that expects something waits
-//! for it.
+//! Owns: the clients of a case, and the meaning of its lines. Never: judges by time; a line that
+//! expects something waits for it.
 //!
 //! ```text
 //! config max_packet_size = "1KB"      a key of [broker]; such lines come first
@@ -35,7 +35,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::packet::Version;
+use mqtt::Version;
 use tokio::runtime::Runtime;
 
 use crate::notation::{Bindings, Bytes};
@@ -162,9 +162,10 @@ impl Play {
             };
         }
         let packet = self.packet(name)?;
-        match Bytes::parse(expected)?.matches(self.version, &packet, &mut self.names) {
-            true => Ok(()),
-            false => Err(format!("got {}", show(&packet))),
+        if Bytes::parse(expected)?.matches(self.version, &packet, &mut self.names) {
+            Ok(())
+        } else {
+            Err(format!("got {}", show(&packet)))
         }
     }
 
@@ -265,7 +266,8 @@ impl Play {
     }
 }
 
-/// The identifiers of a block of properties (table 2-4 of MQTT 5), whose length stands in one byte before it.
+/// The identifiers of a block of properties (table 2-4 of MQTT 5), whose length stands in one byte
+/// before it.
 fn property_identifiers(mut block: &[u8]) -> Result<Vec<u8>, String> {
     let mut identifiers = Vec::new();
     while let [identifier, value @ ..] = block {

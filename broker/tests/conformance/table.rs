@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use broker::packet::Version;
+use mqtt::Version;
 use tokio::runtime::Runtime;
 
 use crate::script;
@@ -29,7 +29,8 @@ pub(crate) enum Proof {
     Exempt(&'static str),
 }
 
-/// The statement obliges the client; what the broker does if it is broken stands in rows of its own.
+/// The statement obliges the client; what the broker does if it is broken stands in rows of its
+/// own.
 pub(crate) const CLIENT: Proof = Proof::Exempt("obliges the client only");
 
 /// All rows of a section; a table of one version.

@@ -1,4 +1,5 @@
-//! Kept sessions whose client is away when rules, users and devices change: while the broker runs, and while it does not.
+//! Kept sessions whose client is away when rules, users and devices change: while the broker runs,
+//! and while it does not.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,11 +7,11 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use broker::packet::Version;
-use broker::packet::client::{Connect, Will};
 use broker::{Config, DeviceCredentials, Lookup, PasswordHash, access};
 use journal::Journal;
 use journal::local::LocalJournal;
+use mqtt::Version;
+use mqtt::client::{Connect, Will};
 
 use super::Running;
 use super::devices::{Keeper, known};

@@ -1,4 +1,5 @@
-//! Access rules over the wire: what is answered to what they deny, and rules that change under load.
+//! Access rules over the wire: what is answered to what they deny, and rules that change under
+//! load.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use broker::packet::client::{Connect, ServerPacket, Will};
-use broker::packet::{Qos, ReasonCode, Version, encode};
 use broker::{Config, DeviceCredentials, Lookup, access, secret_digest};
+use mqtt::client::{Connect, ServerPacket, Will};
+use mqtt::{Qos, ReasonCode, Version, encode};
 
 use super::line::Line;
 use super::{BOTH, Running};
@@ -652,7 +653,8 @@ fn what_waits_for_a_revoked_member_of_a_group_goes_to_another() {
     assert_eq!(broker.stats().dropped_no_member.get(), 0);
 }
 
-/// Messages in one batch of the load, and how far it may be ahead of its subscriber: less than what may queue.
+/// Messages in one batch of the load, and how far it may be ahead of its subscriber: less than what
+/// may queue.
 const BATCH: u64 = 200;
 const AHEAD_MAX: u64 = 5_000;
 const REWRITES: usize = 20;

@@ -1,4 +1,5 @@
-//! Who gets in over a socket, what the others are told in both versions, and that logging in harms nobody else.
+//! Who gets in over a socket, what the others are told in both versions, and that logging in harms
+//! nobody else.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use broker::packet::Version;
-use broker::packet::client::Connect;
 use broker::users::UserFile;
 use broker::{AuthConfig, Config, Logins, PasswordHash, TokenAlgorithm, TokenConfig};
+use mqtt::Version;
+use mqtt::client::Connect;
 
 use super::line::Line;
 use super::{BOTH, Running};
@@ -353,7 +354,8 @@ fn waiting_for_a_hash_is_not_the_clients_silence() {
     let users = ["a", "b", "c", "d"].map(|name| (name, "secret", Cost::Dear));
     write_users(data.path(), &users);
     let config = Config {
-        // Shorter than four of these hashes take, and far longer than a CONNECT that is sent at once.
+        // Shorter than four of these hashes take, and far longer than a CONNECT that is sent at
+        // once.
         connect_timeout: Duration::from_millis(300),
         ..Config::default()
     };
@@ -389,7 +391,8 @@ fn a_login_that_waits_does_not_hold_up_the_end() {
     }
 }
 
-/// After a restart of the network 5,000 clients come back at once, of 30 users whose passwords must all be checked.
+/// After a restart of the network 5,000 clients come back at once, of 30 users whose passwords must
+/// all be checked.
 #[test]
 fn a_storm_of_logins_is_let_in_while_everybody_else_is_served() {
     const CLIENTS: usize = 5_000;

@@ -1,8 +1,8 @@
 //! What a bridge of Mosquitto says and expects, byte by byte; the end-to-end tests run a real one.
 
 use broker::Config;
-use broker::packet::Version;
-use broker::packet::client::{Connect, Will};
+use mqtt::Version;
+use mqtt::client::{Connect, Will};
 
 use crate::line::Line;
 use crate::{BOTH, Running};
@@ -22,7 +22,7 @@ fn bridge(broker: &Running) -> Line {
         will: Some(will),
         ..Connect::new(Version::V311, "plant")
     };
-    broker::packet::client::connect(&mut bytes, &connect);
+    mqtt::client::connect(&mut bytes, &connect);
     // Behind the fixed header and the protocol name.
     assert_eq!(bytes[8], 4);
     bytes[8] |= 0x80;

@@ -1,12 +1,13 @@
-//! Devices with a secret of their own: who gets in, and what becomes of a connection whose secret ends.
+//! Devices with a secret of their own: who gets in, and what becomes of a connection whose secret
+//! ends.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::packet::Version;
-use broker::packet::client::Connect;
 use broker::{DeviceCredentials, Lookup, secret_digest};
+use mqtt::Version;
+use mqtt::client::Connect;
 
 use super::line::Line;
 use super::{BOTH, Running};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use broker::Config;
-use broker::packet::client::{self, Connect, ServerPacket};
-use broker::packet::{ReasonCode, Version};
 use bytesize::ByteSize;
+use mqtt::client::{self, Connect, ServerPacket};
+use mqtt::{ReasonCode, Version};
 
 use super::line::Line;
 use super::{BOTH, Running, acknowledge};
@@ -119,7 +119,8 @@ fn kept(version: Version, client_id: &str) -> Connect<'_> {
     }
 }
 
-/// Connects; whether its session was there, and for how long it is told that it is kept, if that is not what it asked for.
+/// Connects; whether its session was there, and for how long it is told that it is kept, if that is
+/// not what it asked for.
 fn connect(server: &Running, connect: &Connect<'_>) -> (Line, bool, Option<u32>) {
     let mut line = server.open(connect.version);
     line.send_connect(connect);
@@ -163,7 +164,8 @@ fn a_client_whose_session_cannot_be_kept_is_told_when_it_connects() {
         let (third, present, told) = connect(&server, &kept(version, "third"));
         assert_eq!((present, told), (false, refused), "it was not kept");
 
-        // Whoever was told that it is kept finds its session, also when it was not connected in between.
+        // Whoever was told that it is kept finds its session, also when it was not connected in
+        // between.
         let (second, present, told) = connect(&server, &kept(version, "second"));
         assert_eq!((present, told), (true, None));
         let (second_again, present, told) = connect(&server, &kept(version, "second"));

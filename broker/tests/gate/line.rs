@@ -4,8 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use broker::packet::client::{self, ServerPacket};
-use broker::packet::{Frame, Qos, RetainHandling, Subscription, Version, encode, frame};
+use mqtt::client::{self, ServerPacket};
+use mqtt::{Frame, Qos, RetainHandling, Subscription, Version, encode, frame};
 
 /// Far more than anything here takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,7 +22,8 @@ impl Line {
     pub(crate) fn open(address: SocketAddr, version: Version) -> Line {
         let stream = TcpStream::connect(address).expect("the listener accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        // A test that asks after each packet would otherwise wait for the other side's delayed acknowledgements.
+        // A test that asks after each packet would otherwise wait for the other side's delayed
+        // acknowledgements.
         stream.set_nodelay(true).expect("an option");
         Line::over(stream, version)
     }
@@ -109,12 +110,7 @@ impl<S: Read + Write> Line<S> {
 
     pub(crate) fn disconnect(&mut self) {
         let mut bytes = Vec::new();
-        client::disconnect(
-            &mut bytes,
-            self.version,
-            broker::packet::ReasonCode::Success,
-            None,
-        );
+        client::disconnect(&mut bytes, self.version, mqtt::ReasonCode::Success, None);
         self.send(&bytes);
     }
 

@@ -21,11 +21,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::packet::client::{Connect, Will};
-use broker::packet::{Qos, Version};
 use broker::{Broker, Config, DeviceCredentials, IsTelemetry, OnUntaken, Parts, Reloaded, Stats};
 use journal::local::LocalJournal;
 use line::Line;
+use mqtt::client::{Connect, Will};
+use mqtt::{Qos, Version};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
 
@@ -211,14 +211,14 @@ fn more_publishes_at_once_than_the_receive_maximum_are_read_later_or_end_mqtt_5(
             let mut device = broker.connect(version, "device");
             let mut bytes = Vec::new();
             for packet_id in 1..=1_000 {
-                let publish = broker::packet::encode::Publish {
+                let publish = mqtt::encode::Publish {
                     qos: Qos::AtLeastOnce,
                     topic,
                     packet_id,
                     payload: b"1",
                     ..Default::default()
                 };
-                broker::packet::encode::publish(&mut bytes, version, &publish);
+                mqtt::encode::publish(&mut bytes, version, &publish);
             }
             device.send(&bytes);
             if version == Version::V5 {
@@ -277,15 +277,15 @@ fn a_reader_that_pauses_gets_what_was_queued_without_anything_new() {
 fn packets_may_arrive_byte_by_byte_or_all_at_once() {
     let broker = Running::start();
     let mut bytes = Vec::new();
-    broker::packet::client::connect(&mut bytes, &Connect::new(Version::V311, "slow"));
-    let publish = broker::packet::encode::Publish {
+    mqtt::client::connect(&mut bytes, &Connect::new(Version::V311, "slow"));
+    let publish = mqtt::encode::Publish {
         qos: Qos::AtLeastOnce,
         topic: "devices/a/telemetry",
         packet_id: 5,
         payload: b"1",
         ..Default::default()
     };
-    broker::packet::encode::publish(&mut bytes, Version::V311, &publish);
+    mqtt::encode::publish(&mut bytes, Version::V311, &publish);
     let mut at_once = broker.open(Version::V311);
     at_once.send(&bytes);
     assert_eq!([at_once.next(), at_once.next()], ["connack 0", "puback 5"]);
@@ -518,8 +518,8 @@ fn acknowledge(line: &mut Line, first: u32, count: u32) {
     for id in first..first + count {
         // Ids run from 1 to 65,535 and begin again.
         let id = ((id - 1) % 65_535 + 1) as u16;
-        let success = broker::packet::ReasonCode::Success;
-        broker::packet::encode::puback(&mut bytes, Version::V311, id, success);
+        let success = mqtt::ReasonCode::Success;
+        mqtt::encode::puback(&mut bytes, Version::V311, id, success);
     }
     line.send(&bytes);
 }
@@ -549,7 +549,7 @@ fn a_storm_of_connects_and_take_overs_leaves_nothing_behind() {
                     let mut line = Line::open(address, version);
                     line.send_connect(&Connect::new(version, &format!("storm-{}", round % 7)));
                     let mut bytes = Vec::new();
-                    broker::packet::client::pingreq(&mut bytes);
+                    mqtt::client::pingreq(&mut bytes);
                     line.send(&bytes);
                 }
             })

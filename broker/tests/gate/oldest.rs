@@ -1,6 +1,6 @@
 //! MQTT 3.1, the protocol `MQIsdp`, which old devices speak.
 
-use broker::packet::{ReasonCode, Version, encode};
+use mqtt::{ReasonCode, Version, encode};
 
 use crate::Running;
 use crate::line::Line;

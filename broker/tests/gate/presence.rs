@@ -1,8 +1,8 @@
 //! Who is connected, as a console sees it on `$clients/+/status`.
 
 use broker::Config;
-use broker::packet::client::Connect;
-use broker::packet::{ReasonCode, Version};
+use mqtt::client::Connect;
+use mqtt::{ReasonCode, Version};
 
 use super::{BOTH, Running};
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::packet::client::{Connect, ServerPacket, Will};
-use broker::packet::{Qos, ReasonCode, Version, encode};
 use broker::{Config, Stats};
+use mqtt::client::{Connect, ServerPacket, Will};
+use mqtt::{Qos, ReasonCode, Version, encode};
 
 use crate::line::Line;
 use crate::{BOTH, Running};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use broker::Config;
-use broker::packet::client::{self, Connect, ServerPacket};
-use broker::packet::{Qos, ReasonCode, RetainHandling, Subscription, Version, encode};
+use mqtt::client::{self, Connect, ServerPacket};
+use mqtt::{Qos, ReasonCode, RetainHandling, Subscription, Version, encode};
 
 use super::line::Line;
 use super::{BOTH, Running};
@@ -311,7 +311,8 @@ mod kept {
         }
     }
 
-    /// What the member had been given is not lost with it, though the broker was restarted meanwhile.
+    /// What the member had been given is not lost with it, though the broker was restarted
+    /// meanwhile.
     #[test]
     fn what_a_member_was_given_goes_to_another_also_when_its_session_ends_after_a_restart() {
         let mut server = Running::start();
@@ -512,7 +513,8 @@ fn what_a_member_refuses_goes_to_nobody_else() {
     other.line.is_served();
 }
 
-/// A member whose socket takes nothing more: what was not sent goes to another when it is gone, at QoS 0 too.
+/// A member whose socket takes nothing more: what was not sent goes to another when it is gone, at
+/// QoS 0 too.
 #[test]
 fn a_member_that_reads_nothing_gives_back_what_was_not_sent() {
     const MESSAGES: u64 = 300;
@@ -547,7 +549,8 @@ fn a_member_that_reads_nothing_gives_back_what_was_not_sent() {
     assert_eq!(stats.delivered.get(), MESSAGES, "each to one of them");
 }
 
-/// Members come and go without ever acknowledging: the one that stays gets everything in the end, once.
+/// Members come and go without ever acknowledging: the one that stays gets everything in the end,
+/// once.
 #[test]
 fn nothing_is_lost_or_doubled_while_members_come_and_go() {
     const MESSAGES: u32 = 2_000;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use broker::packet::client::{self, ServerPacket};
-use broker::packet::{Version, encode};
 use broker::{Config, SlowSession};
+use mqtt::client::{self, ServerPacket};
+use mqtt::{Version, encode};
 
 use super::abuse::resident_bytes;
 use super::line::Line;
@@ -18,8 +18,8 @@ fn slow_sessions(server: &Running) -> Vec<SlowSession> {
     broker.slow_sessions(10)
 }
 
-/// More than a socket takes that nobody reads: Linux lets a sender's buffer grow to 4 MB, a receiver's to 32 MB at most where it is
-/// set high.
+/// More than a socket takes that nobody reads: Linux lets a sender's buffer grow to 4 MB, a
+/// receiver's to 32 MB at most where it is set high.
 const STUCK_BYTES: usize = 40_000_000;
 
 #[test]
@@ -34,8 +34,8 @@ fn a_session_that_loses_messages_is_named_until_it_has_caught_up_or_ends() {
     });
     let stats = server.stats();
     let mut source = server.connect(Version::V5, "source");
-    // Whenever the subscriber's task runs, its queue overflows: and once it does, it holds more than the socket takes, so it is
-    // not empty before the subscriber reads.
+    // Whenever the subscriber's task runs, its queue overflows: and once it does, it holds more
+    // than the socket takes, so it is not empty before the subscriber reads.
     let mut flood = || {
         for _ in 0..FLOOD {
             source.publish("flood", &payload, 0, false);
@@ -117,7 +117,8 @@ fn nothing_comes_between_the_head_of_a_large_message_and_its_payload() {
         let mut reader = server.connect(version, "reader");
         reader.subscribe("large");
         let mut source = server.connect(Version::V5, "source");
-        // The answers to these are written between the messages, and what the reader does not read fills its socket.
+        // The answers to these are written between the messages, and what the reader does not read
+        // fills its socket.
         let mut pings = Vec::new();
         client::pingreq(&mut pings);
         for number in 0..MESSAGES {
@@ -142,7 +143,7 @@ fn nothing_comes_between_the_head_of_a_large_message_and_its_payload() {
             });
             if let Some(packet_id) = packet_id.expect("the connection is open") {
                 let mut ack = Vec::new();
-                let success = broker::packet::ReasonCode::Success;
+                let success = mqtt::ReasonCode::Success;
                 encode::puback(&mut ack, version, packet_id, success);
                 reader.send(&ack);
             }

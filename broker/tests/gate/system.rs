@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use broker::Config;
-use broker::packet::Version;
+use mqtt::Version;
 
 use super::Running;
 

@@ -4,8 +4,8 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use broker::Config;
-use broker::packet::Version;
-use broker::packet::client::Connect;
+use mqtt::Version;
+use mqtt::client::Connect;
 use tokio_util::sync::CancellationToken;
 
 use crate::Running;

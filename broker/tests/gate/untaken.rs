@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use broker::packet::client::ServerPacket;
-use broker::packet::{Qos, Version};
 use broker::{Config, OnUntaken};
+use mqtt::client::ServerPacket;
+use mqtt::{Qos, Version};
 
 use super::{BOTH, Running};
 

@@ -2,9 +2,9 @@
 
 use std::io::{Read, Write};
 
-use broker::packet::Version;
-use broker::packet::client::Connect;
 use broker::{Config, ListenerKind};
+use mqtt::Version;
+use mqtt::client::Connect;
 use testkit::{Authority, Issued, wait_until};
 
 use crate::doors::{Doors, PATIENCE, Secure, secure, trusting};
@@ -64,7 +64,8 @@ fn new_certificates_are_taken_up_while_connections_live() {
     doors.serves_fresh_clients();
 }
 
-/// Encrypted listeners that know their clients, and the file of the rules for these, which must outlive the broker.
+/// Encrypted listeners that know their clients, and the file of the rules for these, which must
+/// outlive the broker.
 fn mutual(require: bool) -> (Doors, tempfile::NamedTempFile) {
     let acl = tempfile::NamedTempFile::new().expect("a file");
     let rules = "[[rule]]\ncertificate = \"boiler-*\"\nallow = \"both\"\ntopics = \"#\"\n";
@@ -91,7 +92,7 @@ fn call(doors: &Doors, shown: Option<&Issued>) -> Line<Secure> {
 fn answer(doors: &Doors, shown: Option<&Issued>) -> String {
     let mut line = call(doors, shown);
     let mut connect = Vec::new();
-    broker::packet::client::connect(&mut connect, &Connect::new(Version::V5, ""));
+    mqtt::client::connect(&mut connect, &Connect::new(Version::V5, ""));
     // In TLS 1.3 a client learns only afterwards that its certificate was refused.
     if line.stream.write_all(&connect).is_err() {
         return "refused".into();
@@ -123,14 +124,14 @@ fn the_name_in_a_certificate_is_who_a_client_is() {
         line.send_connect(&Connect::new(Version::V5, ""));
         assert_eq!(line.next(), "connack 0");
         let mut bytes = Vec::new();
-        let subscription = broker::packet::Subscription {
+        let subscription = mqtt::Subscription {
             filter: "private/#",
-            qos: broker::packet::Qos::AtMostOnce,
+            qos: mqtt::Qos::AtMostOnce,
             no_local: false,
             retain_as_published: false,
-            retain_handling: broker::packet::RetainHandling::Send,
+            retain_handling: mqtt::RetainHandling::Send,
         };
-        let client = broker::packet::client::subscribe;
+        let client = mqtt::client::subscribe;
         client(&mut bytes, Version::V5, 1, None, &[subscription]);
         line.send(&bytes);
         line.next()

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::packet::Version;
-use broker::packet::client::Connect;
 use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts, Reloaded};
 use journal::local::LocalJournal;
+use mqtt::Version;
+use mqtt::client::Connect;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use testkit::{Authority, Issued};
@@ -47,8 +47,8 @@ impl Doors {
         Doors::with(Config::default(), |_| {})
     }
 
-    /// `change` is asked for each listener; a `client_ca` that it sets becomes the authority's file, and a `crl` that of its
-    /// list, `revoked.pem`.
+    /// `change` is asked for each listener; a `client_ca` that it sets becomes the authority's
+    /// file, and a `crl` that of its list, `revoked.pem`.
     pub(crate) fn with(config: Config, change: impl Fn(&mut ListenerConfig)) -> Doors {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Authority::new("Test Authority");

@@ -1,4 +1,5 @@
-//! Every kind of listener over real sockets: what clients reach through it, and what strangers cannot do to it.
+//! Every kind of listener over real sockets: what clients reach through it, and what strangers
+//! cannot do to it.
 
 #[allow(dead_code)] // Shared with the tests of the whole, which use all of it.
 mod certificates;
@@ -21,7 +22,8 @@ fn both_versions_are_spoken_on_every_kind() {
         for version in BOTH {
             let mut console = doors.connect(kind, version, "console");
             console.subscribe("room/#");
-            // From another kind of listener, in the other version, and telemetry through the journal.
+            // From another kind of listener, in the other version, and telemetry through the
+            // journal.
             let mut device = doors.connect(ListenerKind::Wss, version, "device");
             device.publish("room/a", b"on", 1, false);
             assert_eq!(device.next(), "puback 1");
@@ -72,7 +74,7 @@ fn a_broker_that_stops_says_goodbye_on_every_kind() {
         .collect();
     doors.close();
     for (client, version) in &mut clients {
-        if *version == broker::packet::Version::V5 {
+        if *version == mqtt::Version::V5 {
             assert_eq!(client.next(), "disconnect 8b");
         }
         assert_eq!(client.next(), "closed");

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use broker::packet::Version;
-use broker::packet::client::Connect;
 use broker::{Config, ListenerKind};
+use mqtt::Version;
+use mqtt::client::Connect;
 
 use crate::doors::{Caller, Doors, KINDS};
 use crate::line::Line;
@@ -82,7 +82,7 @@ fn a_connection_without_a_header_is_closed() {
     let doors = behind_a_proxy(0);
     for kind in KINDS {
         let mut connect = Vec::new();
-        broker::packet::client::connect(&mut connect, &Connect::new(Version::V5, "direct"));
+        mqtt::client::connect(&mut connect, &Connect::new(Version::V5, "direct"));
         for first in [
             &connect[..],
             b"PROXY TCP4 192.0.2.1 10.0.0.1 1 1883\r\n",

@@ -3,16 +3,17 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use broker::packet::Version;
-use broker::packet::client::{self, Connect};
 use broker::{Config, ListenerKind, ReloadOutcome};
+use mqtt::Version;
+use mqtt::client::{self, Connect};
 use testkit::{Authority, Issued};
 use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
 
 use crate::doors::{Doors, Secure, secure, trusting};
 use crate::line::Line;
 
-/// Encrypted listeners that ask for certificates and look for them in a list, which is empty at first.
+/// Encrypted listeners that ask for certificates and look for them in a list, which is empty at
+/// first.
 fn listed() -> Doors {
     let config = Config {
         allow_anonymous: true,

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use broker::packet::Version;
 use broker::{Config, ListenerKind};
+use mqtt::Version;
 use testkit::wait_until;
 
 use crate::doors::{Doors, KINDS, PATIENCE, secure, trusting};
@@ -62,7 +62,8 @@ fn nonsense_ends_its_own_connection_alone() {
     let doors = Doors::open();
     let mut bystanders = KINDS.map(|kind| doors.connect(kind, Version::V5, &format!("{kind:?}")));
     let noise: Vec<u8> = (0..5_000_u32).map(|n| (n * n % 251) as u8).collect();
-    // A record of the largest length that TLS does not allow, and a hello of the right shape with nothing in it.
+    // A record of the largest length that TLS does not allow, and a hello of the right shape with
+    // nothing in it.
     let record = [&[0x16, 3, 3, 0xFF, 0xFF][..], &[0; 70_000]].concat();
     let hello = [&[0x16, 3, 1, 0, 5, 1, 0, 0, 1][..], &[0; 64]].concat();
     for kind in KINDS {
@@ -108,7 +109,8 @@ fn a_handshake_byte_by_byte_is_cut_off_at_the_deadline() {
         Doors::with(config, |listener| listener.proxy_protocol = true)
     };
     std::thread::scope(|scope| {
-        // Each would last for minutes at this pace: a CONNECT with a long client id, a hello of 16 KB, a head of 8 KB.
+        // Each would last for minutes at this pace: a CONNECT with a long client id, a hello of 16
+        // KB, a head of 8 KB.
         let connect = [&b"\x10\xF4\x03\0\x04MQTT\x04\x02\0\0\x01\xE8"[..], b"c"].concat();
         let head = b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nCookie: x".to_vec();
         let hello = vec![0x16, 3, 1, 0x3F, 0xFF, 1, 0, 0x3F, 0xFB, 3, 3, 0];

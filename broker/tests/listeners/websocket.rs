@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use broker::ListenerKind;
-use broker::packet::client::{self, Connect};
-use broker::packet::{Qos, Version, encode};
+use mqtt::client::{self, Connect};
+use mqtt::{Qos, Version, encode};
 
 use crate::doors::Doors;
 

@@ -1,7 +1,7 @@
 //! Alert events: what is published, and how it reads.
 //!
-//! Owns: the JSON of an event and the words of its message. Never: decides that there is an event. Invariant: the same event
-//! is always the same bytes.
+//! Owns: the JSON of an event and the words of its message. Never: decides that there is an event.
+//! Invariant: the same event is always the same bytes.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -28,11 +28,12 @@ pub struct Event {
     pub threshold: f64,
     pub message: String,
     pub labels: Labels,
-    /// When the condition began to hold: event time of the first sample beyond the limit; for silence, the last sign of life.
+    /// When the condition began to hold: event time of the first sample beyond the limit; for
+    /// silence, the last sign of life.
     #[serde(with = "rfc3339")]
     pub started_at: Micros,
-    /// Event time of this change: of the sample that made it; for silence, when the time was up, or when the next report was
-    /// received.
+    /// Event time of this change: of the sample that made it; for silence, when the time was up, or
+    /// when the next report was received.
     #[serde(with = "rfc3339")]
     pub updated_at: Micros,
     /// How often this alert has fired, this time included.

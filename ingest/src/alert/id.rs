@@ -1,10 +1,12 @@
 //! Names of events that a replay repeats.
 //!
-//! Owns: how an event's id is derived from what caused it. Never: uses a random number or the clock. Invariant: the same
-//! cause gives the same id on every platform and in every version, because ids are compared with those in databases and logs.
+//! Owns: how an event's id is derived from what caused it. Never: uses a random number or the
+//! clock. Invariant: the same cause gives the same id on every platform and in every version,
+//! because ids are compared with those in databases and logs.
 //!
-//! An id is the first 16 bytes of SHA-256 (FIPS 180-4) over the cause's fields. Text goes in as its length (u32,
-//! little-endian) and its UTF-8 bytes; numbers as 8 bytes, little-endian; a value as the bits of its IEEE 754 double.
+//! An id is the first 16 bytes of SHA-256 (FIPS 180-4) over the cause's fields. Text goes in as its
+//! length (u32, little-endian) and its UTF-8 bytes; numbers as 8 bytes, little-endian; a value as
+//! the bits of its IEEE 754 double.
 
 use std::fmt;
 
@@ -40,7 +42,8 @@ impl fmt::Debug for EventId {
     }
 }
 
-/// What an event is about: one rule on one device and metric (empty for the silence of a device), going one way.
+/// What an event is about: one rule on one device and metric (empty for the silence of a device),
+/// going one way.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     pub rule: &'a str,
@@ -62,8 +65,9 @@ pub enum Cause {
 }
 
 impl Subject<'_> {
-    /// The event's id: subject, the position of the record that caused it (of the last one, for silence), and the cause, so
-    /// that another record which later takes the place of one that was lost with a crash cannot get the same id.
+    /// The event's id: subject, the position of the record that caused it (of the last one, for
+    /// silence), and the cause, so that another record which later takes the place of one that was
+    /// lost with a crash cannot get the same id.
     pub fn event_id(&self, position: Position, cause: Cause) -> EventId {
         let mut hash = self.hash(b"event");
         hash.update(position.0.to_le_bytes());
@@ -71,7 +75,8 @@ impl Subject<'_> {
         finish(hash)
     }
 
-    /// Names the cause without its position: a message that is sent again after a crash is another record with the same cause.
+    /// Names the cause without its position: a message that is sent again after a crash is another
+    /// record with the same cause.
     pub fn cause_id(&self, cause: Cause) -> EventId {
         let mut hash = self.hash(b"cause");
         hash_cause(&mut hash, cause);

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
-    /// From a JSON object of strings. Enrichment writes nothing else; anything else counts as no labels.
+    /// From a JSON object of strings. Enrichment writes nothing else; anything else counts as no
+    /// labels.
     pub fn from_json(json: &str) -> Labels {
         if json.is_empty() || json == "{}" {
             return Labels::default();

@@ -36,7 +36,8 @@ use telemetry::Micros;
 pub struct AlertChanges {
     /// Everything before this position has been evaluated; `None`: unchanged since the last commit.
     pub position: Option<Position>,
-    /// The latest state of each instance that changed (upsert by rule, device, metric); `state: None` deletes it.
+    /// The latest state of each instance that changed (upsert by rule, device, metric); `state:
+    /// None` deletes it.
     pub states: Vec<AlertStateRow>,
     /// Events in the order they were published.
     pub events: Vec<AlertEventRow>,

@@ -1,8 +1,9 @@
 //! What the alerts lane has done and the database does not know yet.
 //!
-//! Owns: the changes between two commits, and `published.log`. Never: talks to the store; the store's writer takes the
-//! changes, and gives them back when its transaction failed. Invariant: events, states and position that are taken together
-//! belong together: replaying the journal from that position on those states gives the same events again.
+//! Owns: the changes between two commits, and `published.log`. Never: talks to the store; the
+//! store's writer takes the changes, and gives them back when its transaction failed. Invariant:
+//! events, states and position that are taken together belong together: replaying the journal from
+//! that position on those states gives the same events again.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,7 +27,8 @@ pub struct AlertCheckpoint {
     pub states: Vec<AlertStateRow>,
 }
 
-/// Shared by the alerts lane, which adds, and the store's writer, which takes. Clones are handles to the same changes.
+/// Shared by the alerts lane, which adds, and the store's writer, which takes. Clones are handles
+/// to the same changes.
 #[derive(Debug, Clone)]
 pub struct Pending {
     shared: Arc<Shared>,
@@ -59,7 +61,8 @@ struct InstanceKey {
 }
 
 impl Pending {
-    /// Changes with their `published.log` in the data folder. At most `events_max` events wait for the store; then the lane waits.
+    /// Changes with their `published.log` in the data folder. At most `events_max` events wait for
+    /// the store; then the lane waits.
     pub fn open(data_folder: &Path, events_max: usize) -> Pending {
         let (published, restored) = PublishedLog::open(data_folder);
         Pending::new(published, restored, events_max)
@@ -86,9 +89,11 @@ impl Pending {
         }
     }
 
-    /// Tells where the journal ended before the gate took its first message of this process: published events of records from there
-    /// on are of records that a crash took along. To be called before the gate starts; otherwise the lane takes the journal's
-    /// end when it is spawned, and the first messages of devices that were quick to reconnect may raise an alert again.
+    /// Tells where the journal ended before the gate took its first message of this process:
+    /// published events of records from there on are of records that a crash took along. To be
+    /// called before the gate starts; otherwise the lane takes the journal's end when it is
+    /// spawned, and the first messages of devices that were quick to reconnect may raise an alert
+    /// again.
     pub fn note_journal_end(&self, end: Position) {
         self.lock().journal_end = Some(end);
     }
@@ -98,8 +103,8 @@ impl Pending {
         self.lock().journal_end
     }
 
-    /// For the store's writer, once, after its first `Store::load`: the alerts lane starts from here. Later calls are ignored,
-    /// since by then the lane itself knows best.
+    /// For the store's writer, once, after its first `Store::load`: the alerts lane starts from
+    /// here. Later calls are ignored, since by then the lane itself knows best.
     pub fn deliver_checkpoint(&self, checkpoint: AlertCheckpoint) {
         let mut inner = self.lock();
         if inner.checkpoint.is_none() {
@@ -108,8 +113,8 @@ impl Pending {
         }
     }
 
-    /// For the store's writer: everything that changed since the last call. Whatever comes back must be either `committed` or
-    /// `restore`d before the next call.
+    /// For the store's writer: everything that changed since the last call. Whatever comes back
+    /// must be either `committed` or `restore`d before the next call.
     pub fn take(&self) -> AlertChanges {
         let mut inner = self.lock();
         let changes = AlertChanges {
@@ -130,8 +135,8 @@ impl Pending {
         changes
     }
 
-    /// For the store's writer, after a commit that failed or whose outcome is unknown: the changes wait again, beneath those
-    /// that have come since.
+    /// For the store's writer, after a commit that failed or whose outcome is unknown: the changes
+    /// wait again, beneath those that have come since.
     pub fn restore(&self, changes: AlertChanges) {
         let mut inner = self.lock();
         let newer = std::mem::replace(&mut inner.events, changes.events);
@@ -171,7 +176,8 @@ impl Pending {
         self.lock().events.len()
     }
 
-    /// For the lane: blocks until the checkpoint is delivered; `None` when `stop` was set first or `timeout` has passed.
+    /// For the lane: blocks until the checkpoint is delivered; `None` when `stop` was set first or
+    /// `timeout` has passed.
     pub(crate) fn wait_for_checkpoint(
         &self,
         stop: &AtomicBool,
@@ -207,7 +213,8 @@ impl Pending {
         }
     }
 
-    /// For the lane: what an earlier process published and may not have committed. Only the first call gets it.
+    /// For the lane: what an earlier process published and may not have committed. Only the first
+    /// call gets it.
     pub(crate) fn take_restored(&self) -> Vec<Entry> {
         std::mem::take(&mut self.lock().restored)
     }
@@ -247,7 +254,8 @@ impl Pending {
         }
     }
 
-    /// A thread that panicked leaves changes that are whole: no code between two assignments can panic.
+    /// A thread that panicked leaves changes that are whole: no code between two assignments can
+    /// panic.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared
             .inner

@@ -1,11 +1,13 @@
 //! From transitions to messages on the alert topics.
 //!
-//! Owns: what is retained below `alerts/active/`. Never: decides whether something is an alert. Invariant: once live, a topic
-//! below `alerts/active/` is retained exactly while an alert of its device and rule fires.
+//! Owns: what is retained below `alerts/active/`. Never: decides whether something is an alert.
+//! Invariant: once live, a topic below `alerts/active/` is retained exactly while an alert of its
+//! device and rule fires.
 //!
-//! A rule about several metrics has several alerts on one device, and they share the retained topic: it shows the one that
-//! fired last, and is cleared when the last of them ends. During a replay after a restart the retained messages are left alone,
-//! so that consoles see no flicker; then they are compared with what is true, and only what differs is published.
+//! A rule about several metrics has several alerts on one device, and they share the retained
+//! topic: it shows the one that fired last, and is cleared when the last of them ends. During a
+//! replay after a restart the retained messages are left alone, so that consoles see no flicker;
+//! then they are compared with what is true, and only what differs is published.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -46,8 +48,8 @@ impl Publisher {
         }
     }
 
-    /// Publishes one transition, unless an earlier process has, and brings the retained message up to date. `payload` is the
-    /// event's JSON.
+    /// Publishes one transition, unless an earlier process has, and brings the retained message up
+    /// to date. `payload` is the event's JSON.
     pub(super) fn publish(&mut self, transition: &Transition, payload: &str) {
         let event = &transition.event;
         if transition.publication == Publication::New {
@@ -64,7 +66,8 @@ impl Publisher {
         }
     }
 
-    /// The replay is over: clears what is retained and not true, sets what is true and not retained.
+    /// The replay is over: clears what is retained and not true, sets what is true and not
+    /// retained.
     pub(super) fn go_live(&mut self) {
         self.live = true;
         let mut right = HashSet::new();

@@ -1,11 +1,12 @@
 //! The state machine of silence: a device, or one metric of it, that stops reporting.
 //!
-//! Owns: what a report and the passing of time do to one instance. Never: keeps anything, reads a clock. Invariant: silence
-//! is measured by the time of receipt alone; what times a device claims does not matter.
+//! Owns: what a report and the passing of time do to one instance. Never: keeps anything, reads a
+//! clock. Invariant: silence is measured by the time of receipt alone; what times a device claims
+//! does not matter.
 //!
-//! An instance is armed by the first report. A restart arms all of them anew with the whole interval, and so does a journal that
-//! could not take messages for a while: what Millrace itself has missed fires nothing. Who is silent already stays so until the
-//! next report.
+//! An instance is armed by the first report. A restart arms all of them anew with the whole
+//! interval, and so does a journal that could not take messages for a while: what Millrace itself
+//! has missed fires nothing. Who is silent already stays so until the next report.
 
 use telemetry::Micros;
 
@@ -56,9 +57,10 @@ impl Silence {
                     seen_at: state.seen_at.max(at),
                     silent: false,
                 };
-                let effect = match state.silent {
-                    true => Effect::Resolved,
-                    false => Effect::None,
+                let effect = if state.silent {
+                    Effect::Resolved
+                } else {
+                    Effect::None
                 };
                 (heard, effect)
             }

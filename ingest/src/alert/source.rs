@@ -1,6 +1,7 @@
 //! The way from a record to samples, as the alerts lane needs it.
 //!
-//! Owns: the shape of that door, and the pipeline's way through it. Never: decides what a record means; `prepare` does.
+//! Owns: the shape of that door, and the pipeline's way through it. Never: decides what a record
+//! means; `prepare` does.
 
 use journal::{Position, Record};
 use telemetry::NAME_BYTES_MAX;
@@ -8,13 +9,15 @@ use telemetry::NAME_BYTES_MAX;
 use super::engine::Sample;
 use crate::prepare::Preparer;
 
-/// Decodes and enriches records. What cannot be understood yields nothing: the rows lane accounts for it.
+/// Decodes and enriches records. What cannot be understood yields nothing: the rows lane accounts
+/// for it.
 pub trait Source: Send {
     /// The device of a record, without its payload; `None` when no topic template matches. A name
     /// of several parts of the topic is made in `name`.
     fn device<'r>(&'r self, record: &Record<'r>, name: &'r mut String) -> Option<&'r str>;
 
-    /// The labels of a record's device, from topic and registry, as a JSON object of strings. Asked for once per device.
+    /// The labels of a record's device, from topic and registry, as a JSON object of strings. Asked
+    /// for once per device.
     fn device_labels(&self, record: &Record<'_>) -> String;
 
     /// Calls `each` for every sample that passes the stateless filters, in their order.

@@ -1,7 +1,7 @@
 //! What the alerts lane has done, for metrics.
 //!
-//! Owns: the counters. Invariant: `records = skipped + decoded`, and every counter only grows (`active` and the positions
-//! apart).
+//! Owns: the counters. Invariant: `records = skipped + decoded`, and every counter only grows
+//! (`active` and the positions apart).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

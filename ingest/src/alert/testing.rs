@@ -81,7 +81,8 @@ impl FakeJournal {
     }
 }
 
-/// A record as it lies in the journal (see `journal::Record`): the batch that encodes them does not show its bytes.
+/// A record as it lies in the journal (see `journal::Record`): the batch that encodes them does not
+/// show its bytes.
 fn encode(record: &Record<'_>) -> Vec<u8> {
     let texts = [
         record.content_type,
@@ -334,7 +335,8 @@ impl Outlet for FakeOutlet {
     }
 }
 
-/// Reads the payloads of `FakeJournal::push`. A device `name` has the label `kind` with what stands before the first `-`.
+/// Reads the payloads of `FakeJournal::push`. A device `name` has the label `kind` with what stands
+/// before the first `-`.
 #[derive(Default)]
 pub(crate) struct FakeSource {
     series: HashMap<(String, String), u32>,

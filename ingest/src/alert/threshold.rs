@@ -1,13 +1,14 @@
 //! The state machine of a threshold: inactive, pending, firing, and back.
 //!
-//! Owns: what one sample does to one instance. Never: keeps anything, knows names, reads a clock. Invariant: a sample older
-//! than the latest one changes nothing.
+//! Owns: what one sample does to one instance. Never: keeps anything, knows names, reads a clock.
+//! Invariant: a sample older than the latest one changes nothing.
 //!
-//! All times are event times. A value beyond the limit begins the alert (`>` and `<`, the limit itself is well); once it fires,
-//! only a value at the clear threshold or on its good side ends it. With `for`, every sample in between must be beyond the limit,
-//! and the first one that comes at least that much later than the first fires. So a gap in the data fires nothing by itself: it
-//! takes a later sample that is still beyond the limit, and then the gap counts, since nothing has contradicted. A rule with
-//! `silent_for` is what watches gaps.
+//! All times are event times. A value beyond the limit begins the alert (`>` and `<`, the limit
+//! itself is well); once it fires, only a value at the clear threshold or on its good side ends it.
+//! With `for`, every sample in between must be beyond the limit, and the first one that comes at
+//! least that much later than the first fires. So a gap in the data fires nothing by itself: it
+//! takes a later sample that is still beyond the limit, and then the gap counts, since nothing has
+//! contradicted. A rule with `silent_for` is what watches gaps.
 
 use telemetry::Micros;
 
@@ -15,7 +16,8 @@ use telemetry::Micros;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {
     pub limit: Limit,
-    /// `for`: how long the condition must hold, microseconds of event time; 0 fires with the first sample.
+    /// `for`: how long the condition must hold, microseconds of event time; 0 fires with the first
+    /// sample.
     pub hold: Micros,
 }
 
@@ -26,7 +28,8 @@ pub enum Limit {
     Above { at: f64, clear: f64 },
     /// Begins below `at`; ends at `clear` or above, `clear >= at`.
     Below { at: f64, clear: f64 },
-    /// Begins below `low` or above `high`; ends within `clear_low ..= clear_high`, which lies within.
+    /// Begins below `low` or above `high`; ends within `clear_low ..= clear_high`, which lies
+    /// within.
     Outside {
         low: f64,
         high: f64,
@@ -124,7 +127,8 @@ impl Threshold {
             Phase::Pending { since } => since,
             Phase::Inactive => reading.time,
         };
-        // Times lie within a few centuries, so the difference cannot overflow; saturating costs nothing.
+        // Times lie within a few centuries, so the difference cannot overflow; saturating costs
+        // nothing.
         if reading.time.saturating_sub(since) >= self.hold {
             (Phase::Firing { since }, Effect::Fired { since })
         } else {

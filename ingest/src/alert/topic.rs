@@ -1,9 +1,11 @@
 //! The topics alerts are published on.
 //!
-//! Owns: their form. Invariant: one (severity, device, rule) is one topic, whatever characters the names hold.
+//! Owns: their form. Invariant: one (severity, device, rule) is one topic, whatever characters the
+//! names hold.
 //!
-//! `/`, `+`, `#`, `%` and control characters of a name are percent-encoded (RFC 3986, section 2.1: each byte of its UTF-8 form as
-//! `%` and two upper-case hexadecimal digits), so `pump/7` becomes `pump%2F7`. Other characters stay as they are.
+//! `/`, `+`, `#`, `%` and control characters of a name are percent-encoded (RFC 3986, section 2.1:
+//! each byte of its UTF-8 form as `%` and two upper-case hexadecimal digits), so `pump/7` becomes
+//! `pump%2F7`. Other characters stay as they are.
 
 use super::rules::Severity;
 

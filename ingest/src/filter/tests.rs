@@ -40,9 +40,10 @@ fn the_first_rule_that_speaks_decides() {
     #[track_caller]
     fn check(rules: &Rules, device: &str, metric: &str, topic: &str, value: f64, expected: &str) {
         let set = rules.resolve(device, metric, topic);
-        let reason = match set.denied() {
-            true => Some(Reason::Denied),
-            false => set.check_value(Value::Number(value)),
+        let reason = if set.denied() {
+            Some(Reason::Denied)
+        } else {
+            set.check_value(Value::Number(value))
         };
         let shown = reason.map_or("kept", Reason::as_str);
         assert_eq!(shown, expected, "{device} {metric} {topic} {value}");
@@ -337,7 +338,8 @@ fn rings_grow_while_what_they_would_forget_is_young() {
     assert!(ring.insert(10_000 - 257, Value::Number(1.0), 0, WINDOW, &mut budget));
 }
 
-/// Against a plain list: within the last `capacity` inserts every repeat is found, through every growth.
+/// Against a plain list: within the last `capacity` inserts every repeat is found, through every
+/// growth.
 #[test]
 fn growing_forgets_nothing() {
     let mut budget = usize::MAX;

@@ -43,9 +43,10 @@ fn prepared(preparer: &mut Preparer, topic: &str, payload: &str) -> String {
                 Value::Number(number) => number.to_string(),
                 Value::Text(text) => format!("'{text}'"),
             };
-            let time = match sample.has_device_time {
-                true => format!("@{}", sample.time - RECEIVED),
-                false => String::new(),
+            let time = if sample.has_device_time {
+                format!("@{}", sample.time - RECEIVED)
+            } else {
+                String::new()
             };
             let Sample { device, metric, .. } = sample;
             format!(

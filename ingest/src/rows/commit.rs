@@ -415,9 +415,10 @@ impl Committer {
         // Publishers need not wait for the store when the window is all that fills the journal.
         self.release();
         let delay = self.outage.failed(error);
-        match self.shared.stop.sleep(delay) {
-            true => Ok(()),
-            false => Err(Ended::DeadlinePassed),
+        if self.shared.stop.sleep(delay) {
+            Ok(())
+        } else {
+            Err(Ended::DeadlinePassed)
         }
     }
 

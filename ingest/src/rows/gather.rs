@@ -165,9 +165,10 @@ impl Gatherer {
                 });
             }
         }
-        batch.outcomes.push(match is_stored {
-            true => Outcome::Stored,
-            false => Outcome::Filtered(first.unwrap_or(Reason::NoValues)),
+        batch.outcomes.push(if is_stored {
+            Outcome::Stored
+        } else {
+            Outcome::Filtered(first.unwrap_or(Reason::NoValues))
         });
         stats.record_in(prepared.values() as u64);
     }

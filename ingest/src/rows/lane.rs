@@ -161,9 +161,10 @@ impl Lane<'_> {
             }
         }
         // A chunk whose records end early would lose the rest.
-        match self.next < chunk.end() {
-            true => Err(gap(self.next, chunk.end())),
-            false => Ok(ControlFlow::Continue(())),
+        if self.next < chunk.end() {
+            Err(gap(self.next, chunk.end()))
+        } else {
+            Ok(ControlFlow::Continue(()))
         }
     }
 

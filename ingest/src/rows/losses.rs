@@ -1,7 +1,8 @@
 //! What the log is told about messages and values that left no row: a summary now and then.
 //!
-//! Owns: how often, and at which level. Never: counts for anybody else (the table `ingest_reasons` has every one). Invariant:
-//! however many there are, a line of each kind comes at most once in its interval, and none is left out of its numbers.
+//! Owns: how often, and at which level. Never: counts for anybody else (the table `ingest_reasons`
+//! has every one). Invariant: however many there are, a line of each kind comes at most once in its
+//! interval, and none is left out of its numbers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -159,7 +160,8 @@ impl Summary {
         *self.counts.entry(reason).or_default() += count;
     }
 
-    /// `3 not_json, 1 bad_time` with the latest, when there is something and the last line is long enough ago.
+    /// `3 not_json, 1 bad_time` with the latest, when there is something and the last line is long
+    /// enough ago.
     fn take(&mut self, now: Instant, interval: Duration) -> Option<(String, Latest)> {
         let is_early = self
             .told

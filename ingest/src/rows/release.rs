@@ -38,13 +38,11 @@ impl Release {
     /// needed; when the journal is full, the window is not either: taking messages comes first.
     pub(super) fn advance(&mut self, rows: Position, alerts: Position) {
         let full = self.shared.journal.status().state == State::Full;
-        let kept = match full {
-            true => rows,
-            false => self.window.start(rows),
-        };
-        let up_to = match self.with_alerts {
-            true => kept.min(alerts),
-            false => kept,
+        let kept = if full { rows } else { self.window.start(rows) };
+        let up_to = if self.with_alerts {
+            kept.min(alerts)
+        } else {
+            kept
         };
         if up_to > self.released {
             self.shared.journal.release(up_to);

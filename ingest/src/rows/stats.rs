@@ -53,7 +53,8 @@ struct Committed {
     commit_time: Duration,
     commit_time_max: Duration,
     commit_time_last: Duration,
-    /// Where batches that are not committed begin, and when their first record was received; as many as are under way.
+    /// Where batches that are not committed begin, and when their first record was received; as
+    /// many as are under way.
     begun: VecDeque<(Position, Micros)>,
 }
 

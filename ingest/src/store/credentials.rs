@@ -172,9 +172,10 @@ pub fn check_name(device: &str) -> Result<(), NameError> {
     if device.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
-    match device.trim() == device {
-        true => Ok(()),
-        false => Err(NameError::Space),
+    if device.trim() == device {
+        Ok(())
+    } else {
+        Err(NameError::Space)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What both databases are guarded against, and the words for it.
 //!
-//! Owns: the rule that a committed position never goes back, and what a broken rule means for the writer. Never: talks to a
-//! database. Invariant: both stores refuse the same things for the same reasons.
+//! Owns: the rule that a committed position never goes back, and what a broken rule means for the
+//! writer. Never: talks to a database. Invariant: both stores refuse the same things for the same
+//! reasons.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -32,7 +33,8 @@ pub(super) enum Violation {
 }
 
 impl Violation {
-    /// What the writer must do about it. `store` as people know it; `another`: what to use instead of a newer one.
+    /// What the writer must do about it. `store` as people know it; `another`: what to use instead
+    /// of a newer one.
     pub(super) fn classify(self, store: impl Display, another: &str) -> StoreError {
         match self {
             Violation::NotLoaded => unavailable(store, self),
@@ -87,7 +89,8 @@ pub(super) fn fatal(
     }
 }
 
-/// What was seen committed, by journal: a database that knows less was put back to an earlier state.
+/// What was seen committed, by journal: a database that knows less was put back to an earlier
+/// state.
 #[derive(Debug, Default)]
 pub(super) struct Committed(HashMap<Uuid, Position>);
 

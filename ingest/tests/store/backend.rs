@@ -49,9 +49,10 @@ pub(crate) struct Reading {
 
 /// Every number in the view, by device, metric, time and value.
 pub(crate) fn readings(backend: &dyn Backend) -> Vec<Reading> {
-    let time = match backend.config().url.starts_with("sqlite") {
-        true => "time_us".to_owned(),
-        false => backend.micros("time"),
+    let time = if backend.config().url.starts_with("sqlite") {
+        "time_us".to_owned()
+    } else {
+        backend.micros("time")
     };
     let sql = format!(
         "SELECT {time}, device, metric, value, unit, labels FROM telemetry WHERE value IS NOT NULL"

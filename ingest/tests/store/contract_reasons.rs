@@ -44,9 +44,10 @@ pub(crate) fn what_was_counted_before_there_were_reasons_is_kept(backend: &dyn B
          INSERT INTO schema_version (version, name) VALUES (1, 'rows')",
     );
     backend.execute(backend.first_migration());
-    let (received_at, nothing) = match backend.config().url.starts_with("sqlite") {
-        true => ("0", "x''"),
-        false => ("now()", "''::bytea"),
+    let (received_at, nothing) = if backend.config().url.starts_with("sqlite") {
+        ("0", "x''")
+    } else {
+        ("now()", "''::bytea")
     };
     // One of the three dead letters has been removed.
     let letter = |position: u8, reason: &str| {

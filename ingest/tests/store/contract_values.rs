@@ -50,9 +50,10 @@ pub(crate) fn numbers_and_texts_are_in_one_view(backend: &dyn Backend) {
         .text(0, NOON + 2, "")
         .text(0, NOON + 2, "21.5");
     commit(backend, &all.build());
-    let order = match backend.config().url.starts_with("sqlite") {
-        true => "time_us",
-        false => "time",
+    let order = if backend.config().url.starts_with("sqlite") {
+        "time_us"
+    } else {
+        "time"
     };
     let seen = backend.query(&format!(
         "SELECT device, metric, CASE WHEN value IS NULL THEN 'none' ELSE 'number' END,

@@ -147,9 +147,10 @@ impl Follower {
             self.known.secrets_ended();
         }
         self.tell_overfull(devices);
-        self.answer(match is_news {
-            true => ReloadOutcome::New,
-            false => ReloadOutcome::Same,
+        self.answer(if is_news {
+            ReloadOutcome::New
+        } else {
+            ReloadOutcome::Same
         });
         Ok(version)
     }
@@ -217,7 +218,8 @@ impl Follower {
         self.save_after = Instant::now() + started.elapsed() * WRITING_REST;
     }
 
-    /// Lets time pass, until somebody asks. Secrets that end meanwhile do so whether or not the database answers.
+    /// Lets time pass, until somebody asks. Secrets that end meanwhile do so whether or not the
+    /// database answers.
     fn wait(&mut self, orders: &Receiver<Asked>, time: Duration) -> Result<(), Stopped> {
         match orders.recv_timeout(time) {
             Ok(asked) => self.asked = Some(asked),

@@ -73,13 +73,15 @@ impl Devices {
         })
     }
 
-    /// Waits until the database was read once or has failed to answer, but no longer than `patience` since the start.
+    /// Waits until the database was read once or has failed to answer, but no longer than
+    /// `patience` since the start.
     pub(crate) fn wait_until_asked(&self, patience: Duration) {
         let left = patience.saturating_sub(self.started.elapsed());
         let _ = self.asked.recv_timeout(left);
     }
 
-    /// Has all of them read anew, rows that were changed by hand among them, and says what came of it.
+    /// Has all of them read anew, rows that were changed by hand among them, and says what came of
+    /// it.
     pub(crate) async fn reload(&self) -> ReloadOutcome {
         let (answer, answered) = oneshot::channel();
         // A channel that is full holds an earlier question, which the database has not answered.

@@ -69,8 +69,8 @@ struct Add {
     /// Names of devices
     #[arg(value_name = "DEVICE", required_unless_present = "from")]
     devices: Vec<String>,
-    /// A file of names, one a line, or with a column `device`; `-` reads stdin. Writes `device,secret`
-    /// as CSV
+    /// A file of names, one a line, or with a column `device`; `-` reads stdin. Writes
+    /// `device,secret` as CSV
     #[arg(long, value_name = "FILE", conflicts_with = "devices")]
     from: Option<PathBuf>,
     /// Leave devices that have a secret already as they are, instead of adding none
@@ -88,8 +88,8 @@ struct Rotate {
     /// Names of devices
     #[arg(value_name = "DEVICE", required = true)]
     devices: Vec<String>,
-    /// How long the old secret is still good, such as `1h` or `7d`; without it, connections made with it
-    /// end
+    /// How long the old secret is still good, such as `1h` or `7d`; without it, connections made
+    /// with it end
     #[arg(long, value_name = "TIME", value_parser = grace, default_value = "0s")]
     grace: Duration,
     #[command(flatten)]
@@ -146,18 +146,20 @@ fn add(args: &Add) -> Result<(), Failure> {
         Some(file) => names::read(file)?,
         None => names::check(&args.devices)?,
     };
-    let missing = match args.create {
-        true => Missing::Create,
-        false => Missing::FailUnlessAsked,
+    let missing = if args.create {
+        Missing::Create
+    } else {
+        Missing::FailUnlessAsked
     };
     let settings = args.common.settings()?;
     let mut table = open(&settings, missing)?;
     // The database counts changes from 0.
     let is_first = table.version()? == 0 && settings.users == 0;
     let issued = issue(devices)?;
-    let existing = match args.skip_existing {
-        true => Existing::Skip,
-        false => Existing::Refuse,
+    let existing = if args.skip_existing {
+        Existing::Skip
+    } else {
+        Existing::Refuse
     };
     let added = table.add(&digests(&issued), now_micros(), existing);
     let mut skipped = added.map_err(|error| explained(error, "add"))?;
@@ -216,9 +218,10 @@ fn list(args: &List) -> Result<(), Failure> {
         .iter()
         .map(|credential| list::Line::of(credential, now_micros()))
         .collect();
-    match args.common.json {
-        true => output::json(&lines),
-        false => output::text(&list::text(&lines)),
+    if args.common.json {
+        output::json(&lines)
+    } else {
+        output::text(&list::text(&lines))
     }
 }
 
@@ -263,8 +266,8 @@ fn open(settings: &Settings, missing: Missing) -> Result<Box<dyn Credentials>, F
     Ok(credentials::open(&settings.store)?)
 }
 
-/// A file of SQLite needs its folder. It is made only when that was asked for: secrets in a database
-/// that no Millrace reads let nobody in.
+/// A file of SQLite needs its folder. It is made only when that was asked for: secrets in a
+/// database that no Millrace reads let nobody in.
 fn prepare(settings: &Settings, missing: Missing) -> Result<(), Failure> {
     let Target::Sqlite(file) = &settings.store.target else {
         return Ok(());
@@ -275,9 +278,10 @@ fn prepare(settings: &Settings, missing: Missing) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    match file.exists() {
-        true => Ok(()),
-        false => Err(no_database(settings, file, missing)),
+    if file.exists() {
+        Ok(())
+    } else {
+        Err(no_database(settings, file, missing))
     }
 }
 

@@ -34,9 +34,10 @@ pub(super) fn check(devices: &[String]) -> Result<Vec<String>, Failure> {
 
 /// Reads a file; `-` is stdin.
 pub(super) fn read(file: &Path) -> Result<Vec<String>, Failure> {
-    let (shown, text) = match file.as_os_str() == "-" {
-        true => ("stdin".to_owned(), text_of(io::stdin().lock())),
-        false => (display(file), File::open(file).and_then(text_of)),
+    let (shown, text) = if file.as_os_str() == "-" {
+        ("stdin".to_owned(), text_of(io::stdin().lock()))
+    } else {
+        (display(file), File::open(file).and_then(text_of))
     };
     let text = text.map_err(|error| Failure::new(format!("cannot read `{shown}`: {error}")))?;
     parse(&shown, &text)
@@ -45,9 +46,10 @@ pub(super) fn read(file: &Path) -> Result<Vec<String>, Failure> {
 fn text_of(from: impl Read) -> io::Result<String> {
     let mut text = String::new();
     from.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > FILE_BYTES_MAX {
-        true => Err(io::Error::other("it is larger than 256 MB")),
-        false => Ok(text),
+    if text.len() as u64 > FILE_BYTES_MAX {
+        Err(io::Error::other("it is larger than 256 MB"))
+    } else {
+        Ok(text)
     }
 }
 
@@ -134,9 +136,10 @@ impl Names {
             let lines = output::count(self.patterns, "line");
             anstream::eprintln!("left out {lines} of `{file}` whose device is a pattern");
         }
-        match self.names.is_empty() {
-            true => Err(Failure::new(format!("`{file}` names no device"))),
-            false => Ok(self.names),
+        if self.names.is_empty() {
+            Err(Failure::new(format!("`{file}` names no device")))
+        } else {
+            Ok(self.names)
         }
     }
 }

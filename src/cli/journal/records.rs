@@ -46,9 +46,10 @@ pub(super) fn print(
         let chunk = chunk?;
         let mut lines = String::new();
         for (position, record) in chunk.records().take(left) {
-            match json {
-                true => json_line(&mut lines, position, &record)?,
-                false => text_line(&mut lines, position, &record),
+            if json {
+                json_line(&mut lines, position, &record)?
+            } else {
+                text_line(&mut lines, position, &record)
             }
             left -= 1;
         }

@@ -44,12 +44,13 @@ struct Intact<'a> {
 
 fn one(folder: &Path, json: bool) -> Outcome {
     let report = inspect::verify(folder)?;
-    match json {
-        true => output::json(&Intact {
+    if json {
+        output::json(&Intact {
             intact: true,
             report: &report,
-        })?,
-        false => output::text(&report_text(&display(folder), &report))?,
+        })?
+    } else {
+        output::text(&report_text(&display(folder), &report))?
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -112,13 +113,14 @@ fn all(data: &Path, json: bool) -> Outcome {
         .iter_mut()
         .filter_map(|log| log.problem.take())
         .collect();
-    match json {
-        true => output::json(&All {
+    if json {
+        output::json(&All {
             intact: problems.is_empty(),
             report,
             logs: &logs,
-        })?,
-        false => output::text(&text(&logs))?,
+        })?
+    } else {
+        output::text(&text(&logs))?
     }
     match Failure::from_problems(problems) {
         Some(failure) => Err(failure),

@@ -1,7 +1,7 @@
 //! The first user: what makes a broker that others can reach usable without making it open.
 //!
-//! Owns: when `admin` is made and how its password is told. Never: writes the password to a log. Invariant: it is told once,
-//! to a terminal or to a file that only its owner can read.
+//! Owns: when `admin` is made and how its password is told. Never: writes the password to a log.
+//! Invariant: it is told once, to a terminal or to a file that only its owner can read.
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -25,7 +25,8 @@ impl Case {
         self.0.path().join("users.toml")
     }
 
-    /// `millrace user …` on this folder's file; `@` stands for the folder. What it failed with, if it did.
+    /// `millrace user …` on this folder's file; `@` stands for the folder. What it failed with, if
+    /// it did.
     fn run(&self, line: &str) -> Result<(), String> {
         let folder = self.0.path().display().to_string();
         let line =

@@ -8,7 +8,8 @@ use testkit::{Authority, ChildGuard, Issued, free_port};
 use super::{VERSIONS, mqtt_js, paho, speaks_both_versions, wait_for_rows, with_rules};
 use crate::server::{PATIENCE, Setup};
 
-/// A server with an encrypted listener of each kind; none of them asks for a certificate, unless `mutual`.
+/// A server with an encrypted listener of each kind; none of them asks for a certificate, unless
+/// `mutual`.
 pub(super) struct Encrypted {
     pub(super) setup: Setup,
     pub(super) authority: Authority,
@@ -26,9 +27,10 @@ impl Encrypted {
         let file = folder.join("authority.pem");
         std::fs::write(&file, authority.pem()).expect("written");
         let (mqtts, wss) = (free_port(), free_port());
-        let clients = match mutual {
-            true => format!("client_ca = {file:?}, require_client_certificate = true"),
-            false => String::new(),
+        let clients = if mutual {
+            format!("client_ca = {file:?}, require_client_certificate = true")
+        } else {
+            String::new()
         };
         let listener = |kind, port| {
             let files = format!("certificate = {certificate:?}, key = {key:?}");

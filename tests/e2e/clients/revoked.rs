@@ -1,4 +1,5 @@
-//! A plant's authority made and kept with `openssl`, as the documentation shows it, and mosquitto's tools with its certificates.
+//! A plant's authority made and kept with `openssl`, as the documentation shows it, and mosquitto's
+//! tools with its certificates.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

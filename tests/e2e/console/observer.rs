@@ -34,8 +34,8 @@ impl Observer {
         );
     }
 
-    /// Waits for the retained alert of `device`, which a subscriber gets when it connects: the proof
-    /// that this one is connected again.
+    /// Waits for the retained alert of `device`, which a subscriber gets when it connects: the
+    /// proof that this one is connected again.
     pub(super) fn wait_for_retained(&self, device: &str) {
         let start = format!("1 alerts/active/{device}/");
         wait_until(

@@ -5,8 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use broker::packet::client::ServerPacket;
-use broker::packet::{Qos, ReasonCode, encode};
+use mqtt::client::ServerPacket;
+use mqtt::{Qos, ReasonCode, encode};
 
 use super::wire::{VERSION, Wire};
 
@@ -68,9 +68,10 @@ impl Publisher<'_> {
 
     fn converse(&mut self, mut wire: Wire) -> io::Result<()> {
         for exchange in &self.open {
-            match exchange.received {
-                true => release(&mut wire, exchange.packet_id),
-                false => send(&mut wire, exchange, true),
+            if exchange.received {
+                release(&mut wire, exchange.packet_id)
+            } else {
+                send(&mut wire, exchange, true)
             }
         }
         loop {
@@ -132,7 +133,8 @@ fn send(wire: &mut Wire, exchange: &Exchange, dup: bool) {
     let id = exchange.packet_id;
     match number % TURNS {
         0 => {
-            // Without a time of its own, so that ingest could not tell a second record from a new reading.
+            // Without a time of its own, so that ingest could not tell a second record from a new
+            // reading.
             let topic = format!("devices/d{}/telemetry", number % 7);
             let payload = format!("{{\"n\":{number}}}");
             wire.publish(Qos::ExactlyOnce, &topic, &payload, id, dup);

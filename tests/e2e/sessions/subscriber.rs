@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 
-use broker::packet::client::ServerPacket;
-use broker::packet::{Qos, ReasonCode, encode};
+use mqtt::client::ServerPacket;
+use mqtt::{Qos, ReasonCode, encode};
 
 use super::publisher::{AT_LEAST_ONCE, EXACTLY_ONCE};
 use super::wire::{VERSION, Wire};

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use broker::packet::client::{self, ServerPacket};
-use broker::packet::{Frame, Qos, Version, encode, frame};
+use mqtt::client::{self, ServerPacket};
+use mqtt::{Frame, Qos, Version, encode, frame};
 use testkit::wait_until;
 
 use crate::line::at_qos_1;
@@ -20,7 +20,8 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Connects without clean session, as soon as the server lets it; whether the session was there.
+    /// Connects without clean session, as soon as the server lets it; whether the session was
+    /// there.
     pub(super) fn connect(address: SocketAddr, client_id: &str) -> (Wire, bool) {
         let connect = || Wire::try_connect(address, client_id).ok();
         wait_until("a connection", PATIENCE, connect, Option::is_some).expect("waited for")
@@ -120,12 +121,7 @@ impl Wire {
     }
 
     pub(super) fn disconnect(mut self) {
-        client::disconnect(
-            &mut self.out,
-            VERSION,
-            broker::packet::ReasonCode::Success,
-            None,
-        );
+        client::disconnect(&mut self.out, VERSION, mqtt::ReasonCode::Success, None);
         self.flush().expect("the server is there");
         // Its end of the connection: the server has read all of it.
         let end = self.stream.read(&mut [0; 16]).expect("an end");

@@ -1,6 +1,7 @@
 //! What rules mean, as tables: `decision | who | client id | action | topic`.
 //!
-//! Who: a user or `-`, then `in GROUP…`, `by CERTIFICATE`, `with NAME=VALUE`. Actions are `p` and `s`.
+//! Who: a user or `-`, then `in GROUP…`, `by CERTIFICATE`, `with NAME=VALUE`. Actions are `p` and
+//! `s`.
 
 use super::*;
 

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::access::policy::subject_of;
 use crate::access::rule::Miss;
-use crate::topic;
+use mqtt::topic;
 
 /// Files of rules, and questions asked of each.
 const FILES: usize = 300;
@@ -148,9 +148,10 @@ fn the_compiled_rules_decide_as_the_rules_one_by_one() {
             let client = Client::from(&subject);
             let principal = client.principal();
             let topic = random.topic();
-            let filter = match random.0.random_bool(0.1) {
-                true => format!("$share/g/{}", random.filter(false)),
-                false => random.filter(false),
+            let filter = if random.0.random_bool(0.1) {
+                format!("$share/g/{}", random.filter(false))
+            } else {
+                random.filter(false)
             };
             for (action, name) in [(Action::Publish, &topic), (Action::Subscribe, &filter)] {
                 let decision = policy.decide(&principal, action, name);

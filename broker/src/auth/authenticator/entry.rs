@@ -1,7 +1,7 @@
 //! Whether there is anything to log in with, and what the log says when that changes.
 //!
-//! Owns: the answer for clients without credentials. Never: lets anybody in. Invariant: what was lost
-//! closes the broker; it never opens it.
+//! Owns: the answer for clients without credentials. Never: lets anybody in. Invariant: what was
+//! lost closes the broker; it never opens it.
 
 use tracing::{error, info, warn};
 
@@ -20,8 +20,8 @@ pub(super) enum Entry {
 }
 
 impl Authenticator {
-    /// Notes that there is something to log in with, and tells the log of a change; to be called now
-    /// and then, and whenever users have changed.
+    /// Notes that there is something to log in with, and tells the log of a change; to be called
+    /// now and then, and whenever users have changed.
     pub(crate) fn review_entry(&self) {
         if self.saw_credentials() {
             self.past.mark();

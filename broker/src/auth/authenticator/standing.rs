@@ -1,7 +1,8 @@
 //! What has become of somebody who was let in.
 //!
-//! Owns: whether an identity would still be found, and with which groups; asked for clients that are away, and before a will is
-//! published. Never: asks for credentials again. Invariant: what cannot be known now counts as unchanged.
+//! Owns: whether an identity would still be found, and with which groups; asked for clients that
+//! are away, and before a will is published. Never: asks for credentials again. Invariant: what
+//! cannot be known now counts as unchanged.
 
 use std::sync::Arc;
 
@@ -16,9 +17,11 @@ impl Authenticator {
         (self.users.generation(), self.devices.generation())
     }
 
-    /// The identity as it is now, the same `Arc` where nothing has changed; `None` when whoever vouched for it no longer would: the
-    /// user was removed or disabled, the device revoked, or nobody is let in that way any more. That a secret or a password was
-    /// replaced or a certificate taken back changes nothing: it is the same client that comes back with a new one.
+    /// The identity as it is now, the same `Arc` where nothing has changed; `None` when whoever
+    /// vouched for it no longer would: the user was removed or disabled, the device revoked, or
+    /// nobody is let in that way any more. That a secret or a password was replaced or a
+    /// certificate taken back changes nothing: it is the same client that comes back with a new
+    /// one.
     pub(crate) fn standing(&self, identity: &Arc<Identity>) -> Option<Arc<Identity>> {
         let unchanged = || Some(Arc::clone(identity));
         let users = self.users.users();

@@ -6,9 +6,9 @@ use tokio_util::sync::CancellationToken;
 use super::hash;
 use crate::auth::authenticator::{Anonymous, Authenticator, OpenError};
 use crate::auth::{Config, DeviceCredentials, Identity, Lookup, secret_digest};
-use crate::packet::{Connect, ConnectProperties, ReasonCode, Version};
 use crate::peer::Peer;
 use crate::stats::Stats;
+use mqtt::{Connect, ConnectProperties, ReasonCode, Version};
 
 /// One device, `meter`, with the secret `s3cret`; of `lost` nothing is known.
 struct Devices;

@@ -292,7 +292,8 @@ fn a_key_that_cannot_be_used_is_told_without_showing_it() {
         ("{ \"hunter2\": 1 }", "a mistake in line 1"),
         ("{ \"keys\": [] }", "has no key for HS256"),
         (
-            // Meant for something else: an issuer may publish such, but there must be one for tokens.
+            // Meant for something else: an issuer may publish such, but there must be one for
+            // tokens.
             "{\"keys\":[{\"kty\":\"oct\",\"use\":\"enc\",\"k\":\"hunter2\"}]}",
             "has no key for HS256",
         ),

@@ -1,7 +1,9 @@
-//! The keys that tokens are believed by: one secret or public key, or several while one takes over from another.
+//! The keys that tokens are believed by: one secret or public key, or several while one takes over
+//! from another.
 //!
-//! Owns: where they are written and in which formats. Never: shows a key, or any of its text, in an error. Invariant: `Keys` holds
-//! one key at least, and all are for the algorithm that was asked for.
+//! Owns: where they are written and in which formats. Never: shows a key, or any of its text, in an
+//! error. Invariant: `Keys` holds one key at least, and all are for the algorithm that was asked
+//! for.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -21,7 +23,8 @@ const SECRET_BYTES_MIN: usize = 32;
 const MODULUS_BYTES_MIN: usize = 256;
 /// A key file is a few KB, and a set of an issuer some ten; more is another file.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
-/// A token that does not say which key it is signed with is tried with each; two are enough to rotate.
+/// A token that does not say which key it is signed with is tried with each; two are enough to
+/// rotate.
 const KEYS_MAX: usize = 16;
 /// The first character of a JWK set, and of nothing else that is a key.
 const SET_BEGIN: u8 = b'{';
@@ -134,13 +137,16 @@ impl Keys {
         self.0.len()
     }
 
-    /// Those that a token may be signed with: the one it names; if none is called so, those without a name; all, if it names
-    /// none.
+    /// Those that a token may be signed with: the one it names; if none is called so, those without
+    /// a name; all, if it names none.
     pub(super) fn of_name<'k>(&'k self, name: Option<&'k str>) -> impl Iterator<Item = &'k Key> {
         let is_known = name.is_some() && self.0.iter().any(|key| key.name.as_deref() == name);
-        self.0.iter().filter(move |key| match is_known {
-            true => key.name.as_deref() == name,
-            false => name.is_none() || key.name.is_none(),
+        self.0.iter().filter(move |key| {
+            if is_known {
+                key.name.as_deref() == name
+            } else {
+                name.is_none() || key.name.is_none()
+            }
         })
     }
 
@@ -159,7 +165,8 @@ impl Keys {
 }
 
 impl Key {
-    /// Looks closer than the decoder does: a key that is too short for its purpose is refused here, not met by clients.
+    /// Looks closer than the decoder does: a key that is too short for its purpose is refused here,
+    /// not met by clients.
     fn new(
         algorithm: Algorithm,
         name: Option<String>,
@@ -203,9 +210,10 @@ fn from_pem(algorithm: Algorithm, bytes: &[u8]) -> Result<Vec<Key>, KeyError> {
         Key::new(algorithm, None, decoding.map_err(unusable)?)
     });
     let keys: Vec<_> = blocks.collect::<Result<_, _>>()?;
-    match keys.is_empty() {
-        true => Err(KeyError::NoPem(algorithm)),
-        false => Ok(keys),
+    if keys.is_empty() {
+        Err(KeyError::NoPem(algorithm))
+    } else {
+        Ok(keys)
     }
 }
 
@@ -229,9 +237,10 @@ fn from_set(algorithm: Algorithm, bytes: &[u8]) -> Result<Vec<Key>, KeyError> {
             error => error,
         })?);
     }
-    match keys.is_empty() {
-        true => Err(KeyError::EmptySet(algorithm)),
-        false => Ok(keys),
+    if keys.is_empty() {
+        Err(KeyError::EmptySet(algorithm))
+    } else {
+        Ok(keys)
     }
 }
 

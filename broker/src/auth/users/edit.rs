@@ -1,7 +1,8 @@
 //! Changing `users.toml` without disturbing what people wrote into it.
 //!
-//! Owns: the file's replacement: whole or not at all, readable by its owner alone. Never: judges what the file says; it is
-//! checked before it is changed, and its comments stay. Invariant: whatever fails, the old file is still there.
+//! Owns: the file's replacement: whole or not at all, readable by its owner alone. Never: judges
+//! what the file says; it is checked before it is changed, and its comments stay. Invariant:
+//! whatever fails, the old file is still there.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -206,20 +207,21 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// Under `sudo`, the file must still be readable by the user that Millrace runs as: whoever has the file, or the folder.
+/// Under `sudo`, the file must still be readable by the user that Millrace runs as: whoever has the
+/// file, or the folder.
 fn give_to_owner(file: &File, before: Option<&fs::Metadata>, folder: &Path) -> io::Result<()> {
     let (owner, group) = match before {
         Some(before) => (before.uid(), before.gid()),
         None => fs::metadata(folder).map(|folder| (folder.uid(), folder.gid()))?,
     };
     let own = file.metadata()?;
-    match (own.uid(), own.gid()) == (owner, group) {
-        true => Ok(()),
-        // Who is not root may only be able to keep it as its own.
-        false => match std::os::unix::fs::fchown(file, Some(owner), Some(group)) {
+    if (own.uid(), own.gid()) == (owner, group) {
+        Ok(())
+    } else {
+        match std::os::unix::fs::fchown(file, Some(owner), Some(group)) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             result => result,
-        },
+        }
     }
 }
 

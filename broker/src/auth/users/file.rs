@@ -1,7 +1,7 @@
 //! `users.toml` as people write it, and what is wrong with it.
 //!
-//! Owns: the names of the keys, and what a name may be. Never: shows what stands in a password, stops
-//! at the first mistake.
+//! Owns: the names of the keys, and what a name may be. Never: shows what stands in a password,
+//! stops at the first mistake.
 //!
 //! ```toml
 //! [user.alice]
@@ -26,7 +26,8 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::{User, UserError};
 use crate::auth::password::PasswordHash;
 
-/// Far beyond what a broker of one machine has users (some 200 bytes each); what is larger is another file.
+/// Far beyond what a broker of one machine has users (some 200 bytes each); what is larger is
+/// another file.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Names travel with every connection and decision.
 const NAME_BYTES_MAX: usize = 256;
@@ -128,12 +129,11 @@ pub(super) fn parse(text: &str) -> Result<HashMap<Box<str>, Arc<User>>, Vec<User
         let user = User::new(&name, password, groups.into(), entry.disabled);
         users.insert(name.into(), Arc::new(user));
     }
-    match errors.is_empty() {
-        true => Ok(users),
-        false => {
-            errors.sort_by_key(|error| error.span.start);
-            Err(errors)
-        }
+    if errors.is_empty() {
+        Ok(users)
+    } else {
+        errors.sort_by_key(|error| error.span.start);
+        Err(errors)
     }
 }
 
@@ -218,9 +218,10 @@ fn read_entry(
                 None,
             ),
             (other, _) => error(
-                match is_password(other) {
-                    true => place.clone(),
-                    false => key.span(),
+                if is_password(other) {
+                    place.clone()
+                } else {
+                    key.span()
                 },
                 format!("unknown key `{other}`"),
                 Some(&format!("a user has `{}`", KEYS.join("`, `"))),

@@ -1,7 +1,8 @@
 //! The users: who they are, how they prove it, and which groups they are in.
 //!
-//! Owns: the users of one file as they are true now. Never: watches the file or writes it by itself. Invariant: a `Users` that
-//! exists is valid; what is remembered of a user's logins ends with that user's entry.
+//! Owns: the users of one file as they are true now. Never: watches the file or writes it by
+//! itself. Invariant: a `Users` that exists is valid; what is remembered of a user's logins ends
+//! with that user's entry.
 
 mod edit;
 mod file;
@@ -37,7 +38,8 @@ pub struct User {
     pub(super) disabled: bool,
     /// What every client of this user shares.
     pub(super) identity: Arc<Identity>,
-    /// Held by the one login whose password is being checked, so that others with the same one need not be.
+    /// Held by the one login whose password is being checked, so that others with the same one need
+    /// not be.
     pub(super) turn: tokio::sync::Mutex<()>,
     memory: Mutex<Memory>,
 }
@@ -149,8 +151,8 @@ impl Users {
         hashes.next().and_then(PasswordHash::decoy)
     }
 
-    /// Keeps of `before` what did not change, with all that is remembered of it; the names of those that did change or went,
-    /// whose clients must prove anew who they are.
+    /// Keeps of `before` what did not change, with all that is remembered of it; the names of those
+    /// that did change or went, whose clients must prove anew who they are.
     pub(super) fn replacing(mut self, before: &Users) -> (Users, HashSet<Box<str>>) {
         for (name, user) in &mut self.by_name {
             if let Some(known) = before.find(name)
@@ -167,7 +169,8 @@ impl Users {
             .iter()
             .filter(|(name, known)| !is_kept(name, known))
             .map(|(name, _)| name.clone());
-        // Also names that are new: a certificate or a token may have used them without being in the file.
+        // Also names that are new: a certificate or a token may have used them without being in the
+        // file.
         let added = self
             .by_name
             .keys()
@@ -212,7 +215,8 @@ impl User {
         self.disabled
     }
 
-    /// Whether the password is this user's. Takes tens of milliseconds: not for a thread that serves others.
+    /// Whether the password is this user's. Takes tens of milliseconds: not for a thread that
+    /// serves others.
     pub fn verify(&self, password: &[u8]) -> bool {
         self.password
             .as_ref()

@@ -13,12 +13,12 @@ use crate::broker::Parts;
 use crate::fuzzing::{HandDisk, HandJournal, copy_files};
 use crate::gate::Gate;
 use crate::message::Message;
-use crate::packet::client::{self, ServerPacket};
-use crate::packet::{
-    Ack, Frame, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version, encode, frame,
-};
 use crate::presence::Visit;
 use crate::session::{Arrival, Will};
+use mqtt::client::{self, ServerPacket};
+use mqtt::{
+    Ack, Frame, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version, encode, frame,
+};
 
 /// A gate with clients that have no sockets.
 pub(super) struct Bench {
@@ -49,7 +49,8 @@ impl Bench {
         Bench::assembled(config, data, Arc::default())
     }
 
-    /// Another one in the same folder, after this one has stopped in order; nobody may be connected.
+    /// Another one in the same folder, after this one has stopped in order; nobody may be
+    /// connected.
     pub(super) async fn restart(self, change: impl FnOnce(&mut crate::Config)) -> Bench {
         let Bench {
             gate,
@@ -64,7 +65,8 @@ impl Bench {
         Bench::assembled(config, data, Arc::default())
     }
 
-    /// Another one on the files as they are at this moment, and on what of the journal is durable; the clients are lost.
+    /// Another one on the files as they are at this moment, and on what of the journal is durable;
+    /// the clients are lost.
     pub(super) async fn crash(self, clients: Vec<Line>) -> Bench {
         let data = tempfile::tempdir().expect("a folder");
         copy_files(self.data.path(), data.path()).expect("a copy");
@@ -137,7 +139,8 @@ impl Bench {
         self.arrives(version, id, &|arrival| arrival.expiry_seconds = 60)
     }
 
-    /// Connects; with a clean start only where `change` says so, and for a session that ends with its connection.
+    /// Connects; with a clean start only where `change` says so, and for a session that ends with
+    /// its connection.
     pub(super) fn arrives(
         &self,
         version: Version,

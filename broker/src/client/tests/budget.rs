@@ -361,7 +361,8 @@ async fn a_session_that_is_left_gives_up_what_is_beyond_the_budget() {
         if line.subscribes(&topic, qos).is_empty() {
             assert_eq!(line.gets(1).await.len(), 1, "{number}");
         }
-        // Each is given a message because it is connected and has none: in flight, or queued for those that do not read.
+        // Each is given a message because it is connected and has none: in flight, or queued for
+        // those that do not read.
         publish_own(&bench, &topic, vec![b'x'; 40_000], qos);
         if number % 3 > 0 {
             // At QoS 2 it leaves when the log has it.
@@ -378,7 +379,8 @@ async fn a_session_that_is_left_gives_up_what_is_beyond_the_budget() {
     for (id, expected) in [
         ("hoarder-0", "publish own/0"),
         ("hoarder-1", "publish own/1"),
-        // What was queued is gone, at both levels, and what was in flight at QoS 1; the exchange at QoS 2 is finished.
+        // What was queued is gone, at both levels, and what was in flight at QoS 1; the exchange at
+        // QoS 2 is finished.
         ("hoarder-54", ""),
         ("hoarder-57", ""),
         ("hoarder-58", ""),

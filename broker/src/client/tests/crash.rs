@@ -95,12 +95,11 @@ async fn one_publish(
     console.subscribes(filter, Qos::ExactlyOnce);
     rest(&bench, Held::Nobody, &mut [&mut console]).await;
     let mut device = bench.kept(Version::V311, "device");
-    let mut console = match is_connected {
-        true => Some(console),
-        false => {
-            console.loses_connection();
-            None
-        }
+    let mut console = if is_connected {
+        Some(console)
+    } else {
+        console.loses_connection();
+        None
     };
     rest(&bench, Held::Nobody, &mut [&mut device]).await;
     let stall = (held == Held::Router).then(|| bench.gate.router.stall());

@@ -22,10 +22,10 @@ use journal::{AppendError, Journal, Poisoned};
 use super::{End, Parked};
 use crate::auth::Identity;
 use crate::message::Message;
-use crate::packet::client;
-use crate::packet::{Qos, ReasonCode, Subscription, Version, encode};
 use crate::presence::Visit;
 use crate::session::Arrival;
+use mqtt::client;
+use mqtt::{Qos, ReasonCode, Subscription, Version, encode};
 
 use bench::*;
 
@@ -218,9 +218,10 @@ async fn a_shared_subscription_is_granted_to_both_versions_if_it_is_one() {
         ("$share/g#/a", false),
         ("$share/g/a/#/b", false),
     ] {
-        let expected = match valid {
-            true => ["suback [0]", "suback [0]"],
-            false => ["suback [8f]", "suback [80]"],
+        let expected = if valid {
+            ["suback [0]", "suback [0]"]
+        } else {
+            ["suback [8f]", "suback [80]"]
         };
         let answers = [
             new.subscribes(filter, Qos::AtMostOnce),

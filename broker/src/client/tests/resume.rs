@@ -315,8 +315,5 @@ async fn a_publish_is_acknowledged_when_kept_sessions_have_it_on_disk() {
 }
 
 fn denied_if(denied: bool) -> Grant {
-    match denied {
-        true => Grant::Denied,
-        false => Grant::Whole,
-    }
+    if denied { Grant::Denied } else { Grant::Whole }
 }

@@ -1,4 +1,5 @@
-//! The retained messages of a new subscription, when there are many of them and the client takes its time.
+//! The retained messages of a new subscription, when there are many of them and the client takes
+//! its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,7 +73,8 @@ async fn a_slow_client_gets_every_retained_message_once_and_what_changes_meanwhi
     }
     let mut console = bench.client(Version::V5);
     asks(&mut console, "#", Qos::AtMostOnce);
-    // Every so often some topics change, on both sides of where the client has come to; the last time as a word of its own.
+    // Every so often some topics change, on both sides of where the client has come to; the last
+    // time as a word of its own.
     let mut published = BTreeMap::new();
     let mut seen: BTreeMap<String, Vec<(u32, bool)>> = BTreeMap::new();
     let mut take = |packets: Vec<String>| {
@@ -144,7 +146,7 @@ async fn what_changed_or_went_before_its_page_came_is_not_sent_as_it_was() {
     for topic in ["a/998", "a/999"] {
         let mut bytes = Vec::new();
         let quiet = Subscription {
-            retain_handling: crate::packet::RetainHandling::Never,
+            retain_handling: mqtt::RetainHandling::Never,
             ..subscription(topic, Qos::AtMostOnce)
         };
         client::subscribe(&mut bytes, Version::V5, 9, None, &[quiet]);

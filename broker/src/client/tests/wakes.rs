@@ -140,7 +140,8 @@ async fn a_publish_that_comes_again_waits_for_the_record_of_the_first() {
         nothing()
     );
     device.loses_connection();
-    // The waker that was given to the journal with the record is that of a connection which is gone.
+    // The waker that was given to the journal with the record is that of a connection which is
+    // gone.
     let mut device = bench.kept(Version::V5, "device");
     let (wakes, waker) = Wakes::new();
     let mut bytes = Vec::new();

@@ -1,4 +1,5 @@
-//! The end of a script: everybody gets what is due, everybody leaves, and a fresh client finds a broker as good as new.
+//! The end of a script: everybody gets what is due, everybody leaves, and a fresh client finds a
+//! broker as good as new.
 
 use std::time::Instant;
 
@@ -8,8 +9,8 @@ use super::script::Disk;
 use super::stage::Stage;
 use super::wire::Leave;
 use super::words::{SECRET, USER};
-use crate::packet::client::{self, Connect};
-use crate::packet::{Qos, ReasonCode, RetainHandling, Subscription, Version, encode};
+use mqtt::client::{self, Connect};
+use mqtt::{Qos, ReasonCode, RetainHandling, Subscription, Version, encode};
 
 /// Longer than any session is kept.
 const LONG_SECONDS: u32 = 100_000;
@@ -108,7 +109,8 @@ impl Stage {
     }
 
     fn nothing_is_left(&mut self) {
-        // A filter that nobody holds is forgotten behind the messages of its time, some turns of the router's later.
+        // A filter that nobody holds is forgotten behind the messages of its time, some turns of
+        // the router's later.
         let start = Instant::now();
         while self.gate.router.stats().filters > 0 {
             assert!(
@@ -128,7 +130,8 @@ impl Stage {
         self.settle().await;
     }
 
-    /// It connects, subscribes, publishes and receives, by way of the gate's own index and by way of the router.
+    /// It connects, subscribes, publishes and receives, by way of the gate's own index and by way
+    /// of the router.
     async fn try_a_fresh_client(&mut self, version: Version) {
         self.oracle.step += 1;
         let name = "fresh";

@@ -11,8 +11,8 @@ use super::script::Threads;
 use super::stage::Stage;
 use super::words::{SECRET, USER};
 use crate::fuzzing::HandDisk;
-use crate::packet::client::{self, Connect};
-use crate::packet::{Qos, ReasonCode, Version, encode};
+use mqtt::client::{self, Connect};
+use mqtt::{Qos, ReasonCode, Version, encode};
 
 /// How long a session is kept that its client has come back to.
 const SESSION_EXPIRY_SECONDS: u32 = 60;

@@ -1,4 +1,5 @@
-//! Scripts in which something happens: noise is a script too, but its clients seldom get past CONNECT.
+//! Scripts in which something happens: noise is a script too, but its clients seldom get past
+//! CONNECT.
 //!
 //! Owns: how they are drawn. Invariant: a number is always the same script.
 
@@ -97,7 +98,8 @@ pub(in crate::fuzzing) fn life(number: u64) -> Vec<u8> {
     script
 }
 
-/// Threads are held; then, in one of two, a kept client publishes at QoS 2 to another one, Millrace crashes, and it comes back.
+/// Threads are held; then, in one of two, a kept client publishes at QoS 2 to another one, Millrace
+/// crashes, and it comes back.
 fn hold(script: &mut Vec<u8>, start: usize, random: &mut ChaCha8Rng) {
     let hold = [script[start - 1], 0x90 | script[start] & 7];
     if !random.random::<bool>() {
@@ -107,10 +109,10 @@ fn hold(script: &mut Vec<u8>, start: usize, random: &mut ChaCha8Rng) {
     script.truncate(start - 1);
     let publisher = random.random_range(0..LINES as u8);
     let subscriber = (publisher + random.random_range(1..3)) % LINES as u8;
-    let (topic, filter): (u8, u8) = match random.random() {
-        // `a/b`, and some filters that match it; then telemetry.
-        true => (1, [0, 1, 2, 3, 6, 8][random.random_range(0..6)]),
-        false => (5, [0, 4, 5, 8][random.random_range(0..4)]),
+    let (topic, filter): (u8, u8) = if random.random() {
+        (1, [0, 1, 2, 3, 6, 8][random.random_range(0..6)])
+    } else {
+        (5, [0, 4, 5, 8][random.random_range(0..4)])
     };
     for line in [subscriber, publisher] {
         // Lost, if it is there, and a session that is kept for a minute.

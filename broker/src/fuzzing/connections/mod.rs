@@ -1,8 +1,9 @@
-//! Several clients at a gate: what they send, in any order and cut anywhere, goes through the handshake, the sessions and the router,
-//! and an oracle looks at every byte that comes back.
+//! Several clients at a gate: what they send, in any order and cut anywhere, goes through the
+//! handshake, the sessions and the router, and an oracle looks at every byte that comes back.
 //!
-//! Owns: the script's way from bytes to steps, and what must be true at its end. Never: sleeps, or has a socket. Invariant: the same
-//! bytes do the same, but for what threads of the broker do at the same time, which no check depends on.
+//! Owns: the script's way from bytes to steps, and what must be true at its end. Never: sleeps, or
+//! has a socket. Invariant: the same bytes do the same, but for what threads of the broker do at
+//! the same time, which no check depends on.
 
 mod finale;
 mod hold;
@@ -31,7 +32,8 @@ struct Limits {
     retained_messages: usize,
 }
 
-/// Plays the script that the bytes are. With the variable `MILLRACE_FUZZ_EXPLAIN` the steps are written to stderr.
+/// Plays the script that the bytes are. With the variable `MILLRACE_FUZZ_EXPLAIN` the steps are
+/// written to stderr.
 pub(super) fn play(data: &[u8]) {
     let explains = std::env::var_os("MILLRACE_FUZZ_EXPLAIN").is_some();
     let runtime = tokio::runtime::Builder::new_current_thread()

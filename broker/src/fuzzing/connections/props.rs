@@ -1,4 +1,5 @@
-//! What a stage needs beside a gate: a folder, a device, wakers, and patience with the broker's threads.
+//! What a stage needs beside a gate: a folder, a device, wakers, and patience with the broker's
+//! threads.
 //!
 //! Owns: the folder, which goes with it. Never: knows a script.
 

@@ -1,7 +1,7 @@
 //! The end of a gate, in order or not, and the next one on the same folder.
 //!
-//! Owns: what goes over from one to the other. Never: judges clients; the oracle does. Invariant: a crash takes nothing that was written
-//! before the last byte the oracle heard.
+//! Owns: what goes over from one to the other. Never: judges clients; the oracle does. Invariant: a
+//! crash takes nothing that was written before the last byte the oracle heard.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{LINES, words};
 use crate::broker::Parts;
 use crate::fuzzing::{HandDisk, HandJournal};
 use crate::gate::Gate;
-use crate::packet::ReasonCode;
+use mqtt::ReasonCode;
 
 /// In which connections may act before a crash: an answer may leave that must not, or not leave.
 const ROUNDS_BEFORE_CRASH: usize = 3;
@@ -25,7 +25,8 @@ const ROUNDS_BEFORE_CRASH: usize = 3;
 const RULES_FILE: &str = "acl.toml";
 
 impl Stage {
-    /// Stops in order, and starts again with what is in the folder; without a log sessions would be lost.
+    /// Stops in order, and starts again with what is in the folder; without a log sessions would be
+    /// lost.
     pub(super) async fn restart(&mut self) {
         if !self.setting.is_logged {
             return;
@@ -46,7 +47,8 @@ impl Stage {
         assert_eq!(self.retained(), retained, "step {}", self.oracle.step);
     }
 
-    /// Lets the connections do something, but waits for nobody, and starts with what is in the folder at this moment.
+    /// Lets the connections do something, but waits for nobody, and starts with what is in the
+    /// folder at this moment.
     pub(super) async fn crash(&mut self, before: &Fleeting) {
         for _ in 0..ROUNDS_BEFORE_CRASH {
             if self.setting.syncs_alone {

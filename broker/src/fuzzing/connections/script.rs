@@ -1,7 +1,7 @@
 //! A script: what clients, the disk and the clock do, one step after the other.
 //!
-//! Owns: how bytes are read as steps. Never: does a step. Invariant: any bytes are a script, and a step takes few of them, so
-//! that a change of one byte changes one thing.
+//! Owns: how bytes are read as steps. Never: does a step. Invariant: any bytes are a script, and a
+//! step takes few of them, so that a change of one byte changes one thing.
 
 use super::LINES;
 use super::wire::Leave;
@@ -111,7 +111,8 @@ pub(super) enum Step<'a> {
         what: u8,
     },
     System,
-    /// A client comes back to its session, and goes on with its publishes at QoS 2 as MQTT asks of it.
+    /// A client comes back to its session, and goes on with its publishes at QoS 2 as MQTT asks of
+    /// it.
     Return {
         line: usize,
     },
@@ -121,7 +122,8 @@ pub(super) enum Step<'a> {
     LetGo,
     /// Millrace stops in order, and starts again.
     Restart,
-    /// It ends in the midst of the next step, and starts with what it had written; the journal loses what was not durable.
+    /// It ends in the midst of the next step, and starts with what it had written; the journal
+    /// loses what was not durable.
     Crash,
 }
 

@@ -1,7 +1,8 @@
 //! A gate, its clients' connections, and the hand that moves them.
 //!
-//! Owns: the connections' tasks, polled here and nowhere else, so that a connection which has something to do and was not woken is
-//! noticed. Never: judges; it tells the oracle. Invariant: between two steps nobody has anything to do.
+//! Owns: the connections' tasks, polled here and nowhere else, so that a connection which has
+//! something to do and was not woken is noticed. Never: judges; it tells the oracle. Invariant:
+//! between two steps nobody has anything to do.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,12 +25,12 @@ use crate::fuzzing::HandJournal;
 use crate::gate::Gate;
 use crate::listener::Place;
 use crate::message::Message;
-use crate::packet::{Qos, ReasonCode, encode};
 use crate::peer::Peer;
 use crate::{connection, system};
+use mqtt::{Qos, ReasonCode, encode};
 
-/// Rounds after which connections that still wake each other are said never to rest. The largest packet read byte by byte takes
-/// an eighth of its bytes.
+/// Rounds after which connections that still wake each other are said never to rest. The largest
+/// packet read byte by byte takes an eighth of its bytes.
 const ROUNDS_MAX: usize = 10_000;
 
 /// Steps for which threads are held at most: a router that hangs for seconds is replaced.
@@ -175,7 +176,7 @@ impl Stage {
             Step::Release { line, what } => {
                 self.say(line, |version, out| words::release(version, what, out));
             }
-            Step::Ping { line } => self.say(line, |_, out| crate::packet::client::pingreq(out)),
+            Step::Ping { line } => self.say(line, |_, out| mqtt::client::pingreq(out)),
             Step::Disconnect { line, how } => {
                 self.say(line, |version, out| words::disconnect(version, how, out));
             }
@@ -222,9 +223,10 @@ impl Stage {
         let wire = Wire::new();
         let peer = Peer::at(SocketAddr::from(([127, 0, 0, 1], 1_000 + line as u16)));
         let now = tokio::time::Instant::now();
-        let deadline = match late {
-            true => now.checked_sub(Duration::from_secs(1)).unwrap_or(now),
-            false => now + PATIENCE,
+        let deadline = if late {
+            now.checked_sub(Duration::from_secs(1)).unwrap_or(now)
+        } else {
+            now + PATIENCE
         };
         let place = Place::take(&self.gate).expect("there is room for a few");
         let serving = connection::serve(Arc::clone(&self.gate), wire.clone(), peer, deadline);
@@ -246,7 +248,7 @@ impl Stage {
     }
 
     /// Sends what `words` appends, in the version that is spoken there.
-    fn say(&self, line: usize, words: impl FnOnce(crate::packet::Version, &mut Vec<u8>)) {
+    fn say(&self, line: usize, words: impl FnOnce(mqtt::Version, &mut Vec<u8>)) {
         let mut bytes = Vec::new();
         words(self.oracle.version(line), &mut bytes);
         self.send(line, &bytes);
@@ -346,7 +348,8 @@ impl Stage {
         panic!("step {}: the connections find no rest", self.oracle.step);
     }
 
-    /// Polling who was not woken must change nothing: else a connection would have hung until something else happened to it.
+    /// Polling who was not woken must change nothing: else a connection would have hung until
+    /// something else happened to it.
     fn check_wakes(&mut self) {
         if self.setting.is_logged {
             // The log's thread makes events durable a moment before it wakes who waits.
@@ -400,7 +403,8 @@ impl Stage {
         }
     }
 
-    /// Waits for the router to deliver what it accepted, and for the log of kept sessions; whether there was something to wait for.
+    /// Waits for the router to deliver what it accepted, and for the log of kept sessions; whether
+    /// there was something to wait for.
     fn await_threads(&mut self) -> bool {
         let mut waited = false;
         if !self.holds.holds_router() && self.gate.router.accepted() != self.delivered {
@@ -420,8 +424,8 @@ impl Stage {
         waited
     }
 
-    /// Waits until the router has delivered what it accepted, and woken who waits for that: a message of our own, which nobody
-    /// gets, goes behind the others.
+    /// Waits until the router has delivered what it accepted, and woken who waits for that: a
+    /// message of our own, which nobody gets, goes behind the others.
     pub(super) fn await_router(&mut self) {
         let router = &self.gate.router;
         let message = Message::own("$".into(), "".into(), Qos::AtMostOnce, false);

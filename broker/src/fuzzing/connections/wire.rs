@@ -1,7 +1,8 @@
 //! The stream between the broker and a client that is a script.
 //!
-//! Owns: what lies between the two, and the order in which the broker read and wrote. Never: understands a byte. Invariant: what
-//! the broker did is heard in the order in which it did it, whether or not the client has taken it.
+//! Owns: what lies between the two, and the order in which the broker read and wrote. Never:
+//! understands a byte. Invariant: what the broker did is heard in the order in which it did it,
+//! whether or not the client has taken it.
 
 use std::io;
 use std::pin::Pin;

@@ -2,8 +2,8 @@
 //!
 //! Owns: what the bits of a step choose, and the packets made of it. Never: looks at an answer.
 
-use crate::packet::client::{self, Connect, Will};
-use crate::packet::{Qos, ReasonCode, RetainHandling, Subscription, Version, encode};
+use mqtt::client::{self, Connect, Will};
+use mqtt::{Qos, ReasonCode, RetainHandling, Subscription, Version, encode};
 
 pub(super) const USER: &str = "boiler";
 pub(super) const SECRET: &[u8] = b"secret";
@@ -152,7 +152,8 @@ pub(super) fn publish(version: Version, what: u8, how: u8, text: &[u8], out: &mu
         0 => text.to_vec(),
         1 => Vec::new(),
         2 => long(500),
-        // Sent from where it lies, not copied; with the topic beyond the limit of a payload in a tight script.
+        // Sent from where it lies, not copied; with the topic beyond the limit of a payload in a
+        // tight script.
         _ => long(20_000),
     };
     let alias = [None, Some(1), Some(2), Some(9)][usize::from(how >> 3 & 3)];
@@ -166,9 +167,10 @@ pub(super) fn publish(version: Version, what: u8, how: u8, text: &[u8], out: &mu
         message_expiry: has_properties.then_some(u32::from(how & 1) * 1_000),
         topic_alias: alias,
         // A user property.
-        properties: match has_properties {
-            true => b"\x26\x00\x01k\x00\x01v",
-            false => &[],
+        properties: if has_properties {
+            b"\x26\x00\x01k\x00\x01v"
+        } else {
+            &[]
         },
         payload: &payload,
         ..Default::default()

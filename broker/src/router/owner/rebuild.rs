@@ -26,8 +26,9 @@ const BYPASS_PERIOD: Duration = Duration::from_secs(1);
 impl Owner {
     pub(super) fn must_renew(&self) -> bool {
         let (live, dead) = (self.table.live(), self.table.dead());
-        // A rebuild is finished before the next: all filters that there were are linked, and what was
-        // published again has come through. New ones may come without end; they are not waited for.
+        // A rebuild is finished before the next: all filters that there were are linked, and what
+        // was published again has come through. New ones may come without end; they are not waited
+        // for.
         let linked = self.links_again == 0 || !self.table.has_unlinked();
         linked
             && self.window.confirmed() >= self.last_at_rebuild

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::{Deliver, FilterId, Router, Settings};
 use crate::lock::lock;
 use crate::message::Message;
-use crate::packet::Qos;
+use mqtt::Qos;
 
 /// Far beyond what anything here takes; its end is a test that fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,14 +1,14 @@
 //! What enters a session's queue.
 //!
-//! Owns: the order in which the reasons against it are asked for. Never: takes anything out of the queue. Invariant: a message
-//! that is pushed and does not enter is counted, with one reason.
+//! Owns: the order in which the reasons against it are asked for. Never: takes anything out of the
+//! queue. Invariant: a message that is pushed and does not enter is counted, with one reason.
 
 use super::{Outbound, Waiting};
 use crate::budget::Asker;
-use crate::packet::Qos;
 use crate::session::{Bounds, Delivery, Scribe};
 use crate::session_log::Event;
 use crate::stats::Stats;
+use mqtt::Qos;
 
 /// For which state of the session a message is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,14 +46,16 @@ impl Outbound {
             if self.drops.add() {
                 stats.sessions_slow.add(1);
             }
-            match present {
-                true => stats.dropped_slow_consumer.add(1),
-                false => stats.dropped_offline_full.add(1),
+            if present {
+                stats.dropped_slow_consumer.add(1)
+            } else {
+                stats.dropped_offline_full.add(1)
             }
         }
     }
 
-    /// Puts the delivery at the end of the queue if the client is present or not, as asked, and there is room.
+    /// Puts the delivery at the end of the queue if the client is present or not, as asked, and
+    /// there is room.
     pub(in crate::session) fn offer(
         &mut self,
         delivery: Delivery,

@@ -1,18 +1,19 @@
 //! What a session drops of what it has, because all sessions together have too much.
 //!
-//! Owns: the order in which things go: the newest first, and of what is in flight only when nothing is queued. Never: counts for
-//! the gate. Invariant: the exchanges that are left go on as their clients expect.
+//! Owns: the order in which things go: the newest first, and of what is in flight only when nothing
+//! is queued. Never: counts for the gate. Invariant: the exchanges that are left go on as their
+//! clients expect.
 
 use super::{Outbound, Waiting};
 use crate::budget::Budget;
-use crate::packet::Qos;
 use crate::session::load::Load;
 use crate::session::{Scribe, Stage};
 use crate::session_log::Event;
+use mqtt::Qos;
 
 impl Outbound {
-    /// Its client leaves: what was given to it beyond the budget, because it was connected and kept up, does not stay with a
-    /// session that may wait for ever. How many messages went.
+    /// Its client leaves: what was given to it beyond the budget, because it was connected and kept
+    /// up, does not stay with a session that may wait for ever. How many messages went.
     pub(in crate::session) fn shed(&mut self, budget: &Budget, scribe: Scribe<'_>) -> usize {
         let is_enough = |load: &Load| !budget.is_exceeded(&load.ledger);
         self.shed_queued(is_enough, scribe) + self.shed_in_flight(is_enough, scribe)
@@ -59,8 +60,9 @@ impl Outbound {
 
     /// Drops the newest of what is in flight until it is enough; how many messages went.
     ///
-    /// A QoS 2 exchange that has begun keeps its packet id, which the client may know, and goes on with PUBREL: a client that has
-    /// the message is done with it, and one that does not answers all the same (section 4.3.3).
+    /// A QoS 2 exchange that has begun keeps its packet id, which the client may know, and goes on
+    /// with PUBREL: a client that has the message is done with it, and one that does not answers
+    /// all the same (section 4.3.3).
     pub(in crate::session) fn shed_in_flight(
         &mut self,
         is_enough: impl Fn(&Load) -> bool,

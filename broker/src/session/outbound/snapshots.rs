@@ -1,18 +1,20 @@
 //! Snapshots among the messages of a queue.
 //!
-//! Owns: where a snapshot waits. Never: reads the retained store. Invariant: a filter has one snapshot at most.
+//! Owns: where a snapshot waits. Never: reads the retained store. Invariant: a filter has one
+//! snapshot at most.
 
 use std::sync::Arc;
 
 use super::super::snapshot::{Found, Search, Snapshot};
 use super::{Next, Outbound, Source, Waiting};
 use crate::access::Guard;
-use crate::packet::Qos;
 use crate::session::Scribe;
 use crate::session_log::Event;
+use mqtt::Qos;
 
 impl Outbound {
-    /// Lets the snapshot wait for what is queued before it. One of the same filter begins anew with it.
+    /// Lets the snapshot wait for what is queued before it. One of the same filter begins anew with
+    /// it.
     pub(in crate::session) fn begin_snapshot(
         &mut self,
         mut snapshot: Box<Snapshot>,

@@ -183,10 +183,7 @@ fn begin_of(out: &mut Vec<u8>, kind: u8, identity: &Identity) {
 }
 
 fn begin_with(out: &mut Vec<u8>, kind: u8, more: bool) {
-    let format = match more {
-        true => FORMAT_WITH_MORE,
-        false => FORMAT,
-    };
+    let format = if more { FORMAT_WITH_MORE } else { FORMAT };
     out.extend_from_slice(&[format, kind]);
 }
 

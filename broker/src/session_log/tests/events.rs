@@ -10,10 +10,10 @@ use uuid::Uuid;
 use crate::auth::{Identity, Voucher, secret_digest};
 use crate::exchange::Origin;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::session::Delivery;
 use crate::session_log::event::{DecodeError, Event, decode, encode};
 use crate::subscriptions::{Group, Options};
+use mqtt::Qos;
 
 fn message(expiry_seconds: Option<u32>) -> Message {
     Message {

@@ -6,7 +6,7 @@ mod model;
 mod random;
 mod refusals;
 #[allow(dead_code, reason = "the journal's own tests use the rest")]
-#[path = "../../../../journal/tests/journal/support/sim.rs"]
+#[path = "../../../../crates/journal/tests/journal/support/sim.rs"]
 pub(crate) mod sim;
 
 use std::time::Duration;

@@ -14,12 +14,12 @@ use super::sim::SimDisk;
 use crate::auth::{Identity, Voucher};
 use crate::exchange::Origin;
 use crate::message::Message;
-use crate::packet::Qos;
 use crate::session::Delivery;
 use crate::session_log::log::{Parts, Source};
 use crate::session_log::{Event, SavedHold, SavedInflight, SavedSession, SavedWill, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Group, Options};
+use mqtt::Qos;
 
 /// Messages are numbers; everything in a message follows from its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

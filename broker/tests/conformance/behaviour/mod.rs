@@ -6,7 +6,7 @@ mod session;
 mod shared;
 mod will;
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::table::play_all;
 

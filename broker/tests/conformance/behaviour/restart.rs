@@ -44,7 +44,8 @@ fn the_server_says_when_it_ends() {
     );
 }
 
-/// A publish that was received stays received: sent again after the restart it is no second message.
+/// A publish that was received stays received: sent again after the restart it is no second
+/// message.
 #[test]
 fn qos_2_exchanges_go_on_after_a_restart() {
     both(

@@ -101,7 +101,8 @@ fn each_member_has_its_own_options() {
     "#);
 }
 
-/// A member that is away gets its group's messages while nobody else is there, and not those another can take.
+/// A member that is away gets its group's messages while nobody else is there, and not those
+/// another can take.
 #[test]
 fn a_kept_member_is_the_last_resort() {
     both(

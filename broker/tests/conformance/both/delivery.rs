@@ -73,7 +73,8 @@ pub(crate) const QOS_2_SENDER: &str = r#"
     s served
 "#;
 
-/// Of one message with one id, however often it is sent, one copy goes on; after PUBCOMP the id is free.
+/// Of one message with one id, however often it is sent, one copy goes on; after PUBCOMP the id is
+/// free.
 pub(crate) const QOS_2_RECEIVER: &str = r#"
     s connect
     s subscribe "t" 00
@@ -243,7 +244,8 @@ pub(crate) const PLUS_IN_FILTERS: &str = r#"
     b< 30 [ "x" {} '6' ]
 "#;
 
-/// `$SYS/broker/uptime` is published by the broker itself; whatever it says, it does not come through `#` or `+`.
+/// `$SYS/broker/uptime` is published by the broker itself; whatever it says, it does not come
+/// through `#` or `+`.
 pub(crate) const DOLLAR_TOPICS: &str = r##"
     a connect
     a subscribe "#" 00
@@ -281,7 +283,8 @@ pub(crate) const LONGEST_TOPIC: &str = r#"
     s< 30 [ "t"*65535 {} 'x' ]
 "#;
 
-/// Case, blanks, slashes, accents in two spellings and the two bytes of a surrogate-free emoji: all are what they are.
+/// Case, blanks, slashes, accents in two spellings and the two bytes of a surrogate-free emoji: all
+/// are what they are.
 pub(crate) const NOTHING_IS_NORMALISED: &str = "
     s connect
     s subscribe \"A/b\" 00

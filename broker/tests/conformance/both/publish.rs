@@ -161,7 +161,8 @@ pub(crate) const ANSWER_BY_QOS: &str = r#"
     a< 70 [ 0004 ]
 "#;
 
-/// One filter or another may match; each subscription's copy keeps its QoS, so the highest is among them.
+/// One filter or another may match; each subscription's copy keeps its QoS, so the highest is among
+/// them.
 pub(crate) const OVERLAPPING_QOS: &str = r#"
     s connect
     s subscribe "t/a" 00

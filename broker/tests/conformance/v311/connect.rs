@@ -1,6 +1,6 @@
 //! CONNECT (3.1) and CONNACK (3.2).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::{connect, publish};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};

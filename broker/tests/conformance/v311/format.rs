@@ -1,6 +1,6 @@
 //! Chapters 1 and 2: strings, flags, packet identifiers.
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::{publish, subscribe};
 use crate::table::{CLIENT, Section, exempt, shown};

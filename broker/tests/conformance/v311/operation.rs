@@ -1,6 +1,6 @@
 //! Chapter 4: delivery, order, topics, errors.
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::{connect, delivery, publish};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};

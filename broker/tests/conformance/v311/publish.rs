@@ -1,6 +1,6 @@
 //! PUBLISH (3.3) and PUBREL (3.6).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::publish;
 use crate::table::{Section, shown};

@@ -1,6 +1,6 @@
 //! SUBSCRIBE (3.8), SUBACK (3.9), UNSUBSCRIBE (3.10), PINGREQ (3.12), DISCONNECT (3.14).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::{connect, subscribe};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};

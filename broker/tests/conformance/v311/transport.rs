@@ -1,6 +1,6 @@
 //! Chapters 6 and 7: WebSocket, and what conforms.
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::websocket;
 use crate::table::{CLIENT, Proof, Section, exempt, shown};

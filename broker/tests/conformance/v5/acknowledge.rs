@@ -1,6 +1,6 @@
 //! PUBACK (3.4), PUBREC (3.5), PUBREL (3.6), PUBCOMP (3.7).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::publish;
 use crate::table::{Proof, Section, exempt, shown};

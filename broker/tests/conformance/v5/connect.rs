@@ -1,6 +1,6 @@
 //! CONNECT's properties (3.1.2.11), what a server does about it (3.1.4), CONNACK (3.2).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::{connect, subscribe};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};

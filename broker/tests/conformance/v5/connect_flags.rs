@@ -1,6 +1,6 @@
 //! CONNECT's header and flags (3.1.0 to 3.1.2.9), its payload (3.1.3).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::connect;
 use crate::table::{CLIENT, Proof, Section, exempt, shown};
@@ -21,7 +21,8 @@ const WILL_CANCELLED: &str = r#"
     a' served
 "#;
 
-/// Published when the delay is over, when the session ends before, and not when the client takes it back.
+/// Published when the delay is over, when the session ends before, and not when the client takes it
+/// back.
 const WILL_AFTER_ITS_DELAY: &str = r#"
     s connect
     s subscribe "w/#" 00

@@ -1,6 +1,6 @@
 //! The delivery protocols (4.3), redelivery (4.4), order (4.6).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::delivery;
 use crate::table::{CLIENT, Section, exempt, shown};

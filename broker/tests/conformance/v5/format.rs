@@ -1,6 +1,6 @@
 //! Chapters 1 and 2: strings, integers, flags, packet identifiers, properties.
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::{publish, subscribe};
 use crate::table::{Section, shown};

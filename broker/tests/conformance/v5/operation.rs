@@ -1,11 +1,12 @@
 //! Topic names and filters (4.7), shared subscriptions (4.8).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::{delivery, publish};
 use crate::table::{Section, shown};
 
-/// A QoS 2 message in delivery stays with its member, also when that comes back, and when it does not.
+/// A QoS 2 message in delivery stays with its member, also when that comes back, and when it does
+/// not.
 const QOS_2_STAYS: &str = r#"
     a kept
     a subscribe "$share/g/t" 02

@@ -1,6 +1,6 @@
 //! PUBLISH: flags (3.3.1), topic name (3.3.2.1), actions (3.3.4).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::publish;
 use crate::table::{CLIENT, Proof, Section, exempt, shown};

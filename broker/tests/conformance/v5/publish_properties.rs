@@ -1,10 +1,11 @@
 //! The properties of PUBLISH (3.3.2.3).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::table::{CLIENT, Section, exempt, shown};
 
-/// Every property that is the subscriber's business, in an order of the publisher's, with names twice.
+/// Every property that is the subscriber's business, in an order of the publisher's, with names
+/// twice.
 const ALL_OF_THEM: &str = r##"
     s connect
     s subscribe "t" 00

@@ -1,6 +1,6 @@
 //! Session expiry (3.1.2.11.2, 4.1), PINGREQ (3.12), DISCONNECT (3.14), AUTH (3.15, 4.12).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::{connect, delivery};
 use crate::table::{CLIENT, Proof, Section, exempt, shown};

@@ -1,6 +1,6 @@
 //! SUBSCRIBE (3.8), SUBACK (3.9), UNSUBSCRIBE (3.10), UNSUBACK (3.11).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::subscribe;
 use crate::table::{Proof, Section, exempt, shown};

@@ -1,6 +1,6 @@
 //! Network connections (4.2) and WebSocket (6).
 
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::both::websocket;
 use crate::table::{CLIENT, Section, exempt, shown};

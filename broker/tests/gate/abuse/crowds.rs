@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use broker::Config;
-use broker::packet::client::{self, Connect};
-use broker::packet::{ReasonCode, Version};
+use mqtt::client::{self, Connect};
+use mqtt::{ReasonCode, Version};
 
 use super::resident_bytes;
 use crate::line::Line;
@@ -38,7 +38,8 @@ fn half_open_connections_keep_nobody_out() {
 /// Connections that send nearly all of the largest CONNECT that is allowed.
 const LARGE: usize = 300;
 const LARGE_BYTES: usize = 900_000;
-/// What the broker allows them together, and as much again for what the kernel and the allocator hold.
+/// What the broker allows them together, and as much again for what the kernel and the allocator
+/// hold.
 const LARGE_BYTES_MAX: u64 = 128 << 20;
 
 #[test]
@@ -72,8 +73,8 @@ fn large_connects_that_never_end_have_a_bounded_room_and_keep_nobody_out() {
 
 /// Client ids that are never used twice.
 const DISTINCT: usize = 100_000;
-/// What may differ between two looks at the same broker: the allocator's slack, not a client's state (100,000 of 100 bytes each
-/// would be 10 MB).
+/// What may differ between two looks at the same broker: the allocator's slack, not a client's
+/// state (100,000 of 100 bytes each would be 10 MB).
 const SLACK_BYTES: u64 = 8 << 20;
 
 #[test]

@@ -1,8 +1,8 @@
 //! Subscribers that never read, while others want to be served.
 
 use broker::Config;
-use broker::packet::{Version, encode};
 use bytesize::ByteSize;
+use mqtt::{Version, encode};
 
 use super::resident_bytes;
 use crate::line::Line;
@@ -10,7 +10,8 @@ use crate::{Running, acknowledge};
 
 const MESSAGES: u32 = 200_000;
 const BATCH: u32 = 1_000;
-/// What one stuck client may hold: its queue, what the kernel buffers, what is encoded and not sent.
+/// What one stuck client may hold: its queue, what the kernel buffers, what is encoded and not
+/// sent.
 const MEMORY_GROWTH_MAX: u64 = 64 << 20;
 
 #[test]
@@ -34,7 +35,7 @@ fn a_subscriber_that_never_reads_is_bounded_while_others_are_served() {
     let mut batch = Vec::new();
     for at in 0..BATCH {
         let publish = encode::Publish {
-            qos: broker::packet::Qos::AtLeastOnce,
+            qos: mqtt::Qos::AtLeastOnce,
             packet_id: at as u16 + 1,
             topic: "flood/a",
             payload: &payload,
@@ -86,7 +87,7 @@ fn a_publisher_that_never_reads_its_acknowledgements_is_held_back() {
     let mut batch = Vec::new();
     for at in 1..=1_000 {
         let publish = encode::Publish {
-            qos: broker::packet::Qos::AtLeastOnce,
+            qos: mqtt::Qos::AtLeastOnce,
             packet_id: at,
             topic: "devices/deaf/telemetry",
             payload: b"1",
@@ -122,7 +123,7 @@ fn a_read_that_fills_a_batch_to_its_end_is_not_the_last() {
             let mut together = Vec::new();
             for packet_id in 1..=count {
                 let publish = encode::Publish {
-                    qos: broker::packet::Qos::AtLeastOnce,
+                    qos: mqtt::Qos::AtLeastOnce,
                     packet_id,
                     topic: "devices/a/telemetry",
                     payload: b"1",

@@ -1,11 +1,12 @@
-//! Sessions that are made to be left: one user that lets the broker collect for hundreds of clients that do not come back.
+//! Sessions that are made to be left: one user that lets the broker collect for hundreds of clients
+//! that do not come back.
 
 use std::time::Duration;
 
 use broker::Config;
-use broker::packet::Version;
-use broker::packet::client::Connect;
 use bytesize::ByteSize;
+use mqtt::Version;
+use mqtt::client::Connect;
 
 use super::resident_bytes;
 use crate::line::Line;
@@ -26,7 +27,8 @@ fn what_hundreds_of_sessions_wait_for_is_bounded_and_who_is_connected_gets_every
         max_queued_bytes_total: ByteSize(BUDGET_BYTES),
         max_sessions_per_user: Some(SESSIONS),
         sys_interval: Duration::from_millis(100),
-        // Who comes back gets one message at a time: what it does not read would keep its acknowledgement from being read.
+        // Who comes back gets one message at a time: what it does not read would keep its
+        // acknowledgement from being read.
         max_inflight: 1,
         ..Config::default()
     });

@@ -1,4 +1,5 @@
-//! What enemies and broken devices do to a broker. After each, a stranger is served, and memory is what it was.
+//! What enemies and broken devices do to a broker. After each, a stranger is served, and memory is
+//! what it was.
 
 mod crowds;
 mod floods;

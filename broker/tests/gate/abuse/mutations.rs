@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::path::Path;
 
-use broker::packet::client::Connect;
-use broker::packet::{Frame, Version, frame};
+use mqtt::client::Connect;
+use mqtt::{Frame, Version, frame};
 
 use crate::line::Line;
 use crate::{BOTH, Running};
@@ -29,8 +29,8 @@ fn samples() -> Vec<(String, Vec<u8>)> {
     samples
 }
 
-/// The sample with one thing wrong: cut at each byte and said to be whole, a byte changed, each other packet type and flags, a
-/// length that lies.
+/// The sample with one thing wrong: cut at each byte and said to be whole, a byte changed, each
+/// other packet type and flags, a length that lies.
 fn mutants(sample: &[u8]) -> Vec<Vec<u8>> {
     let mut mutants = vec![sample.to_vec()];
     let with = |at: usize, byte: u8| {
@@ -79,7 +79,8 @@ fn a_broken_packet_harms_nobody_else() {
     server.is_empty_but_for(1);
 }
 
-/// Sends it and nothing more, and waits until the broker has closed the connection: it has seen all of it then.
+/// Sends it and nothing more, and waits until the broker has closed the connection: it has seen all
+/// of it then.
 fn send_and_end(line: &mut Line, bytes: &[u8]) {
     // The broker may have closed already: that is an answer too.
     let _ = line.stream.write_all(bytes);

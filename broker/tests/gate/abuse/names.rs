@@ -1,7 +1,7 @@
 //! Topics, filters and aliases at the edge of what is allowed, and beyond.
 
 use broker::Config;
-use broker::packet::{Qos, Version, encode};
+use mqtt::{Qos, Version, encode};
 
 use crate::line::Line;
 use crate::{BOTH, Running};

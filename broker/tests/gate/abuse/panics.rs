@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use broker::Config;
-use broker::packet::Version;
+use mqtt::Version;
 
 use crate::{BOTH, Running};
 
 #[test]
 fn a_panic_does_not_reach_beyond_its_own_connection() {
-    // What the broker asks of the rest of Millrace is the one door through which a test can make it panic.
+    // What the broker asks of the rest of Millrace is the one door through which a test can make it
+    // panic.
     let server = Running::with_telemetry(
         Config::default(),
         Arc::new(|topic: &str| {

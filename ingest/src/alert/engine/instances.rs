@@ -9,8 +9,8 @@ pub(super) enum InstanceRef {
     Silence(u32),
 }
 
-/// Restored instances by rule, device and metric, each until it is claimed once. After that, the tables of series and devices
-/// lead to it, so that names are not kept twice.
+/// Restored instances by rule, device and metric, each until it is claimed once. After that, the
+/// tables of series and devices lead to it, so that names are not kept twice.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     waiting: HashMap<Key, InstanceRef, foldhash::fast::RandomState>,

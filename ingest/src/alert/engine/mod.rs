@@ -1,8 +1,9 @@
 //! The engine: rules applied to samples and to the passing of time.
 //!
-//! Owns: the instances (a rule on one device and metric), their states and their timers. Never: reads the journal, publishes,
-//! looks at a clock; what time it is comes in, what follows goes out as `Effects`. Invariant: the same inputs on the same
-//! states give the same events, so a replay after a crash repeats them with their ids.
+//! Owns: the instances (a rule on one device and metric), their states and their timers. Never:
+//! reads the journal, publishes, looks at a clock; what time it is comes in, what follows goes out
+//! as `Effects`. Invariant: the same inputs on the same states give the same events, so a replay
+//! after a crash repeats them with their ids.
 
 mod devices;
 mod instances;
@@ -82,7 +83,8 @@ pub enum Publication {
     New,
     /// This very event.
     Repeated,
-    /// The same event for a record that was lost with the crash; its device has sent the message again.
+    /// The same event for a record that was lost with the crash; its device has sent the message
+    /// again.
     Resent {
         earlier: EventId,
     },
@@ -91,7 +93,8 @@ pub enum Publication {
 /// Where the engine stands after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Records that were evaluated before the restart: they only tell which samples are the latest, and who reports.
+    /// Records that were evaluated before the restart: they only tell which samples are the latest,
+    /// and who reports.
     WarmUp,
     /// Records that may have been evaluated before the restart, without the database knowing.
     Replay,
@@ -159,8 +162,8 @@ impl Engine {
         }
     }
 
-    /// Something of this device was received. Returns whether its samples are wanted, too. `labels` (a JSON object) is asked
-    /// for only when the device is new.
+    /// Something of this device was received. Returns whether its samples are wanted, too. `labels`
+    /// (a JSON object) is asked for only when the device is new.
     pub fn report(
         &mut self,
         origin: Origin,
@@ -202,8 +205,9 @@ impl Engine {
         self.stage
     }
 
-    /// A new engine is live. `WarmUp`, `Replay` and `Live` in this order bring one up to date after `restore`; the last step
-    /// repeats what no record can: the silences that an earlier process has reported.
+    /// A new engine is live. `WarmUp`, `Replay` and `Live` in this order bring one up to date after
+    /// `restore`; the last step repeats what no record can: the silences that an earlier process
+    /// has reported.
     pub fn enter(&mut self, stage: Stage, effects: &mut Effects) {
         if stage == Stage::Live {
             self.repeat_silences(effects);
@@ -211,7 +215,8 @@ impl Engine {
         self.stage = stage;
     }
 
-    /// It is `now`: whoever has been silent for too long fires. Stops after about `events_max` events; true when more are due.
+    /// It is `now`: whoever has been silent for too long fires. Stops after about `events_max`
+    /// events; true when more are due.
     pub fn tick(&mut self, now: Micros, events_max: usize, effects: &mut Effects) -> bool {
         let enough = effects.transitions.len().saturating_add(events_max);
         while effects.transitions.len() < enough {
@@ -227,7 +232,8 @@ impl Engine {
         self.silences.next_deadline()
     }
 
-    /// Millrace could not receive anything before `since`: every device gets its whole interval again.
+    /// Millrace could not receive anything before `since`: every device gets its whole interval
+    /// again.
     pub fn listen_since(&mut self, since: Micros) {
         self.listening_since = self.listening_since.max(since);
     }
@@ -238,8 +244,8 @@ impl Engine {
         self.listening_since = self.listening_since.saturating_add(by);
         self.silences.clock_was_set(by);
         if self.stage != Stage::Live {
-            // The records of a replay bear the time before the step; their samples move together when
-            // it is over.
+            // The records of a replay bear the time before the step; their samples move together
+            // when it is over.
             self.set_in_replay = self.set_in_replay.saturating_add(by);
             return;
         }

@@ -2,10 +2,11 @@
 //!
 //! Owns: the look-up in what `published.log` held at the start. Invariant: each entry answers once.
 //!
-//! A replay repeats an event with its id. There are two events it does not repeat: the silence of a device, which is caused by a
-//! clock and not by a record, and the event of a record that the crash took along before it was durable. Such a record was
-//! not acknowledged, so its device sends it again, and it becomes another record with another position: there the cause
-//! (the same metric with the same value at the same time of the device) tells that the world knows already.
+//! A replay repeats an event with its id. There are two events it does not repeat: the silence of a
+//! device, which is caused by a clock and not by a record, and the event of a record that the crash
+//! took along before it was durable. Such a record was not acknowledged, so its device sends it
+//! again, and it becomes another record with another position: there the cause (the same metric
+//! with the same value at the same time of the device) tells that the world knows already.
 
 use std::collections::HashMap;
 
@@ -55,7 +56,8 @@ impl Restored {
         }
     }
 
-    /// The first entry of a cause at a position from `from` on and, when that is known, before `before`.
+    /// The first entry of a cause at a position from `from` on and, when that is known, before
+    /// `before`.
     pub(super) fn find(
         &self,
         cause: EventId,

@@ -1,11 +1,12 @@
 //! Instances of silence rules, and their timers.
 //!
-//! Owns: what is kept of one, and the queue of deadlines. Invariant: an instance has at most one entry in the queue, and one
-//! that is not silent has it at its deadline or earlier. A report does not touch the queue: an entry that comes up too early
-//! goes back with the deadline that is true by then. So a report costs a comparison, and an instance comes up once per interval.
+//! Owns: what is kept of one, and the queue of deadlines. Invariant: an instance has at most one
+//! entry in the queue, and one that is not silent has it at its deadline or earlier. A report does
+//! not touch the queue: an entry that comes up too early goes back with the deadline that is true
+//! by then. So a report costs a comparison, and an instance comes up once per interval.
 //!
-//! A state is stored when an instance is armed, fires or resolves, not with each report: after a restart everybody gets the
-//! whole interval anyway.
+//! A state is stored when an instance is armed, fires or resolves, not with each report: after a
+//! restart everybody gets the whole interval anyway.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -204,8 +205,9 @@ impl Engine {
         }
     }
 
-    /// An earlier process has published that this instance is silent, and died before it was stored. When it was silent is not
-    /// in the journal, so it is taken from the log of what was published.
+    /// An earlier process has published that this instance is silent, and died before it was
+    /// stored. When it was silent is not in the journal, so it is taken from the log of what was
+    /// published.
     fn repeat_silence(&mut self, index: u32, before: Option<Position>, effects: &mut Effects) {
         let instance = &self.silences.list[index as usize];
         let Some(rule) = self.rules.get(instance.rule) else {

@@ -1,7 +1,7 @@
 //! Instances as the database keeps them, and the way back.
 //!
-//! Owns: the JSON of a state, and what becomes of states whose rule has changed. Never: fails because of a state that it
-//! cannot read; such an instance begins anew.
+//! Owns: the JSON of a state, and what becomes of states whose rule has changed. Never: fails
+//! because of a state that it cannot read; such an instance begins anew.
 
 use std::sync::Arc;
 
@@ -83,9 +83,10 @@ impl Stored {
 }
 
 impl Engine {
-    /// Takes up what the database and `published.log` know, at `now`. An alert whose rule is gone, or no longer about it, ends.
-    /// Times that lie in the future are told here, and not believed any more once the replay is over (`leave_future`): a rule
-    /// would see nothing until they have come.
+    /// Takes up what the database and `published.log` know, at `now`. An alert whose rule is gone,
+    /// or no longer about it, ends. Times that lie in the future are told here, and not believed
+    /// any more once the replay is over (`leave_future`): a rule would see nothing until they have
+    /// come.
     pub fn restore(
         &mut self,
         rows: &[AlertStateRow],
@@ -118,7 +119,8 @@ impl Engine {
         }
     }
 
-    /// Devices have had their time to send again what a crash took along: returns the ids that nothing asked for.
+    /// Devices have had their time to send again what a crash took along: returns the ids that
+    /// nothing asked for.
     pub fn forget_restored(&mut self) -> Vec<EventId> {
         self.restored.drain()
     }
@@ -221,8 +223,8 @@ impl Engine {
             metric: &firing.metric,
             transition: EventState::Resolved.as_str(),
         };
-        // No record causes it. The id of the event that began it gives a second attempt after another crash the same id, and a
-        // later alert another one.
+        // No record causes it. The id of the event that began it gives a second attempt after
+        // another crash the same id, and a later alert another one.
         let unwatched = Cause::Unwatched {
             firing: EventId::parse(&firing.id).unwrap_or(EventId([0; 16])),
         };

@@ -84,7 +84,8 @@ impl World {
         .collect()
     }
 
-    /// The process ends and starts again at this second, perhaps with other rules. Everything had been stored.
+    /// The process ends and starts again at this second, perhaps with other rules. Everything had
+    /// been stored.
     fn restart(&mut self, second: i64, rules: Option<&str>) {
         if let Some(rules) = rules {
             self.rules = Arc::new(Rules::parse(rules).unwrap());
@@ -354,7 +355,8 @@ fn many_devices_cost_one_timer_each() {
     assert_eq!(world.engine.next_deadline(), None);
 }
 
-/// The states go to JSON and back at every point, and the events are those of an engine that never stopped.
+/// The states go to JSON and back at every point, and the events are those of an engine that never
+/// stopped.
 #[test]
 fn a_restart_anywhere_changes_nothing() {
     let values = [50.0, 95.0, 96.0, 88.0, 95.0, 40.0, 95.0, 95.0, 95.0, 20.0];
@@ -474,7 +476,8 @@ fn instances_and_devices_are_bounded() {
         world.send(0, device, "temperature", 95.0);
         world.send(30, device, "temperature", 95.0);
     }
-    // Two silences and one threshold; the third device is not known as one, and its threshold is one too many.
+    // Two silences and one threshold; the third device is not known as one, and its threshold is
+    // one too many.
     assert_eq!(world.engine.instances_len(), 3);
     assert_eq!(world.engine.counters().instances_refused, 2);
     assert_eq!(world.lines(), ["30 hot boiler-1 temperature firing"]);

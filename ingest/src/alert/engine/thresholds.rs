@@ -1,8 +1,8 @@
 //! Instances of threshold rules.
 //!
-//! Owns: what is kept of one, and when its state has to be stored: with each change of phase. The time of the latest sample
-//! moves with every sample and is not stored for that alone; after a restart it is found again by looking at the journal's
-//! latest records.
+//! Owns: what is kept of one, and when its state has to be stored: with each change of phase. The
+//! time of the latest sample moves with every sample and is not stored for that alone; after a
+//! restart it is found again by looking at the journal's latest records.
 
 use std::sync::Arc;
 

@@ -1,16 +1,16 @@
 //! What time it is, and whether somebody has set the clock.
 //!
-//! Owns: the clock's door, so that tests can say what time it is; how far the wall clock was set since
-//! the last look; which time of receipt is believed. Never: knows an alert. Invariant: what is believed
-//! of a record that comes now never lies after the latest look at the clock.
+//! Owns: the clock's door, so that tests can say what time it is; how far the wall clock was set
+//! since the last look; which time of receipt is believed. Never: knows an alert. Invariant: what
+//! is believed of a record that comes now never lies after the latest look at the clock.
 //!
-//! Records from before a start are evaluated by the times they bear, in the future or not: so a replay
-//! gives the events that were published already. What is left of the future when it is over, the
-//! engine brings back to the present.
+//! Records from before a start are evaluated by the times they bear, in the future or not: so a
+//! replay gives the events that were published already. What is left of the future when it is over,
+//! the engine brings back to the present.
 //!
-//! Records bear the wall clock's time, and a wall clock is set: a gateway without a clock chip starts
-//! years off, a virtual machine wakes up, somebody corrects an hour. A second clock that only counts
-//! on tells such a step from time that has passed.
+//! Records bear the wall clock's time, and a wall clock is set: a gateway without a clock chip
+//! starts years off, a virtual machine wakes up, somebody corrects an hour. A second clock that
+//! only counts on tells such a step from time that has passed.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -146,8 +146,9 @@ impl WallClock {
         self.replayed_max
     }
 
-    /// When a record was received, as far as that can be believed: a time that lies in the future was
-    /// stamped by a clock that was ahead, and what was stamped before a step forward is moved along.
+    /// When a record was received, as far as that can be believed: a time that lies in the future
+    /// was stamped by a clock that was ahead, and what was stamped before a step forward is moved
+    /// along.
     pub(super) fn believed(&mut self, position: Position, received_at: Micros) -> Micros {
         if received_at > self.wall {
             self.future.add(received_at - self.wall);

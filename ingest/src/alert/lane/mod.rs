@@ -1,12 +1,14 @@
 //! The alerts lane: a thread that reads the journal, steps the engine and publishes what follows.
 //!
-//! Owns: the lane's position and its way through a restart. Never: waits for the store (except when very many events wait for
-//! it), reads what another lane has read. Invariant: an event is in `published.log` before it is published, and reaches the
-//! store together with the position behind the record that caused it.
+//! Owns: the lane's position and its way through a restart. Never: waits for the store (except when
+//! very many events wait for it), reads what another lane has read. Invariant: an event is in
+//! `published.log` before it is published, and reaches the store together with the position behind
+//! the record that caused it.
 //!
-//! A restart goes through three stages. *Warm-up* looks at the latest records that were evaluated already, so that samples
-//! older than these are known to be late. *Replay* evaluates the records behind the position in the database; what an earlier
-//! process published is not published again. Then the retained messages are put right, and the lane is *live*.
+//! A restart goes through three stages. *Warm-up* looks at the latest records that were evaluated
+//! already, so that samples older than these are known to be late. *Replay* evaluates the records
+//! behind the position in the database; what an earlier process published is not published again.
+//! Then the retained messages are put right, and the lane is *live*.
 
 mod clock;
 mod run;
@@ -58,10 +60,11 @@ struct Control {
     stop: AtomicBool,
 }
 
-/// Starts the thread `alerts`. It waits for `Pending::deliver_checkpoint`, then evaluates from there.
+/// Starts the thread `alerts`. It waits for `Pending::deliver_checkpoint`, then evaluates from
+/// there.
 ///
-/// Silence is measured from here on. When the gate is running already, `Pending::note_journal_end` must have been called before
-/// it started.
+/// Silence is measured from here on. When the gate is running already, `Pending::note_journal_end`
+/// must have been called before it started.
 pub fn spawn(parts: Parts) -> io::Result<LaneHandle> {
     let control = Arc::new(Control::default());
     let stats = Arc::new(Stats::default());
@@ -89,9 +92,9 @@ impl LaneHandle {
         self.thread.is_finished()
     }
 
-    /// Lets the lane read to the journal's end, at most until the deadline, and waits for the thread. The store's writer must
-    /// still be running. False when the deadline came first (nothing is lost: the rest is evaluated after the next start) or
-    /// the thread panicked.
+    /// Lets the lane read to the journal's end, at most until the deadline, and waits for the
+    /// thread. The store's writer must still be running. False when the deadline came first
+    /// (nothing is lost: the rest is evaluated after the next start) or the thread panicked.
     pub fn stop(self, deadline: Instant) -> bool {
         self.control.drain.store(true, Ordering::Release);
         self.thread.thread().unpark();

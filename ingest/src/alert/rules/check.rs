@@ -85,9 +85,10 @@ fn rule(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Rule> {
     check_name(&entry.name, errors);
     let scope = scope(entry, errors);
     // The condition may be what could not be read.
-    let condition = match entry.is_incomplete {
-        true => None,
-        false => condition(entry, errors),
+    let condition = if entry.is_incomplete {
+        None
+    } else {
+        condition(entry, errors)
     };
     let severity = severity(entry, errors);
     let message = message(entry, errors);
@@ -154,7 +155,8 @@ fn glob(text: &Spanned<String>, errors: &mut Errors<'_>) -> Option<GlobMatcher> 
         );
         return None;
     }
-    // Names are no paths: `*` goes through every character, and `\` quotes the next one on every system.
+    // Names are no paths: `*` goes through every character, and `\` quotes the next one on every
+    // system.
     let built = GlobBuilder::new(text.get_ref())
         .literal_separator(false)
         .backslash_escape(true)
@@ -323,7 +325,8 @@ fn message(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Template> {
     Some(template)
 }
 
-/// A part of a string as bytes of the file: exact when the string is written without escapes, else the whole string.
+/// A part of a string as bytes of the file: exact when the string is written without escapes, else
+/// the whole string.
 fn within(place: &Spanned<String>, part: Range<usize>, text: &str) -> Range<usize> {
     let whole = place.span();
     let written = text.get(whole.clone()).unwrap_or_default();

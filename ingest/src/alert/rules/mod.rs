@@ -1,7 +1,7 @@
 //! Alert rules: what the user wrote in `alerts.toml`, checked once, and what is true afterwards.
 //!
-//! Owns: the meaning of a rule's keys. Never: looks at a sample. Invariant: a `Rules` that exists is valid; whatever is wrong
-//! with the file is an error that says where.
+//! Owns: the meaning of a rule's keys. Never: looks at a sample. Invariant: a `Rules` that exists
+//! is valid; whatever is wrong with the file is an error that says where.
 
 mod check;
 mod file;
@@ -25,7 +25,8 @@ use super::labels::Labels;
 use super::silence::Silence;
 use super::threshold::Threshold;
 
-/// Rules in one file at most: each series that is seen is held against every rule once, and nobody can look after more.
+/// Rules in one file at most: each series that is seen is held against every rule once, and nobody
+/// can look after more.
 pub const RULES_MAX: usize = 1_000;
 
 /// The valid rules of a file, in its order.

@@ -40,9 +40,10 @@ pub(super) fn read(text: &str) -> (RuleFile, Vec<RuleError>) {
         let message = error.message().trim().replace('\n', ", ");
         reader.add(span, lower_first(&message), None);
     }
-    let rule = match reader.errors.is_empty() {
-        true => reader.document(document.get_ref()),
-        false => Vec::new(),
+    let rule = if reader.errors.is_empty() {
+        reader.document(document.get_ref())
+    } else {
+        Vec::new()
     };
     (RuleFile { rule }, reader.errors)
 }

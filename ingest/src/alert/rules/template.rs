@@ -1,7 +1,7 @@
 //! The message of a rule: text with `{placeholders}`.
 //!
-//! Owns: the names of the placeholders and how values are written. Never: fails when it renders; what can be wrong is found
-//! when the rule is read.
+//! Owns: the names of the placeholders and how values are written. Never: fails when it renders;
+//! what can be wrong is found when the rule is read.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -137,8 +137,8 @@ impl Template {
     }
 }
 
-/// A number for people: at most six decimals, without what is only an artefact of doubles; very large and very small ones with
-/// an exponent.
+/// A number for people: at most six decimals, without what is only an artefact of doubles; very
+/// large and very small ones with an exponent.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     let mut out = String::new();

@@ -56,7 +56,8 @@ fn batch(bench: &mut Bench) -> Batch {
     }
 }
 
-/// `start: S sample records, T text records, L dead letter records, F filtered values, N new series`
+/// `start: S sample records, T text records, L dead letter records, F filtered values, N new
+/// series`
 fn shown(batch: &Batch) -> String {
     let samples: Vec<_> = batch.samples.iter().map(|row| row.record).collect();
     let texts: Vec<_> = batch.texts.iter().map(|row| row.record).collect();

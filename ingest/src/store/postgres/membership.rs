@@ -140,10 +140,10 @@ async fn check_view(client: &Client, view: u32, tables: &Tables) -> Result<(), F
     if read.len() == 1 {
         return Ok(());
     }
-    let texts = match read_texts(client, view).await? {
-        true => tables.texts,
-        // Somebody's own view, of numbers alone.
-        false => None,
+    let texts = if read_texts(client, view).await? {
+        tables.texts
+    } else {
+        None
     };
     for (name, table) in [
         ("samples", tables.samples),

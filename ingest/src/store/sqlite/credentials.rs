@@ -201,9 +201,10 @@ impl From<rusqlite::Error> for Stopped {
 }
 
 fn all_of(missing: Vec<String>) -> Result<(), Stopped> {
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(Stopped::Refused(ChangeError::Unknown(missing))),
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Stopped::Refused(ChangeError::Unknown(missing)))
     }
 }
 

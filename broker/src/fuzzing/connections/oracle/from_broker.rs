@@ -7,9 +7,9 @@ use super::messages::{Key, SessionName};
 use super::session::{self, InFlight, Session, Subscription};
 use super::{Oracle, is_forbidden, is_named, is_telemetry};
 use crate::fuzzing::connections::words::{is_hidden, may_be_withheld};
-use crate::packet::client::{Reasons, ServerPacket};
-use crate::packet::{Ack, Publish, Qos, Version};
-use crate::topic::{self, Filter};
+use mqtt::client::{Reasons, ServerPacket};
+use mqtt::topic::{self, Filter};
+use mqtt::{Ack, Publish, Qos, Version};
 
 impl Oracle {
     pub(super) fn broker_says(&mut self, line: usize, packet: &ServerPacket<'_>) {
@@ -164,7 +164,8 @@ impl Oracle {
             return;
         };
         let copies = message.copy(name);
-        // A message of a group goes from member to member, and one that the journal refused is sent again by its client.
+        // A message of a group goes from member to member, and one that the journal refused is sent
+        // again by its client.
         let may_return =
             matching.iter().any(Subscription::is_shared) || (self.refuses && is_telemetry(&key.0));
         let most = message.sent * matching.len();

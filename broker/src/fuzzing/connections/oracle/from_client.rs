@@ -6,7 +6,7 @@ use super::line::{Answer, Connected, Kind, Published, Request, Stage};
 use super::messages::{Key, Sent};
 use super::session::{self, Begun, Session};
 use super::{Oracle, is_forbidden, is_telemetry};
-use crate::packet::{Packet, Publish, Qos};
+use mqtt::{Packet, Publish, Qos};
 
 impl Oracle {
     pub(super) fn client_says(&mut self, line: usize, first_byte: u8, body: &[u8]) {

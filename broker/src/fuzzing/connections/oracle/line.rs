@@ -1,11 +1,12 @@
 //! One connection as both sides' bytes show it.
 //!
-//! Owns: what was read and written and is no whole packet yet, and what the broker still has to answer. Never: judges.
+//! Owns: what was read and written and is no whole packet yet, and what the broker still has to
+//! answer. Never: judges.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::messages::Key;
-use crate::packet::{Connect, Qos, Version};
+use mqtt::{Connect, Qos, Version};
 
 /// What one line shows.
 #[derive(Default)]

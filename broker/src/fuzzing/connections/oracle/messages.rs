@@ -1,11 +1,12 @@
 //! What was published, by topic and payload.
 //!
-//! Owns: how often each message was sent, who was owed it, and who got it. Never: knows a connection. Invariant: a message
-//! counts as sent again whenever it is not certain that it was the same exchange.
+//! Owns: how often each message was sent, who was owed it, and who got it. Never: knows a
+//! connection. Invariant: a message counts as sent again whenever it is not certain that it was the
+//! same exchange.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::packet::Qos;
+use mqtt::Qos;
 
 /// A session, by its client id and the number of times that one was begun under it.
 pub(super) type SessionName = (String, u32);

@@ -1,7 +1,8 @@
 //! What must be true of every connection, whatever the clients, the disk and the clock do.
 //!
-//! Owns: what both sides have said, as far as it matters. Never: is a second broker: it says what must not be, and of what must
-//! be only what is certain from outside. Invariant: it hears what the broker read and wrote in the order in which it did.
+//! Owns: what both sides have said, as far as it matters. Never: is a second broker: it says what
+//! must not be, and of what must be only what is certain from outside. Invariant: it hears what the
+//! broker read and wrote in the order in which it did.
 
 mod end;
 mod from_broker;
@@ -23,8 +24,8 @@ use super::{LINES, Limits};
 use crate::access::{Action, Decision, Principal};
 use crate::fuzzing::HandJournal;
 use crate::gate::Gate;
-use crate::packet::client::{self, ServerPacket};
-use crate::packet::{Frame, Qos, Version, frame};
+use mqtt::client::{self, ServerPacket};
+use mqtt::{Frame, Qos, Version, frame};
 
 pub(super) struct Oracle {
     gate: Arc<Gate>,
@@ -140,7 +141,8 @@ impl Oracle {
         self.clock += seconds;
     }
 
-    /// The journal may refuse from now on. When it has no room MQTT 5 clients are told so, and may be lost before they hear it.
+    /// The journal may refuse from now on. When it has no room MQTT 5 clients are told so, and may
+    /// be lost before they hear it.
     pub(super) fn disk_refuses(&mut self, is_full: bool) {
         self.refuses = true;
         self.is_full = is_full;
@@ -180,7 +182,8 @@ impl Oracle {
         }
     }
 
-    /// Another gate has begun with what the former one left, and with a clock on which the script let no time pass.
+    /// Another gate has begun with what the former one left, and with a clock on which the script
+    /// let no time pass.
     pub(super) fn restarted(&mut self, gate: Arc<Gate>) {
         // A crash has taken some of them.
         let (_, journalled) = self.journal.count(|_| true);
@@ -213,8 +216,8 @@ impl Oracle {
         Fleeting(self.sessions.iter().map(fleeting).collect())
     }
 
-    /// The step is cut short. Of what has changed in it nobody was told that it will last: when a session ends, and what it has in
-    /// flight at QoS 1.
+    /// The step is cut short. Of what has changed in it nobody was told that it will last: when a
+    /// session ends, and what it has in flight at QoS 1.
     pub(super) fn cut_short(&mut self, before: &Fleeting) {
         let now = self.fleeting();
         for (client_id, session) in &mut self.sessions {
@@ -281,7 +284,8 @@ impl Oracle {
         self.latest[line].clone()
     }
 
-    /// What a good client that has just come back on the line goes on with: publishes, and packet ids to be released.
+    /// What a good client that has just come back on the line goes on with: publishes, and packet
+    /// ids to be released.
     pub(super) fn unfinished(&self, line: usize) -> Vec<(u16, Option<Begun>)> {
         let Stage::Connected(connected) = &self.lines[line].stage else {
             return Vec::new();
@@ -309,7 +313,8 @@ impl Oracle {
         session.is_some_and(|session| !session.begun.is_empty())
     }
 
-    /// Whether what is sent on the line now is understood: it has a session, and nothing incomplete or wrong before it.
+    /// Whether what is sent on the line now is understood: it has a session, and nothing incomplete
+    /// or wrong before it.
     pub(super) fn is_clean(&self, line: usize) -> bool {
         let Line {
             from_client, stage, ..
@@ -396,7 +401,8 @@ impl Oracle {
         }
     }
 
-    /// The session's connection has let go of it. What it asked for and was not answered may have been granted.
+    /// The session's connection has let go of it. What it asked for and was not answered may have
+    /// been granted.
     fn part(&mut self, client_id: &str) {
         let Some(session) = self.sessions.get_mut(client_id) else {
             return;
@@ -480,10 +486,7 @@ fn check_size(asked: &Asked, packet: &[u8]) {
 type Split = (u8, Vec<u8>, std::ops::Range<usize>);
 
 /// Takes the first packet off the bytes: its first byte, all of it, and where its body lies in it.
-fn split(
-    bytes: &mut Vec<u8>,
-    max_bytes: usize,
-) -> Result<Option<Split>, crate::packet::DecodeError> {
+fn split(bytes: &mut Vec<u8>, max_bytes: usize) -> Result<Option<Split>, mqtt::DecodeError> {
     match frame(bytes, max_bytes)? {
         Frame::Incomplete { .. } => Ok(None),
         Frame::Complete {

@@ -1,14 +1,14 @@
 //! What a client's session must be, as far as it can be told from outside.
 //!
-//! Owns: its subscriptions with the time of each, what it has in flight, which publishes it has begun. Never: knows a queue.
-//! Invariant: what cannot be told is allowed.
+//! Owns: its subscriptions with the time of each, what it has in flight, which publishes it has
+//! begun. Never: knows a queue. Invariant: what cannot be told is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::messages::Key;
-use crate::packet::Qos;
-use crate::topic;
+use mqtt::Qos;
+use mqtt::topic;
 
 pub(super) struct Session {
     /// Sessions begun under this client id, this one included.
@@ -28,8 +28,8 @@ pub(super) struct Session {
     pub(super) begun: BTreeMap<u16, Begun>,
     /// Packet ids that were released, and of which PUBCOMP has not come.
     pub(super) releasing: BTreeSet<u16>,
-    /// The client acknowledged what it never got, or it is not even certain which session it has: packet ids and what is owed
-    /// say nothing any more.
+    /// The client acknowledged what it never got, or it is not even certain which session it has:
+    /// packet ids and what is owed say nothing any more.
     pub(super) is_sloppy: bool,
     /// Not even whether there is one.
     pub(super) is_uncertain: bool,

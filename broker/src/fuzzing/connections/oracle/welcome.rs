@@ -1,14 +1,15 @@
 //! CONNECT and CONNACK: who comes, and which session it gets.
 //!
-//! Owns: when a session must be there, and when it must not. Never: says which CONNECT must be accepted.
+//! Owns: when a session must be there, and when it must not. Never: says which CONNECT must be
+//! accepted.
 
 use super::line::{self, Asked, Stage};
 use super::messages::Sent;
 use super::session::Session;
 use super::{NAMELESS, Oracle, is_named};
 use crate::fuzzing::connections::words::is_forbidden;
-use crate::packet::client::ConnAck;
-use crate::packet::{Connect, Version};
+use mqtt::client::ConnAck;
+use mqtt::{Connect, Version};
 
 impl Oracle {
     pub(super) fn asks(&mut self, line: usize, body: &[u8]) {

@@ -200,9 +200,10 @@ impl Exchange {
     ) -> Option<SavedHold> {
         let is_there = |mark: Option<Position>| mark.is_some_and(|position| position <= end);
         let has_record = self.telemetry.map(|position| position < telemetry_end);
-        let before = match is_there(self.distributed) {
-            true => Some(SavedHold::Distributed),
-            false => self.found,
+        let before = if is_there(self.distributed) {
+            Some(SavedHold::Distributed)
+        } else {
+            self.found
         };
         match (is_there(self.noted), has_record, before) {
             (true, Some(false), _) => Some(SavedHold::Distributed),

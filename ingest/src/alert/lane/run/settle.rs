@@ -1,4 +1,5 @@
-//! What follows from a record leaves the lane: to the log of what was published, to the alert topics, to the store's writer.
+//! What follows from a record leaves the lane: to the log of what was published, to the alert
+//! topics, to the store's writer.
 //!
 //! Owns: the order of these steps, which the promise to publish nothing twice hangs on.
 
@@ -10,7 +11,8 @@ use super::super::super::published::Entry;
 use super::{Flow, Lane, Stopped};
 
 impl Lane {
-    /// Publishes the effects and hands them to the store's writer: everything before `position` is evaluated.
+    /// Publishes the effects and hands them to the store's writer: everything before `position` is
+    /// evaluated.
     pub(super) fn settle(&mut self, position: Position) -> Flow {
         if self.effects.is_empty() {
             return Flow::Continue(());

@@ -364,7 +364,8 @@ fn a_message_sent_again_after_a_crash_is_no_second_alert() {
     world.send(1, "a", "t=91@1");
     world.send(2, "b", "t=91");
     assert_eq!(world.lines().len(), 2);
-    // Neither record was durable. Another device comes first this time, so the positions are others, too.
+    // Neither record was durable. Another device comes first this time, so the positions are
+    // others, too.
     world.crash();
     world.start();
     assert_eq!(world.outlet.active(), [""; 0]);
@@ -478,7 +479,8 @@ fn a_silence_that_was_published_and_not_committed_is_not_forgotten() {
     world.tick(100);
     assert_eq!(world.lines(), ["90 silent a firing"]);
     world.crash();
-    // The database does not know of it, but the world does: it goes on, and ends with the next message.
+    // The database does not know of it, but the world does: it goes on, and ends with the next
+    // message.
     world.clock.set(200);
     world.start();
     assert_eq!(world.outlet.active(), ["a/silent "]);
@@ -558,7 +560,8 @@ fn a_journal_that_begins_later_or_ends_earlier_is_survived() {
     assert_eq!(world.lines(), ["1 hot a t firing", "2 hot b t firing"]);
 }
 
-/// A load of records: several devices and metrics, values that cross the limits often, some of them late or sent twice.
+/// A load of records: several devices and metrics, values that cross the limits often, some of them
+/// late or sent twice.
 fn load(random: &mut impl Rng) -> Vec<(i64, String, String)> {
     let mut records = Vec::new();
     for second in 0..120 {
@@ -589,8 +592,9 @@ fn content(event: &Event) -> (String, i64, i64, String, u32) {
     )
 }
 
-/// Crashes at random moments, with commits that were lost, done, or done without the lane knowing; not yet durable records are
-/// sent again, between others. The events are those of a run without a crash, each published once and stored once.
+/// Crashes at random moments, with commits that were lost, done, or done without the lane knowing;
+/// not yet durable records are sent again, between others. The events are those of a run without a
+/// crash, each published once and stored once.
 #[test]
 fn crashes_anywhere_publish_and_store_each_event_exactly_once() {
     for seed in 0..60 {
@@ -662,8 +666,9 @@ fn crashes_anywhere_publish_and_store_each_event_exactly_once() {
     }
 }
 
-/// With silence a crash may shift events, because a restart gives everybody the whole interval. What must hold: the events of each
-/// alert take turns, no id is published twice, everything published is stored, what is retained is what fires.
+/// With silence a crash may shift events, because a restart gives everybody the whole interval.
+/// What must hold: the events of each alert take turns, no id is published twice, everything
+/// published is stored, what is retained is what fires.
 #[test]
 fn silences_take_turns_whatever_crashes() {
     for seed in 0..60 {
