@@ -10,6 +10,7 @@ mod config;
 mod diagnostics;
 mod lock;
 mod logging;
+mod private;
 
 use std::process::ExitCode;
 

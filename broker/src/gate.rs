@@ -22,7 +22,7 @@ use crate::budget::Budget;
 use crate::config::Settings;
 use crate::fanout::{self, Fanout};
 use crate::handshake;
-use crate::limits::{Addresses, KeptSessions, Refusals, Room, TokenBucket};
+use crate::limits::{Addresses, KeptSessions, Refusals, Room, Seldom, TokenBucket};
 use crate::lock::lock;
 use crate::message::Message;
 use crate::registry::Registry;
@@ -53,6 +53,9 @@ pub struct Untaken<'a> {
     /// Empty for a client without one.
     pub user: &'a str,
 }
+
+/// Limits how often the log hears of retained messages that are not kept.
+static RETAINED_FULL: Seldom = Seldom::new();
 
 pub(crate) struct Gate {
     pub(crate) settings: Settings,
@@ -421,8 +424,13 @@ impl Gate {
 
     /// Keeps the message as its topic's retained one; an empty payload clears it.
     pub(crate) fn retain(&self, message: &Message) {
-        if self.retained.put(message).is_err() {
-            self.stats.dropped_retained_full.add(1);
+        let Err(full) = self.retained.put(message) else {
+            return;
+        };
+        self.stats.dropped_retained_full.add(1);
+        if let Some(silenced) = RETAINED_FULL.may_tell(Instant::now()) {
+            let topic = &*message.topic;
+            warn!(topic, error = %full, silenced, "a retained message is not kept");
         }
     }
 }

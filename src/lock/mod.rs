@@ -7,9 +7,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+
+use crate::private;
 
 const FILE_NAME: &str = "millrace.lock";
 
@@ -38,7 +40,7 @@ impl DataLock {
     /// Creates the folder when it is missing and takes its lock, or says who holds it.
     pub(crate) fn acquire(folder: &Path) -> Result<DataLock, LockError> {
         let owned = || folder.to_owned();
-        fs::create_dir_all(folder).map_err(|source| LockError::Create {
+        private::create_data_folder(folder).map_err(|source| LockError::Create {
             folder: owned(),
             source,
         })?;
@@ -71,6 +73,7 @@ impl DataLock {
             folder: owned(),
             source,
         })?;
+        private::warn_when_open_to_others(folder);
         Ok(DataLock { _file: file })
     }
 }

@@ -49,9 +49,9 @@ pub(crate) struct Limits {
 /// Why a message is not retained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Full {
-    #[error("`{0}` retained messages are kept already")]
+    #[error("`{0}` are kept: `broker.max_retained_messages` is reached")]
     Messages(usize),
-    #[error("`{0}` bytes of retained messages are kept already")]
+    #[error("`{0}` bytes are kept: `broker.max_retained_bytes` is reached")]
     Bytes(usize),
     /// More topics changed than may be kept, and the disk has taken none of the changes.
     #[error("`{0}` changes of retained messages wait for the disk")]

@@ -26,6 +26,7 @@ use crate::config::{self, Override, Sources};
 use crate::diagnostics::{Failure, display};
 use crate::lock::DataLock;
 use crate::logging;
+use crate::private;
 
 /// Alert rules and fleet of the demo, written into its folder so that people can look at them and
 /// change them.
@@ -187,7 +188,7 @@ fn write_files(folder: &Path) -> Result<(), Failure> {
         Failure::new(format!("cannot write `{}`: {error}", display(path)))
             .hint("choose another folder with `--data`")
     };
-    fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
+    private::create_data_folder(folder).map_err(|error| unwritable(folder, error))?;
     for (name, text) in FILES {
         let path = folder.join(name);
         match fs::File::create_new(&path) {

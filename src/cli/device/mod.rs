@@ -26,6 +26,7 @@ use super::{Outcome, entry, output};
 use crate::app::now_micros;
 use crate::config::{self, Settings};
 use crate::diagnostics::{Failure, Problem, display};
+use crate::private;
 use secret::Secret;
 
 const EXAMPLES: &str = "\
@@ -274,7 +275,7 @@ fn prepare(settings: &Settings, missing: Missing) -> Result<(), Failure> {
     };
     if missing == Missing::Create {
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| cannot_create(folder, &error))?;
+            private::create_data_folder(folder).map_err(|error| cannot_create(folder, &error))?;
         }
         return Ok(());
     }
