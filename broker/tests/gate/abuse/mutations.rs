@@ -12,7 +12,7 @@ use crate::{BOTH, Running};
 
 /// The samples of the codec's own tests.
 fn samples() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packets/corpus");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/mqtt/tests/packets/corpus");
     let mut samples: Vec<_> = std::fs::read_dir(folder)
         .expect("the corpus")
         .map(|entry| {
