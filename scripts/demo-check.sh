@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the demo for a while as its users do, and looks with other eyes (Python's sqlite3) at what it left: rows of several
-# devices, an alert that fired, an account that adds up. Prints what it saw.
+# Runs the demo for a while as its users do, and looks with other eyes (Python's sqlite3) at what it
+# left: rows of several devices, an alert that fired, an account that adds up. Prints what it saw.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

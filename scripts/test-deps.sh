@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there yet: a PostgreSQL server, sqlite3, openssl, Mosquitto and its clients, mqtt.js
-# and paho-mqtt.
-# Debian and its relatives; elsewhere it says what to install. Does nothing, quickly, when everything is there.
+# Installs what the tests need and is not there yet: PostgreSQL, sqlite3, openssl, and three MQTT
+# clients: Mosquitto, mqtt.js and paho-mqtt. On Debian and its relatives; elsewhere it says what to
+# install. Does nothing, quickly, when everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,7 +46,8 @@ install_packages() {
         as_root=(sudo)
     fi
     say "installing ${packages[*]}"
-    # The tests start servers of their own on free ports; RUNLEVEL=1 keeps the packages from starting theirs.
+    # The tests start servers of their own on free ports; RUNLEVEL=1 keeps the packages from
+    # starting theirs.
     local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -y)
     "${install[@]}" update >&2
     "${install[@]}" install --no-install-recommends "${packages[@]}" >&2

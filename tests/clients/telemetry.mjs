@@ -1,7 +1,8 @@
-// A device and a console in one, written with mqtt.js: PORT VERSION(3|5) DEVICE COUNT [mqtts|wss CAFILE].
+// A device and a console in one, written with mqtt.js:
+// PORT VERSION(3|5) DEVICE COUNT [mqtts|wss CAFILE].
 //
-// Subscribes to the alerts, publishes COUNT temperatures at QoS 1, the last of which is hot, and prints how many were
-// acknowledged and the alert that arrived.
+// Subscribes to the alerts, publishes COUNT temperatures at QoS 1, the last of which is hot, and
+// prints how many were acknowledged and the alert that arrived.
 
 import { readFileSync } from "node:fs";
 

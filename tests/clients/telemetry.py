@@ -1,7 +1,9 @@
-"""A device and a console in one, written with paho-mqtt: PORT VERSION(3|5) DEVICE COUNT [mqtts|wss CAFILE].
+"""A device and a console in one, written with paho-mqtt.
 
-Subscribes to the alerts, publishes COUNT temperatures at QoS 1, the last of which is hot, and prints how many were acknowledged
-and the alert that arrived.
+PORT VERSION(3|5) DEVICE COUNT [mqtts|wss CAFILE]
+
+Subscribes to the alerts, publishes COUNT temperatures at QoS 1, the last of which is hot, and
+prints how many were acknowledged and the alert that arrived.
 """
 
 import json

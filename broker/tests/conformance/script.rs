@@ -4,31 +4,37 @@
 //! expects something waits for it.
 //!
 //! ```text
-//! config max_packet_size = "1KB"      a key of [broker]; such lines come first
-//! a open                               the client `a` opens a socket and says nothing
-//! a websocket                          it opens a WebSocket, and `mqtt` was chosen; each line it sends is a frame
-//! a text 'x'                           it sends the bytes in a text frame
-//! a> 10 [ … ]                          it sends these bytes (see `notation`)
-//! a< 20 [ … ]                          the next packet it gets is this
-//! a< closed                            the next thing it sees is the end of the connection
-//! a connect                            opens, sends CONNECT (clean start, client id `a`, keep-alive 0), is accepted
-//! a connect 21 0001                    the same with these properties (MQTT 5)
-//! a kept                               … without clean start, to be kept for 100 seconds; there was no session
-//! a resume                             … likewise, and there was one
-//! a subscribe "t" 01                   SUBSCRIBE of one filter with these options, granted at the QoS asked for
-//! a gathers X | Y                      the next packets are these, in any order
-//! a accepted without 1A 13             CONNACK says success, and none of these properties (MQTT 5)
-//! a refused 85 02                      CONNACK with the reason of MQTT 5 or the code of 3.1.1, and the end
-//! a refused 81                         … and 3.1.1, which has no code for it, sees the end alone
-//! a fails 82                           DISCONNECT with this reason and the end (MQTT 5), or the end alone (3.1.1)
-//! a served                             PINGREQ is answered next: nothing else was on its way
-//! a disconnect                         DISCONNECT, and the broker closes
-//! a drop                               the connection breaks, and the broker has noticed
-//! differ x y                           the names `$x` and `$y` have different values
-//! pass 1200                            so many milliseconds go by, for what is about time
-//! a' …                                 another connection of the same client id
-//! stop                                 the broker is told to end, while its clients look on
-//! start                                it starts again on the same folder
+//! config max_packet_size = "1KB"  a key of [broker]; such lines come first
+//! a open                          the client `a` opens a socket and says nothing
+//! a websocket                     it opens a WebSocket, and `mqtt` was chosen; each line it sends
+//!                                 is a frame
+//! a text 'x'                      it sends the bytes in a text frame
+//! a> 10 [ … ]                     it sends these bytes (see `notation`)
+//! a< 20 [ … ]                     the next packet it gets is this
+//! a< closed                       the next thing it sees is the end of the connection
+//! a connect                       opens, sends CONNECT (clean start, client id `a`, keep-alive 0),
+//!                                 is accepted
+//! a connect 21 0001               the same with these properties (MQTT 5)
+//! a kept                          … without clean start, to be kept for 100 seconds; there was no
+//!                                 session
+//! a resume                        … likewise, and there was one
+//! a subscribe "t" 01              SUBSCRIBE of one filter with these options, granted at the QoS
+//!                                 asked for
+//! a gathers X | Y                 the next packets are these, in any order
+//! a accepted without 1A 13        CONNACK says success, and none of these properties (MQTT 5)
+//! a refused 85 02                 CONNACK with the reason of MQTT 5 or the code of 3.1.1, and the
+//!                                 end
+//! a refused 81                    … and 3.1.1, which has no code for it, sees the end alone
+//! a fails 82                      DISCONNECT with this reason and the end (MQTT 5), or the end
+//!                                 alone (3.1.1)
+//! a served                        PINGREQ is answered next: nothing else was on its way
+//! a disconnect                    DISCONNECT, and the broker closes
+//! a drop                          the connection breaks, and the broker has noticed
+//! differ x y                      the names `$x` and `$y` have different values
+//! pass 1200                       so many milliseconds go by, for what is about time
+//! a' …                            another connection of the same client id
+//! stop                            the broker is told to end, while its clients look on
+//! start                           it starts again on the same folder
 //! ```
 
 use std::collections::HashMap;

@@ -1,3 +1,5 @@
+//! Who is let in: passwords, secrets, certificates, and nobody in particular.
+
 use std::fs;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! A user file that changes while the broker runs.
+
 use std::fs;
 
 use super::hash;

@@ -1,3 +1,5 @@
+//! Which tokens are believed.
+
 use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
