@@ -4,13 +4,14 @@
 //! beyond what MQTT says. Invariant: the account of a run adds up: a message that was sent is
 //! acknowledged, failed, or in flight.
 //!
-//! A run goes through these modules:
+//! Folders from top to bottom; none knows one above it:
 //!
 //! ```text
-//! keys, scenario ─▶ settings ─▶ run ─▶ worker ─▶ connection ─▶ wire
-//!                                                 ▲     │
-//!            profile, signal, fault ─▶ device     │     ├─▶ window: what is unacknowledged
-//!      schedule, fleet (or replay) ─▶ source ─────┘     └─▶ tally, latency, expect ─▶ report
+//! run        threads and connections: what is due is sent, what is answered is counted
+//! scenario   what people wrote (flags, a file), and the settings it comes to
+//! report     what is counted, measured and shown
+//! fleet      devices: signals, faults, schedules       replay   a recorded file instead of them
+//! message    where messages come from, and their form  wire     sockets, TLS, MQTT
 //! ```
 //!
 //! What it costs: with three metrics a message and 64 in flight on each of 100 connections, half a
@@ -18,51 +19,25 @@
 //! acknowledged messages a second beside a server on the same two cores). Below 20,000 messages a
 //! second each message is written at its moment, which costs a system call or two each.
 
-mod alerts;
-mod clock;
-mod connection;
-mod device;
 mod error;
-mod expect;
-mod fault;
 mod fleet;
-mod keys;
-mod latency;
-mod pacer;
-mod payload;
-mod profile;
-mod progress;
+mod message;
 mod replay;
 mod report;
 mod run;
 mod scenario;
-mod schedule;
-mod settings;
-mod signal;
-mod source;
-mod stream;
-mod subscriber;
-mod tally;
-mod template;
-mod tls;
 mod units;
-mod window;
 mod wire;
-mod worker;
 
-pub use error::{ConnectError, Error};
-pub use fault::{Fault, FaultKind, Trigger};
-pub use keys::{FleetKeys, ReplayKeys, RunKeys};
-pub use latency::LatencySummary;
-pub use payload::{PayloadShape, TimeUnit};
-pub use profile::{BUILT_IN, Metric, Profile};
+pub use error::Error;
+pub use fleet::{
+    BUILT_IN, Fault, FaultKind, Fleet, Limit, Metric, Pace, Profile, Signal, Trigger, Waveform,
+};
+pub use message::{PayloadShape, Template, TimeUnit};
 pub use replay::{Columns, Replay, ReplayError};
-pub use report::Report;
+pub use report::{LatencySummary, Report};
 pub use run::run;
-pub use scenario::Scenario;
-pub use schedule::{Limit, Pace};
-pub use settings::{Broker, Fleet, Load, MqttVersion, Progress, Settings};
-pub use signal::{Signal, Waveform};
-pub use subscriber::{News, Subscriber};
-pub use template::Template;
-pub use tls::{Advice, Tls, TlsError, TlsKeys};
+pub use scenario::{FleetKeys, Load, Progress, ReplayKeys, RunKeys, Scenario, Settings};
+pub use wire::{
+    Advice, Broker, ConnectError, MqttVersion, News, Subscriber, Tls, TlsError, TlsKeys,
+};

@@ -15,8 +15,7 @@ use std::time::Duration;
 pub(crate) use rows::{Rows, Survey, survey};
 pub(crate) use source::ReplaySource;
 
-use crate::payload::{PayloadShape, TimeUnit};
-use crate::template::Template;
+use crate::message::{PayloadShape, Template, TimeUnit};
 
 /// What is played, and how.
 #[derive(Debug, Clone)]

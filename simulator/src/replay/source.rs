@@ -3,16 +3,14 @@
 //! Owns: when a row is due and what its message is. Never: reorders. Invariant: one row with values
 //! is one message.
 
+use std::error::Error;
 use std::time::Duration;
 
 use telemetry::Micros;
 
 use super::rows::Row;
 use super::{Replay, ReplayError, Rows, Survey};
-use crate::Error;
-use crate::payload;
-use crate::source::{Due, Message, Source, csv_field, write_line};
-use crate::template::Filling;
+use crate::message::{self, Due, Filling, Message, Source, csv_field, write_line};
 
 pub(crate) struct ReplaySource {
     replay: Replay,
@@ -133,7 +131,7 @@ impl Source for ReplaySource {
             .values
             .iter()
             .map(|(metric, value)| (&*self.metrics[*metric], *value));
-        payload::write(
+        message::write(
             &mut message.payload,
             replay.shape,
             replay.time_unit,
@@ -164,7 +162,7 @@ impl Source for ReplaySource {
         Some(self.left)
     }
 
-    fn take_error(&mut self) -> Option<Error> {
-        self.error.take().map(Error::from)
+    fn take_error(&mut self) -> Option<Box<dyn Error + Send + Sync>> {
+        self.error.take().map(Box::from)
     }
 }

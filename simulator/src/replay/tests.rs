@@ -5,7 +5,7 @@ use tempfile::NamedTempFile;
 
 use super::rows::Row;
 use super::*;
-use crate::source::{Due, Message, Source};
+use crate::message::{Due, Message, Source};
 
 fn file(text: &str) -> NamedTempFile {
     let mut file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();

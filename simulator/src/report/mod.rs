@@ -3,13 +3,24 @@
 //! Owns: the figures, as text for people and JSON for programs. Never: measures. Invariant: with
 //! QoS 1 or 2, `sent = acknowledged + failed + in_flight`.
 
+mod alerts;
+mod expect;
+mod latency;
+mod progress;
+mod tally;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use crate::latency::LatencySummary;
-use crate::settings::MqttVersion;
+pub(crate) use alerts::{Listener, Recent};
+pub(crate) use expect::Expect;
+pub use latency::LatencySummary;
+pub(crate) use progress::{Display, Goal};
+pub(crate) use tally::{Counters, Tally};
+
+use crate::wire::MqttVersion;
 
 /// The account of a run. Counts are messages unless they say otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]

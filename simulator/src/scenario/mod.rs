@@ -3,20 +3,22 @@
 //! Owns: scenario files, defaults, and every check of a combination of keys. Never: connects.
 //! Invariant: what comes out can be run; an error names the key.
 
+mod keys;
+mod settings;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rand::RngExt;
 
-use crate::keys::{FleetKeys, ReplayKeys, RunKeys};
-use crate::payload::{DEFAULT_BATCH_SIZE, PayloadShape};
-use crate::profile::{BUILT_IN, Profile};
+pub use keys::{FleetKeys, ReplayKeys, RunKeys};
+pub use settings::{Load, Progress, Settings};
+
+use crate::fleet::{BUILT_IN, Fleet, Limit, Pace, Profile};
+use crate::message::{DEFAULT_BATCH_SIZE, PayloadShape, Template};
 use crate::replay::{Columns, Replay};
-use crate::schedule::{Limit, Pace};
-use crate::settings::{Broker, Fleet, Load, Progress, Settings};
-use crate::template::Template;
-use crate::tls::{TlsError, TlsKeys};
+use crate::wire::{Broker, TlsError, TlsKeys};
 use crate::{Error, units};
 
 /// Devices of one run at most: each costs about half a kilobyte, and its number must fit where it

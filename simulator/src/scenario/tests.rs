@@ -1,5 +1,5 @@
 use super::*;
-use crate::settings::MqttVersion;
+use crate::wire::MqttVersion;
 
 fn resolve(text: &str) -> Result<Settings, Error> {
     Scenario::parse(text, Path::new("s.toml"))?.resolve()

@@ -16,18 +16,13 @@ use rand::RngExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::Recent;
-use crate::clock::Clock;
-use crate::error::{ConnectError, Error};
-use crate::expect::Expect;
-use crate::fault::Storms;
-use crate::pacer::Pacer;
-use crate::settings::Broker;
-use crate::source::{Due, Message, Source};
-use crate::stream::Stream;
-use crate::tally::{Counters, Tally};
-use crate::window::Window;
-use crate::wire::{self, Accepted, Incoming};
+use super::clock::Clock;
+use super::pacer::Pacer;
+use crate::Error;
+use crate::fleet::Storms;
+use crate::message::{Due, Message, Source};
+use crate::report::{Counters, Expect, Recent, Tally};
+use crate::wire::{self, Accepted, Broker, ConnectError, Incoming, Stream, Window};
 
 /// How long one attempt to connect may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -146,7 +141,7 @@ impl Connection {
         };
         self.settle_accounts();
         match self.source.take_error() {
-            Some(error) => result.and(Err(error)),
+            Some(error) => result.and(Err(Error::Source(error))),
             None => result,
         }
     }

@@ -16,19 +16,15 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
+use super::connection::{Connection, Manner, OPENING_MAX, Shared};
+use super::pacer::Pacer;
 use crate::Error;
-use crate::alerts::Recent;
-use crate::clock::Clock;
-use crate::connection::{Connection, Manner, OPENING_MAX, Shared};
-use crate::expect::Expect;
-use crate::fault::{FaultKind, Storms};
-use crate::fleet::{FleetSource, Kind, Place};
-use crate::pacer::Pacer;
+use crate::fleet::{FaultKind, Fleet, FleetSource, Kind, Pace, Place, Storms};
+use crate::message::Source;
 use crate::replay::{Replay, ReplaySource, Survey};
-use crate::schedule::Pace;
-use crate::settings::{Fleet, Load, Settings};
-use crate::source::Source;
-use crate::tally::{Counters, Tally};
+use crate::report::{Counters, Expect, Recent, Tally};
+use crate::scenario::{Load, Settings};
 
 /// Above this many messages a second a fleet's connections gather what is due into fewer, larger
 /// writes: a system call for each message would otherwise be what is measured. Below, each message
@@ -177,7 +173,7 @@ impl Job {
             fixed_start_us: settings.start_time_us,
             wants_lines: self.expect.is_some(),
         };
-        let source = FleetSource::new(fleet, kinds, place, Arc::clone(&self.counters));
+        let source = FleetSource::new(fleet, kinds, place, Arc::clone(&self.counters.faults));
         let opens_at = fleet.connect_interval.saturating_mul(connection as u32);
         // Devices have the low streams; fleets have the high ones.
         let storms = fleet

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::wire::{Packet, write_pubrel};
+use super::packet::{Packet, write_pubrel};
 
 /// Packet ids in use at most, acknowledged ones behind an unacknowledged one included: half of all
 /// there are.
@@ -208,7 +208,7 @@ fn advance(id: u16, count: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::MqttVersion;
+    use crate::wire::MqttVersion;
 
     fn window(limit: u16) -> Window {
         Window::new(limit)

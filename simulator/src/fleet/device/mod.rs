@@ -10,9 +10,9 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::fault::{Fault, FaultKind, FaultState};
-use crate::profile::Profile;
-use crate::signal::{Moment, SignalState, round};
+use super::fault::{Fault, FaultKind, FaultState};
+use super::profile::Profile;
+use super::signal::{Moment, SignalState, round};
 
 const DAY_US: i64 = 86_400_000_000;
 /// Devices' faults have the random streams from here on, devices those below.

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::signal::{Signal, Waveform};
+use super::signal::{Signal, Waveform};
 
 /// Names of the built-in profiles, as `--profile` takes them.
 pub const BUILT_IN: [&str; 5] = ["thermostat", "boiler", "vibration", "power-meter", "gps"];

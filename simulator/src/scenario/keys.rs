@@ -14,11 +14,10 @@ use clap::Args;
 use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::fault::Fault;
-use crate::payload::{PayloadShape, TimeUnit};
-use crate::profile::Profile;
-use crate::settings::MqttVersion;
+use crate::fleet::{Fault, Profile};
+use crate::message::{PayloadShape, TimeUnit};
 use crate::units;
+use crate::wire::MqttVersion;
 
 /// Keys of a whole run; at the top of a scenario file.
 #[derive(Debug, Clone, Default, Args, Deserialize)]

@@ -15,10 +15,10 @@ use rumqttc::mqttbytes::{Error, QoS, v4};
 use tokio::io::Interest;
 use tokio::time::Instant;
 
-use crate::error::ConnectError;
-use crate::settings::{Broker, MqttVersion};
-use crate::stream::Stream;
-use crate::wire;
+use super::broker::{Broker, MqttVersion};
+use super::error::ConnectError;
+use super::packet;
+use super::stream::Stream;
 
 /// How long the server may take to accept the connection.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ impl Subscriber {
             ..broker.clone()
         };
         let mut connect = Vec::new();
-        wire::write_connect(&mut connect, &broker, client_id);
+        packet::write_connect(&mut connect, &broker, client_id);
         let mut subscriber = Subscriber {
             stream: Stream::open(&broker).await?,
             incoming: BytesMut::new(),
@@ -94,7 +94,7 @@ impl Subscriber {
             ping_is_due: false,
         };
         loop {
-            if broker.tls.is_none() && subscriber.incoming.starts_with(&wire::TLS_ALERT) {
+            if broker.tls.is_none() && subscriber.incoming.starts_with(&packet::TLS_ALERT) {
                 return Err(ConnectError::Encrypted);
             }
             match subscriber.packet()? {
@@ -206,7 +206,7 @@ fn accept(code: v4::ConnectReturnCode) -> Result<(), ConnectError> {
     match code {
         v4::ConnectReturnCode::Success => Ok(()),
         v4::ConnectReturnCode::ServiceUnavailable => Err(ConnectError::Unavailable),
-        code => Err(ConnectError::Refused(wire::words(&code))),
+        code => Err(ConnectError::Refused(packet::words(&code))),
     }
 }
 

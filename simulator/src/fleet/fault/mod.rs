@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use rand::{Rng, RngExt, SeedableRng};
@@ -183,6 +184,30 @@ impl<'de> Deserialize<'de> for Fault {
         units::scalar(deserializer, "a fault such as \"spike:0.01\"", |text| {
             text.parse()
         })
+    }
+}
+
+/// How often each fault has begun.
+#[derive(Debug, Default)]
+pub(crate) struct FaultCounters([AtomicU64; FaultKind::ALL.len()]);
+
+impl FaultCounters {
+    /// Counts faults given as bits in the order of `FaultKind::ALL`.
+    pub(crate) fn count(&self, bits: u8) {
+        if bits != 0 {
+            for (index, counter) in self.0.iter().enumerate() {
+                counter.fetch_add(u64::from(bits >> index & 1), Relaxed);
+            }
+        }
+    }
+
+    /// The faults that have begun at least once.
+    pub(crate) fn begun(&self) -> impl Iterator<Item = (FaultKind, u64)> {
+        let counts = self.0.iter().map(|counter| counter.load(Relaxed));
+        FaultKind::ALL
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
     }
 }
 

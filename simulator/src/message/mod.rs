@@ -1,10 +1,21 @@
-//! Where a connection's messages come from.
+//! Where a connection's messages come from, and what they are written with.
 //!
 //! Owns: the seam between what is sent (a fleet's devices, a recorded file) and how (a connection).
 //! Never: knows MQTT. Invariant: the messages of a source come in the order of their intended
 //! moments.
 
+mod lines;
+mod payload;
+mod template;
+
+use std::error::Error;
 use std::time::Duration;
+
+pub(crate) use lines::{csv_field, write_line};
+pub(crate) use payload::{DEFAULT_BATCH_SIZE, write};
+pub use payload::{PayloadShape, TimeUnit};
+pub(crate) use template::Filling;
+pub use template::Template;
 
 /// When the next message is meant to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,34 +68,7 @@ pub(crate) trait Source {
     fn left(&self) -> Option<u64>;
 
     /// The failure that ended the stream early, if one did.
-    fn take_error(&mut self) -> Option<crate::Error> {
+    fn take_error(&mut self) -> Option<Box<dyn Error + Send + Sync>> {
         None
-    }
-}
-
-/// Appends one line of the `--expect` file: `device,metric,time_us,value`.
-pub(crate) fn write_line(
-    out: &mut Vec<u8>,
-    device: &[u8],
-    metric: &[u8],
-    time_us: i64,
-    value: f64,
-) {
-    use std::io::Write as _;
-    out.extend_from_slice(device);
-    out.push(b',');
-    out.extend_from_slice(metric);
-    // A Vec takes all bytes.
-    let _ = write!(out, ",{time_us},");
-    let _ = serde_json::to_writer(&mut *out, &value);
-    out.push(b'\n');
-}
-
-/// A name as a field of a CSV line (RFC 4180): quoted only when it must be.
-pub(crate) fn csv_field(name: &str) -> Vec<u8> {
-    if name.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", name.replace('"', "\"\"")).into_bytes()
-    } else {
-        name.as_bytes().to_vec()
     }
 }

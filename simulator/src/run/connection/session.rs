@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 
 use super::{Connection, End};
-use crate::error::ConnectError;
-use crate::stream::Stream;
-use crate::tally::Counters;
-use crate::wire::{self, Incoming, Verdict};
+use crate::report::Counters;
+use crate::wire::{self, ConnectError, Incoming, Stream, Verdict};
 
 /// Bytes that may wait to be written before no further message is made.
 const OUT_MAX_BYTES: usize = 128 * 1024;

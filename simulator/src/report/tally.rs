@@ -3,10 +3,11 @@
 //! Owns: the counters all connections share, and each worker's latencies. Never: formats.
 //! Invariant: `sent = acknowledged + failed + in flight` for QoS 1 and 2.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::fault::FaultKind;
-use crate::latency::Latencies;
+use super::latency::Latencies;
+use crate::fleet::FaultCounters;
 
 /// Counters that the progress display reads while a run goes on.
 #[derive(Debug, Default)]
@@ -28,23 +29,13 @@ pub(crate) struct Counters {
     pub(crate) reconnects: AtomicU64,
     /// Attempts to connect that failed.
     pub(crate) connect_failures: AtomicU64,
-    /// In the order of `FaultKind::ALL`.
-    pub(crate) faults: [AtomicU64; FaultKind::ALL.len()],
+    pub(crate) faults: Arc<FaultCounters>,
 }
 
 impl Counters {
     pub(crate) fn add(counter: &AtomicU64, count: u64) {
         if count > 0 {
             counter.fetch_add(count, Relaxed);
-        }
-    }
-
-    /// Counts faults given as bits in the order of `FaultKind::ALL`.
-    pub(crate) fn count_faults(&self, bits: u8) {
-        if bits != 0 {
-            for (index, counter) in self.faults.iter().enumerate() {
-                Self::add(counter, u64::from(bits >> index & 1));
-            }
         }
     }
 }

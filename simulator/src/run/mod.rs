@@ -4,23 +4,23 @@
 //! alerts, sum up. Never: sends. Invariant: whichever way a run ends, its threads have ended and
 //! its files are flushed.
 
+mod clock;
+mod connection;
+mod pacer;
+mod worker;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use self::clock::Clock;
+use self::worker::Job;
 use crate::Error;
-use crate::alerts::{Listener, Recent};
-use crate::clock::Clock;
-use crate::expect::Expect;
-use crate::fault::FaultKind;
-use crate::progress::{Display, Goal};
 use crate::replay::survey;
-use crate::report::Report;
-use crate::settings::{Load, Progress, Settings};
-use crate::tally::{Counters, Tally};
-use crate::worker::Job;
+use crate::report::{Counters, Display, Expect, Goal, Listener, Recent, Report, Tally};
+use crate::scenario::{Load, Progress, Settings};
 
 /// Makes the load and reports on it.
 ///
@@ -144,11 +144,10 @@ fn sum_up(job: &Job, tally: &Tally) -> Report {
     let duration_s = duration.as_secs_f64();
     let (sent, acknowledged) = (read(&counters.sent), read(&counters.acknowledged));
     let counted = if qos == 0 { sent } else { acknowledged };
-    let faults = FaultKind::ALL
-        .iter()
-        .zip(&counters.faults)
-        .map(|(kind, counter)| (kind.to_string(), read(counter)))
-        .filter(|(_, count)| *count > 0)
+    let faults = counters
+        .faults
+        .begun()
+        .map(|(kind, count)| (kind.to_string(), count))
         .collect();
     Report {
         seed: job.settings.seed,

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConnection;
 
-use crate::error::ConnectError;
-use crate::settings::Broker;
+use super::broker::Broker;
+use super::error::ConnectError;
 
 /// Ciphertext that waits for the socket at most, per connection: two records of the largest size.
 /// rustls would take twice as much.

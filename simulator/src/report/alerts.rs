@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
-use crate::error::{ConnectError, Error};
-use crate::latency::{Latencies, LatencySummary};
-use crate::settings::Broker;
-use crate::subscriber::{News, Subscriber};
+use super::latency::{Latencies, LatencySummary};
+use crate::Error;
+use crate::wire::{Broker, ConnectError, News, Subscriber};
 
 /// Messages of each device that an alert may still be matched to.
 const RECENT_MAX: usize = 64;
