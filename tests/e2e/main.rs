@@ -11,6 +11,7 @@ mod damage;
 mod devices;
 mod documents;
 mod durability;
+mod folder;
 mod full_disk;
 mod hazards;
 // Shared with the gate's own tests, which use all of it.
