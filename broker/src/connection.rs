@@ -17,19 +17,17 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
 
-use crate::client::{Client, End};
+use crate::client::Client;
+use crate::end::End;
 use crate::gate::Gate;
 use crate::handshake;
+use crate::limits::UNSENT_BYTES_MAX;
 use crate::peer::Peer;
 
 /// Bytes read in one system call at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Rounds of sending and reading in one poll before other tasks get their turn.
 const ROUNDS_PER_POLL: usize = 8;
-/// Unsent bytes above which nothing more is read from or prepared for this client. What they hold
-/// is a copy for this client alone, while what waits in its queue is shared with the others: a
-/// thousand that do not read cost a thousand times this.
-pub(crate) const UNSENT_BYTES_MAX: usize = 32 * 1024;
 /// How long the last bytes (a DISCONNECT with its reason) may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -210,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         fresh: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<(), End> {
-        self.client.session.heard(self.client.gate.seconds());
+        self.client.session.heard(self.client.gate.clock.seconds());
         self.client
             .gate
             .stats

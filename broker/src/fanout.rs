@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::delivery::Delivery;
 use crate::lock::read;
 use crate::message::Message;
 use crate::router::{Deliver, FilterId};
-use crate::session::{Delivery, Session};
+use crate::session::Session;
 use crate::stats::Stats;
 use crate::subscriptions::{FilterEntry, Kept, Subscriptions};
 

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use journal::disk::{Disk, RealDisk};
 use journal::{Journal, Position};
@@ -19,7 +19,9 @@ use crate::access::{self, Access};
 use crate::auth::{self, Authenticator, recheck};
 use crate::broker::{Parts, StartError};
 use crate::budget::Budget;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
+use crate::delivery::QueueLimits;
 use crate::fanout::{self, Fanout};
 use crate::handshake;
 use crate::limits::{Addresses, KeptSessions, Refusals, Room, Seldom, TokenBucket};
@@ -28,7 +30,7 @@ use crate::message::Message;
 use crate::registry::Registry;
 use crate::retained::{self, Retained};
 use crate::router::{self, Busy, Router};
-use crate::session::{QueueLimits, Session, cut_to_budget};
+use crate::session::{Session, cut_to_budget};
 use crate::session_log::{self, SavedSession, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
@@ -59,6 +61,7 @@ static RETAINED_FULL: Seldom = Seldom::new();
 
 pub(crate) struct Gate {
     pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stats: Arc<Stats>,
     /// Of all queues.
     pub(crate) budget: Arc<Budget>,
@@ -93,27 +96,25 @@ pub(crate) struct Gate {
     pub(crate) ids_assigned: AtomicU64,
     /// CONNECTs that were read so far.
     pub(crate) connects: AtomicU64,
-    /// Microseconds since 1970.
-    pub(crate) started_at: i64,
-    pub(crate) started: Instant,
-    /// By how much a test has moved the clock.
-    #[cfg(any(test, fuzzing))]
-    skipped_millis: AtomicU64,
+    /// Microseconds since 1970, UTC.
+    started_at: i64,
 }
 
 /// Ids given by the gate begin with it.
 const ASSIGNED_PREFIX: &str = "millrace-";
-/// The publisher number of messages that Millrace itself publishes; sessions count from 1.
-pub(crate) const OWN_PUBLISHER: u64 = 0;
 
 impl Gate {
     /// Opens the retained store and starts the router; must be called inside a runtime.
     pub(crate) fn assemble(parts: Parts) -> Result<Arc<Gate>, StartError> {
-        Gate::assemble_on(parts, Arc::new(RealDisk))
+        Gate::assemble_on(parts, Arc::new(RealDisk), Arc::new(SystemClock::start()))
     }
 
-    /// `assemble` with the log of kept sessions on that disk.
-    pub(crate) fn assemble_on(parts: Parts, disk: Arc<dyn Disk>) -> Result<Arc<Gate>, StartError> {
+    /// `assemble` with the log of kept sessions on this disk, and with this clock.
+    pub(crate) fn assemble_on(
+        parts: Parts,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Gate>, StartError> {
         let Parts {
             settings,
             data,
@@ -153,7 +154,7 @@ impl Gate {
                     max_bytes,
                     telemetry: Arc::clone(&journal),
                     stats: Arc::clone(&stats),
-                    now: now_micros(),
+                    now: clock.now_micros(),
                 };
                 let (log, saved) = SessionLog::open_on(parts, disk)?;
                 (Some(Arc::new(log)), saved)
@@ -188,10 +189,8 @@ impl Gate {
             sessions_created: AtomicU64::new(session_log::highest_number(&saved)),
             ids_assigned: AtomicU64::new(0),
             connects: AtomicU64::new(0),
-            started_at: now_micros(),
-            started: Instant::now(),
-            #[cfg(any(test, fuzzing))]
-            skipped_millis: AtomicU64::new(0),
+            started_at: clock.now_micros(),
+            clock,
         });
         gate.restore(saved)?;
         Ok(gate)
@@ -296,47 +295,10 @@ impl Gate {
         format!("{ASSIGNED_PREFIX}{:x}-{number}", self.started_at)
     }
 
-    /// Whole seconds since the gate started: the clock of keep-alive.
-    pub(crate) fn seconds(&self) -> u32 {
-        self.elapsed().as_secs() as u32
-    }
-
-    /// The first of the gate's seconds that is no earlier than so long from now; `u32::MAX` where
-    /// they end. What is due then was never cut short by the part of a second that has passed: what
-    /// a client asks for, it gets.
-    pub(crate) fn second_after(&self, wait: Duration) -> u32 {
-        if wait.is_zero() {
-            return self.seconds();
-        }
-        let at = self.elapsed().saturating_add(wait);
-        let begun = at.as_secs() + u64::from(at.subsec_nanos() > 0);
-        u32::try_from(begun).unwrap_or(u32::MAX)
-    }
-
-    fn elapsed(&self) -> Duration {
-        let elapsed = self.started.elapsed();
-        #[cfg(any(test, fuzzing))]
-        let elapsed = elapsed + Duration::from_millis(self.skipped_millis.load(Ordering::Relaxed));
-        elapsed
-    }
-
-    /// Moves the clock of sessions and wills.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn skip(&self, time: Duration) {
-        let millis = time.as_millis() as u64;
-        self.skipped_millis.fetch_add(millis, Ordering::Relaxed);
-    }
-
     /// One more connection was accepted; how long to wait before the next one.
     pub(crate) fn connect_pause(&self) -> Option<Duration> {
         let rate = self.connect_rate.as_ref()?;
         lock(rate).take(1, Instant::now())
-    }
-
-    /// Gate seconds at a time given in seconds since 1970; never before now.
-    pub(crate) fn seconds_at(&self, unix: u64) -> u32 {
-        let now = Duration::from_micros(now_micros().unsigned_abs());
-        self.second_after(Duration::from_secs(unix).saturating_sub(now))
     }
 
     /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers
@@ -433,18 +395,4 @@ impl Gate {
             warn!(topic, error = %full, silenced, "a retained message is not kept");
         }
     }
-}
-
-/// Microseconds since 1970, UTC.
-pub(crate) fn now_micros() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => since.as_micros() as i64,
-        // A clock before 1970: telemetry's own bounds deal with it.
-        Err(_) => 0,
-    }
-}
-
-/// Whole seconds since 1970, UTC.
-pub(crate) fn unix_seconds() -> u64 {
-    (now_micros() / 1_000_000).unsigned_abs()
 }

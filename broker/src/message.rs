@@ -4,13 +4,11 @@
 //! it waits in.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
-use crate::budget::Holders;
 use crate::exchange::Origin;
-use crate::gate::{OWN_PUBLISHER, now_micros};
 use mqtt::Qos;
 
 /// One publish, on its way to those who subscribe to its topic.
@@ -35,9 +33,19 @@ pub(crate) struct Message {
     pub(crate) received_at: i64,
     /// The exchange by which it came in, where its copies depend on that.
     pub(crate) origin: Origin,
-    /// Where it waits.
+    /// How many queues and windows hold it.
     pub(crate) holders: Holders,
 }
+
+/// In how many places a message waits. A copy of a message waits nowhere.
+#[derive(Debug, Default)]
+pub(crate) struct Holders(AtomicU32);
+
+/// The publisher number of messages that Millrace itself publishes; sessions count from 1.
+pub(crate) const OWN_PUBLISHER: u64 = 0;
+/// What a message costs beside its topic, payload and properties: the shared frame, and the slack
+/// of its allocations.
+pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 192;
 
 /// The message outlived its expiry interval and must not be sent any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +53,15 @@ pub(crate) struct Message {
 pub(crate) struct Expired;
 
 impl Message {
-    /// One that Millrace itself publishes, now: without properties, and it never expires.
-    pub(crate) fn own(topic: Arc<str>, payload: Bytes, qos: Qos, retain: bool) -> Message {
+    /// One that Millrace itself publishes now, in microseconds since 1970: without properties, and
+    /// it never expires.
+    pub(crate) fn own(
+        topic: Arc<str>,
+        payload: Bytes,
+        qos: Qos,
+        retain: bool,
+        now: i64,
+    ) -> Message {
         Message {
             topic,
             payload,
@@ -55,28 +70,54 @@ impl Message {
             properties: Bytes::new(),
             expiry_seconds: None,
             publisher: OWN_PUBLISHER,
-            received_at: now_micros(),
+            received_at: now,
             origin: Origin::default(),
             holders: Holders::default(),
         }
     }
 
-    /// The expiry interval that a copy sent at `now` carries: the published one less the whole
-    /// seconds it waited here [MQTT-3.3.2-6]; `None` when it never expires.
-    pub(crate) fn remaining_expiry(&self, now: SystemTime) -> Result<Option<u32>, Expired> {
+    /// The expiry interval that a copy sent at `now` (microseconds since 1970) carries: the
+    /// published one less the whole seconds it waited here [MQTT-3.3.2-6]; `None` when it never
+    /// expires.
+    pub(crate) fn remaining_expiry(&self, now: i64) -> Result<Option<u32>, Expired> {
         let Some(seconds) = self.expiry_seconds else {
             return Ok(None);
         };
-        let received = Duration::from_micros(self.received_at.max(0).unsigned_abs());
         // A clock that was set back makes the message younger, never older.
-        let waited = now
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(Duration::ZERO, |now| now.saturating_sub(received));
-        match u64::from(seconds).checked_sub(waited.as_secs()) {
+        let waited_micros = now.saturating_sub(self.received_at.max(0)).max(0);
+        let waited_seconds = waited_micros.unsigned_abs() / 1_000_000;
+        match u64::from(seconds).checked_sub(waited_seconds) {
             None | Some(0) => Err(Expired),
             // It is no more than `seconds`, which is a u32.
             Some(remaining) => Ok(Some(remaining.try_into().unwrap_or(seconds))),
         }
+    }
+
+    /// What it takes in memory, however many wait for it.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.properties.len() + MESSAGE_OVERHEAD_BYTES
+    }
+}
+
+impl Holders {
+    /// One more place; true when nobody had it.
+    pub(crate) fn enter(&self) -> bool {
+        self.0.fetch_add(1, Ordering::AcqRel) == 0
+    }
+
+    /// One place less; true when nobody has it any more.
+    pub(crate) fn leave(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+impl Clone for Holders {
+    fn clone(&self) -> Holders {
+        Holders::default()
     }
 }
 
@@ -99,8 +140,8 @@ mod tests {
         }
     }
 
-    fn at(seconds: u64, millis: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis)
+    fn at(seconds: i64, millis: i64) -> i64 {
+        seconds * 1_000_000 + millis * 1_000
     }
 
     #[test]

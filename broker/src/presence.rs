@@ -13,8 +13,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::client::End;
-use crate::gate::{Gate, now_micros};
+use crate::end::End;
+use crate::gate::Gate;
 use crate::message::Message;
 use crate::session::Session;
 use mqtt::topic;
@@ -109,7 +109,7 @@ pub(crate) fn disconnected(gate: &Arc<Gate>, session: &Session, cause: Cause) {
             user: &identity.user,
             reason: cause.text,
             code: cause.code.map(ReasonCode::code),
-            at: timestamp(now_micros()),
+            at: timestamp(gate.clock.now_micros()),
         }))
     });
 }
@@ -135,7 +135,7 @@ pub(crate) fn page(
     let messages = sessions.iter().filter_map(|session| {
         let topic = topic_of(&session.client_id);
         let status = topic::matches(filter, &topic).then(|| connected_status(session))??;
-        Some(Arc::new(message(topic, status)))
+        Some(Arc::new(message(gate, topic, status)))
     });
     let last = sessions.last().filter(|_| sessions.len() == PAGE_SESSIONS);
     let next = last.map(|session| session.client_id.clone());
@@ -162,12 +162,13 @@ fn publish(gate: &Arc<Gate>, session: &Session, status: impl FnOnce() -> Option<
         return;
     }
     if let Some(status) = status() {
-        gate.publish_own(message(topic, status));
+        gate.publish_own(message(gate, topic, status));
     }
 }
 
-fn message(topic: String, status: Bytes) -> Message {
-    Message::own(topic.into(), status, Qos::AtLeastOnce, false)
+fn message(gate: &Gate, topic: String, status: Bytes) -> Message {
+    let now = gate.clock.now_micros();
+    Message::own(topic.into(), status, Qos::AtLeastOnce, false, now)
 }
 
 /// A client id may hold any character: those that mean something in a topic are written as in a

@@ -30,7 +30,8 @@ impl Publisher {
     /// gives up (false) when the broker has stopped.
     pub fn publish(&self, topic: &str, payload: &[u8], retain: bool) -> bool {
         let payload = Bytes::copy_from_slice(payload);
-        let message = Message::own(topic.into(), payload, Qos::AtLeastOnce, retain);
+        let now = self.gate.clock.now_micros();
+        let message = Message::own(topic.into(), payload, Qos::AtLeastOnce, retain, now);
         let message = Arc::new(message);
         match self.gate.distribute(&message) {
             Ok(()) => true,

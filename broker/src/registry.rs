@@ -129,7 +129,7 @@ impl Registry {
     /// Does what the time asks for: ends connections that have been silent for too long or whose
     /// credentials no longer hold, publishes delayed wills, ends sessions that nobody came back to.
     pub(crate) fn tick(&self, gate: &Arc<Gate>) {
-        let seconds = gate.seconds();
+        let seconds = gate.clock.seconds();
         self.close_where(ReasonCode::KeepAliveTimeout, |session| {
             session.is_overdue(seconds)
         });

@@ -15,21 +15,15 @@
 //! Beyond the budget there is only what connected clients that keep up are given all the same, and
 //! a session that is left gives that up.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::connection::UNSENT_BYTES_MAX;
+use crate::delivery::{Delivery, PLACE_BYTES};
+use crate::limits::UNSENT_BYTES_MAX;
 use crate::lock::lock;
 use crate::message::Message;
-use crate::session::Delivery;
 use crate::stats::Stats;
 use mqtt::Qos;
 
-/// What a place in a queue or a window costs.
-pub(crate) const PLACE_BYTES: usize = 64;
-/// What a message costs beside its topic, payload and properties: the shared frame, and the slack
-/// of its allocations.
-pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 192;
 /// A connected client that has no more waiting keeps up, and is given more whatever the others
 /// hold. As much again waits unsent for a connection that does not read.
 const KEEPING_UP_BYTES: usize = UNSENT_BYTES_MAX;
@@ -55,10 +49,6 @@ pub(crate) struct Asker {
     pub(crate) bytes: usize,
     pub(crate) connected: bool,
 }
-
-/// In how many places a message waits.
-#[derive(Debug, Default)]
-pub(crate) struct Holders(AtomicU32);
 
 impl Budget {
     pub(crate) fn new(bytes_max: usize, stats: Arc<Stats>) -> Budget {
@@ -132,7 +122,7 @@ impl Ledger {
         self.bytes += PLACE_BYTES as i64;
         if message.holders.enter() {
             self.messages += 1;
-            self.bytes += bytes(message) as i64;
+            self.bytes += message.memory_bytes() as i64;
         }
     }
 
@@ -141,49 +131,15 @@ impl Ledger {
         self.bytes -= PLACE_BYTES as i64;
         if message.holders.leave() {
             self.messages -= 1;
-            self.bytes -= bytes(message) as i64;
+            self.bytes -= message.memory_bytes() as i64;
         }
     }
 }
 
-impl Holders {
-    /// One more place; true when nobody had it.
-    fn enter(&self) -> bool {
-        self.0.fetch_add(1, Ordering::AcqRel) == 0
-    }
-
-    /// One place less; true when nobody has it any more.
-    fn leave(&self) -> bool {
-        self.0.fetch_sub(1, Ordering::AcqRel) == 1
-    }
-
-    fn nobody(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
-    }
-}
-
-/// A copy of a message waits nowhere.
-impl Clone for Holders {
-    fn clone(&self) -> Holders {
-        Holders::default()
-    }
-}
-
-/// What the message counts, however many wait for it.
-pub(crate) fn bytes(message: &Message) -> usize {
-    let Message {
-        topic,
-        payload,
-        properties,
-        ..
-    } = message;
-    topic.len() + payload.len() + properties.len() + MESSAGE_OVERHEAD_BYTES
-}
-
 /// What one more place for the message would add.
 fn cost(message: &Message) -> usize {
-    if message.holders.nobody() {
-        PLACE_BYTES + bytes(message)
+    if message.holders.is_empty() {
+        PLACE_BYTES + message.memory_bytes()
     } else {
         PLACE_BYTES
     }

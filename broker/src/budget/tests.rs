@@ -9,6 +9,7 @@ fn message(payload_bytes: usize) -> Arc<Message> {
         vec![0; payload_bytes].into(),
         Qos::AtLeastOnce,
         false,
+        0,
     ))
 }
 
@@ -115,7 +116,7 @@ fn a_message_counts_once_and_each_of_its_places_on_its_own() {
     (0..3).for_each(|_| ledger.take(&shared));
     assert_eq!(gauges(), (0, 0, 0), "until it is settled");
     budget.settle(&mut ledger);
-    assert_eq!(gauges(), (1, 3, bytes(&shared) + 3 * PLACE_BYTES));
+    assert_eq!(gauges(), (1, 3, shared.memory_bytes() + 3 * PLACE_BYTES));
     let mut ledgers = [const {
         Ledger {
             bytes: 0,

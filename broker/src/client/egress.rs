@@ -2,16 +2,16 @@
 
 use std::num::NonZeroU32;
 use std::task::Waker;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use journal::Position;
 
 use super::acks::{AckKind, Wait};
 use super::{Client, End};
-use crate::connection::UNSENT_BYTES_MAX;
+use crate::delivery::Delivery;
 use crate::gate::Gate;
-use crate::session::{Delivery, InFlight, Next, Outbound, Scribe, Search, Session, Stage, UNSAVED};
+use crate::limits::UNSENT_BYTES_MAX;
+use crate::session::{InFlight, Next, Outbound, Scribe, Search, Session, Stage, UNSAVED};
 use mqtt::{Qos, ReasonCode, Version, encode};
 
 impl Client {
@@ -67,7 +67,7 @@ impl Client {
     }
 
     fn send_deliveries(&mut self, out: &mut Vec<u8>, waker: &Waker) -> bool {
-        let now = SystemTime::now();
+        let now = self.gate.clock.now_micros();
         let mut out = Outgoing {
             bytes: out,
             payload: None,
@@ -106,7 +106,7 @@ impl Client {
         &self,
         outbound: &mut Outbound,
         scribe: Scribe<'_>,
-        now: SystemTime,
+        now: i64,
         out: &mut Outgoing<'_>,
     ) -> Step {
         let inflight_max = usize::from(self.terms.inflight_max);
@@ -148,7 +148,7 @@ impl Client {
     fn send_entry(
         &self,
         entry: &InFlight,
-        now: SystemTime,
+        now: i64,
         out: &mut Outgoing<'_>,
     ) -> Result<(), TooLarge> {
         let stats = &self.gate.stats;

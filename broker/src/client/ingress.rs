@@ -10,7 +10,6 @@ use super::publish::Route;
 use super::subscribe::Effort;
 use super::{Client, End, Parked};
 use crate::access::{Action, Decision};
-use crate::gate::now_micros;
 use crate::session::Mismatch;
 use mqtt::{self, Disconnect, Frame, Packet, ReasonCode, encode, frame, frame_v31};
 
@@ -50,7 +49,7 @@ impl Client {
         waker: &Waker,
     ) -> Result<usize, End> {
         let mut intake = Intake {
-            received_at: now_micros(),
+            received_at: self.gate.clock.now_micros(),
             batch: BATCH.take(),
             received: 0,
             effort: Effort::default(),

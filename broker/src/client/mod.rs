@@ -15,8 +15,6 @@ mod subscribe;
 mod tests;
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -28,46 +26,13 @@ use self::acks::Acks;
 use self::subscribe::Answers;
 use crate::access::Principal;
 use crate::auth::Identity;
+use crate::end::End;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Throttle, Who};
 use crate::message::Message;
 use crate::presence::Cause;
 use crate::session::{Begun, Departure, Session};
-use mqtt::{DecodeError, ReasonCode, Version, encode};
-
-/// Why a connection ends.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// The client said DISCONNECT; `will`: and asked for its will to be published.
-    Disconnected {
-        will: bool,
-    },
-    /// The socket was closed without a word.
-    Closed,
-    Io(io::Error),
-    /// Bytes that are not MQTT, or a packet that is not allowed.
-    Malformed(DecodeError),
-    /// The gate ends it, for a reason MQTT 5 has a code for.
-    Refused(ReasonCode),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            End::Disconnected { .. } => f.write_str("disconnected by the client"),
-            End::Closed => f.write_str("closed by the client without a disconnect"),
-            End::Io(error) => write!(f, "lost: {error}"),
-            End::Malformed(error) => write!(f, "malformed: {error}"),
-            End::Refused(reason) => write!(f, "ended: {}", reason.name()),
-        }
-    }
-}
-
-impl From<DecodeError> for End {
-    fn from(error: DecodeError) -> End {
-        End::Malformed(error)
-    }
-}
+use mqtt::{ReasonCode, Version, encode};
 
 /// What a client's CONNECT set for the life of the connection.
 pub(crate) struct Terms {
@@ -256,7 +221,7 @@ impl Client {
     /// counts from now.
     fn resume_keep_alive(&self) {
         if self.may_receive() {
-            self.session.heard(self.gate.seconds());
+            self.session.heard(self.gate.clock.seconds());
         }
     }
 

@@ -12,9 +12,9 @@ use journal::Position;
 
 use super::{Client, End};
 use crate::access::{Grant, Guard};
+use crate::delivery::Options;
 use crate::limits::RefusalKind;
 use crate::session::Snapshot;
-use crate::subscriptions::Options;
 use mqtt::topic::{self, Filter};
 use mqtt::{Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode};
 

@@ -11,9 +11,10 @@ use journal::Position;
 
 use super::Refusal;
 use crate::access::{self, Action, Decision, Principal};
-use crate::client::{Client, End, Terms};
+use crate::client::{Client, Terms};
+use crate::end::End;
 use crate::error_chain::error_chain;
-use crate::gate::{Gate, now_micros};
+use crate::gate::Gate;
 use crate::limits::{RefusalKind, Who};
 use crate::peer::Peer;
 use crate::presence::{self, Visit};
@@ -123,7 +124,7 @@ pub(super) async fn admit(
             protocol: protocol_name(&connect),
             keep_alive: granted.keep_alive,
             clean_start: connect.clean_start,
-            since: now_micros(),
+            since: gate.clock.now_micros(),
         },
         will: connect
             .will

@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
-use crate::client::{Client, End};
+use crate::client::Client;
+use crate::end::End;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Room, Share, Who};
 use crate::peer::Peer;

@@ -19,3 +19,8 @@ pub(crate) use room::{Room, Share};
 pub use seldom::LineBudget;
 pub(crate) use seldom::Seldom;
 pub(crate) use throttle::{ClientRates, Throttle};
+
+/// Unsent bytes above which nothing more is read from or prepared for this client. What they hold
+/// is a copy for this client alone, while what waits in its queue is shared with the others: a
+/// thousand that do not read cost a thousand times this.
+pub(crate) const UNSENT_BYTES_MAX: usize = 32 * 1024;

@@ -30,7 +30,7 @@ use tracing::{error, warn};
 use self::disk::{Disk, RealDisk};
 use self::store::Store;
 use self::writer::Writer;
-use crate::gate::now_micros;
+use crate::clock::now_micros;
 use crate::lock::{read, write};
 use crate::message::Message;
 use crate::verify::Ending;

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::gate::OWN_PUBLISHER;
 use crate::message::Message;
+use crate::message::OWN_PUBLISHER;
 use mqtt::Qos;
 
 pub(super) const FILE_HEADER_BYTES: usize = 12;

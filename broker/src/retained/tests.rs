@@ -245,7 +245,7 @@ fn expired_messages_are_not_shown_not_loaded_and_make_room() {
         messages: 2,
         ..ROOMY
     };
-    let now = crate::gate::now_micros();
+    let now = crate::clock::now_micros();
     let mut short = message("short", b"1");
     short.expiry_seconds = Some(10);
     short.received_at = now;

@@ -15,7 +15,7 @@ use tracing::{error, info};
 use super::disk::{Disk, LogFile};
 use super::record::{self, FILE_HEADER_BYTES};
 use super::store::{Scan, Store, Unwritten};
-use crate::gate::now_micros;
+use crate::clock::now_micros;
 use crate::lock::{lock, read, write};
 
 /// Topics written between two syncs: bounds how long a batch takes, not how many changes a second

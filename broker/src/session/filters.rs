@@ -10,10 +10,11 @@ use foldhash::HashMap;
 
 use super::{Session, Snapshot};
 use crate::access::Guard;
+use crate::delivery::Options;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::session_log::Event;
-use crate::subscriptions::{Membership, Options};
+use crate::subscriptions::Membership;
 use mqtt::topic::Filter;
 
 /// What the session asked for with one filter.

@@ -16,7 +16,7 @@ use super::outbound::{Outbound, Presence, Stay};
 use super::{Session, Will};
 use crate::auth::{self, Identity};
 use crate::fanout;
-use crate::gate::{Gate, now_micros, unix_seconds};
+use crate::gate::Gate;
 use crate::limits::{KeptSessions, NoPlace};
 use crate::lock::lock;
 use crate::presence::{self, Cause, Visit};
@@ -125,14 +125,14 @@ impl Session {
             held.counted = false;
         }
         let credentials_end = match arrival.identity.expires_at {
-            Some(at) => gate.seconds_at(at),
+            Some(at) => gate.clock.second_at(at),
             None => u32::MAX,
         };
         self.due.store(credentials_end, Ordering::Relaxed);
         let silence_seconds_max = arrival.silence_seconds_max;
         self.silence_seconds_max
             .store(silence_seconds_max, Ordering::Relaxed);
-        self.heard(gate.seconds());
+        self.heard(gate.clock.seconds());
         if present {
             gate.stats.sessions_kept.subtract(1);
         }
@@ -288,15 +288,15 @@ impl Session {
         stay.presence = Presence::Away;
         let had_will = stay.will.is_some();
         stay.will.take_if(|_| departure.will_withdrawn);
-        stay.left_at = now_micros();
-        let after = |seconds: u32| gate.second_after(Duration::from_secs(seconds.into()));
+        stay.left_at = gate.clock.now_micros();
+        let after = |seconds: u32| gate.clock.second_after(Duration::from_secs(seconds.into()));
         stay.ends_at = after(stay.expiry_seconds);
         // The end of the session publishes it too, whichever comes first: section 3.1.3.2.2.
         stay.will_at = match &stay.will {
             Some(will) => after(will.delay_seconds.min(stay.expiry_seconds)),
             None => u32::MAX,
         };
-        let will = stay.take_due_will(gate.seconds());
+        let will = stay.take_due_will(gate.clock.seconds());
         self.due.store(stay.due(), Ordering::Relaxed);
         let scribe = self.scribe(Waker::noop());
         if had_will && stay.will.is_none() {
@@ -342,8 +342,10 @@ impl Session {
     /// What is due by the clock: of a connection the end of its credentials, without one the will,
     /// or the end.
     pub(crate) fn act_on_time(&self, gate: &Arc<Gate>) {
-        let now = gate.seconds();
-        if self.identity().has_expired(unix_seconds()) && self.close(ReasonCode::NotAuthorized) {
+        let now = gate.clock.seconds();
+        if self.identity().has_expired(gate.clock.unix_seconds())
+            && self.close(ReasonCode::NotAuthorized)
+        {
             return;
         }
         if self.end_detached(gate, |outbound| outbound.stay.ends_at <= now) {

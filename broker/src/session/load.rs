@@ -7,8 +7,9 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 
-use super::{Delivery, Outbound, Session};
-use crate::budget::{self, Budget, Ledger};
+use super::{Outbound, Session};
+use crate::budget::{Budget, Ledger};
+use crate::delivery::Delivery;
 use crate::lock::lock;
 
 #[derive(Default)]
@@ -37,7 +38,7 @@ impl Load {
     /// It goes into flight.
     pub(super) fn enter(&mut self, delivery: &Delivery) {
         if delivery.snapshot {
-            self.snapshot_bytes += budget::bytes(&delivery.message);
+            self.snapshot_bytes += delivery.message.memory_bytes();
         }
         self.take(delivery);
     }
@@ -45,7 +46,7 @@ impl Load {
     /// It is in flight no more.
     pub(super) fn leave(&mut self, delivery: &Delivery) {
         if delivery.snapshot {
-            self.snapshot_bytes -= budget::bytes(&delivery.message);
+            self.snapshot_bytes -= delivery.message.memory_bytes();
         }
         self.give_back(delivery);
     }

@@ -13,7 +13,6 @@
 //! Two locks, in this order: `filters`, then (inside the table of subscriptions) a filter's
 //! members, then `outbound`.
 
-mod delivery;
 mod drops;
 mod exchanges;
 mod filters;
@@ -35,13 +34,12 @@ use std::task::{Poll, Waker};
 
 use journal::Position;
 
-pub(crate) use self::delivery::{Bounds, Delivery, QueueLimits};
 pub use self::drops::SlowSession;
 pub(crate) use self::exchanges::{Begun, Held, Hold, UNSAVED};
 pub(crate) use self::filters::FilterLimits;
 pub(crate) use self::life::{Arrival, Attach, Departure};
+use self::outbound::{Bounds, Presence, To};
 pub(crate) use self::outbound::{Next, Outbound, Refused};
-use self::outbound::{Presence, To};
 pub(crate) use self::saved::cut_to_budget;
 pub(crate) use self::scribe::Scribe;
 pub(crate) use self::snapshot::{Found, Search, Snapshot};
@@ -49,6 +47,7 @@ pub(crate) use self::will::Will;
 pub(crate) use self::window::{InFlight, Mismatch, Stage};
 use crate::auth::Identity;
 use crate::budget::Budget;
+use crate::delivery::{Delivery, QueueLimits};
 use crate::lock::lock;
 use crate::presence::Visit;
 use crate::session_log::SessionLog;
@@ -61,9 +60,10 @@ pub(crate) struct Session {
     pub(crate) client_id: Box<str>,
     /// Seconds without a packet after which the client counts as gone; 0: never.
     silence_seconds_max: AtomicU32,
-    /// Gate seconds (see `Gate::seconds`) when the last packet arrived.
+    /// Seconds of the broker's clock when the last packet arrived.
     last_heard: AtomicU32,
-    /// Gate seconds when something is to be done though no packet comes; `u32::MAX`: nothing is.
+    /// The clock's second when something is to be done though no packet comes; `u32::MAX`: nothing
+    /// is.
     due: AtomicU32,
     limits: QueueLimits,
     budget: Arc<Budget>,

@@ -8,9 +8,10 @@ use std::task::Waker;
 
 use foldhash::HashSet;
 
+use super::Session;
 use super::filters::{Filters, Held};
-use super::{Delivery, Session};
 use crate::access::{Grant, Guard};
+use crate::delivery::Delivery;
 use crate::fanout;
 use crate::gate::Gate;
 use crate::lock::lock;

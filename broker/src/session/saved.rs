@@ -17,10 +17,11 @@ use super::load::Load;
 use super::outbound::{Outbound, Presence};
 use super::will::Will;
 use super::window::{InFlight, Stage};
-use super::{Delivery, Session, Snapshot};
+use super::{Session, Snapshot};
 use crate::auth::Identity;
 use crate::budget::{Budget, Ledger};
-use crate::gate::{Gate, now_micros};
+use crate::delivery::Delivery;
+use crate::gate::Gate;
 use crate::lock::lock;
 use crate::session_log::{SavedInflight, SavedSession, SavedWill};
 use mqtt::Qos;
@@ -63,12 +64,14 @@ impl Session {
     /// A session that the log knows, whose client is away.
     pub(crate) fn restore(gate: &Gate, saved: SavedSession) -> Arc<Session> {
         let session = gate.numbered_session(saved.number, &saved.client_id);
-        let left_at = saved.disconnected_at.unwrap_or_else(now_micros);
-        let away_micros = now_micros().saturating_sub(left_at).max(0);
+        let left_at = saved
+            .disconnected_at
+            .unwrap_or_else(|| gate.clock.now_micros());
+        let away_micros = gate.clock.now_micros().saturating_sub(left_at).max(0);
         let away = Duration::from_micros(away_micros.unsigned_abs());
         let in_seconds = |seconds: u32| {
             let wait = Duration::from_secs(seconds.into());
-            gate.second_after(wait.saturating_sub(away))
+            gate.clock.second_after(wait.saturating_sub(away))
         };
         let expiry_seconds = saved
             .expiry_seconds

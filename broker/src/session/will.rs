@@ -12,7 +12,7 @@ use journal::{Record, RecordBatch};
 
 use crate::access::{Action, Decision, Principal};
 use crate::auth::Identity;
-use crate::gate::{Gate, now_micros};
+use crate::gate::Gate;
 use crate::limits::{RefusalKind, Who};
 use crate::message::Message;
 
@@ -86,7 +86,7 @@ impl Will {
             });
             return;
         }
-        message.received_at = now_micros();
+        message.received_at = gate.clock.now_micros();
         if (gate.is_telemetry)(&message.topic) {
             let mut batch = RecordBatch::new();
             batch.push(&Record {

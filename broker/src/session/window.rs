@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use journal::Position;
 
-use super::Delivery;
+use crate::delivery::Delivery;
 use mqtt::Qos;
 
 /// A delivery under its packet id.

@@ -11,9 +11,9 @@ use journal::Record;
 
 use super::event::DecodeError;
 use crate::auth::{Identity, Voucher};
+use crate::delivery::Delivery;
 use crate::exchange::Origin;
 use crate::message::Message;
-use crate::session::Delivery;
 use crate::subscriptions::Group;
 use mqtt::Qos;
 

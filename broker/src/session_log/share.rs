@@ -14,8 +14,8 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use super::event::Event;
+use crate::delivery::Delivery;
 use crate::message::Message;
-use crate::session::Delivery;
 
 #[derive(Default)]
 pub(super) struct Messages {
@@ -114,8 +114,7 @@ mod tests {
     use mqtt::Qos;
 
     fn delivery(change: impl FnOnce(&mut Message)) -> Delivery {
-        let mut message = Message::own("a".into(), "x".into(), Qos::AtLeastOnce, false);
-        message.received_at = 1;
+        let mut message = Message::own("a".into(), "x".into(), Qos::AtLeastOnce, false, 1);
         change(&mut message);
         Delivery {
             message: Arc::new(message),

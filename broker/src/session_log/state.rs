@@ -12,9 +12,8 @@ use journal::Position;
 
 use super::event::Event;
 use crate::auth::Identity;
+use crate::delivery::{Delivery, Options};
 use crate::message::Message;
-use crate::session::Delivery;
-use crate::subscriptions::Options;
 use mqtt::Qos;
 
 /// A kept session as the log knows it, and as `Source` shows it for a snapshot.

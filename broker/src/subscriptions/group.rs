@@ -6,11 +6,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Member, Options, enter, set_guard};
+use super::{Member, enter, set_guard};
 use crate::access::Guard;
+use crate::delivery::{Delivery, Options};
 use crate::lock::lock;
 use crate::message::Message;
-use crate::session::{Delivery, Session};
+use crate::session::Session;
 use crate::stats::Stats;
 use mqtt::Qos;
 use mqtt::topic::SHARE_PREFIX;

@@ -12,7 +12,6 @@ mod group;
 mod tree;
 
 use std::cell::OnceCell;
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
 
@@ -21,21 +20,12 @@ use foldhash::HashMap;
 pub(crate) use self::group::{Group, Kept};
 use self::tree::Node;
 use crate::access::Guard;
+use crate::delivery::Options;
 use crate::lock::{read, write};
 use crate::message::Message;
 use crate::router::{FilterId, Router};
 use crate::session::Session;
-use mqtt::Qos;
 use mqtt::topic::{self, Filter};
-
-/// What a member asked for with its subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) qos: Qos,
-    pub(crate) no_local: bool,
-    pub(crate) retain_as_published: bool,
-    pub(crate) identifier: Option<NonZeroU32>,
-}
 
 pub(crate) struct Member {
     /// The session's, here too so that a search does not touch every session.

@@ -61,7 +61,7 @@ impl System {
     }
 
     /// Keeps the value; the message to publish when it is new.
-    fn update(&self, name: &str, value: String) -> Option<Arc<Message>> {
+    fn update(&self, name: &str, value: String, now: i64) -> Option<Arc<Message>> {
         let mut latest = lock(&self.latest);
         let known = latest
             .iter_mut()
@@ -69,11 +69,12 @@ impl System {
         match known {
             Some(known) if known.payload == value.as_bytes() => None,
             Some(known) => {
-                *known = Arc::new(message(Arc::clone(&known.topic), value));
+                *known = Arc::new(message(Arc::clone(&known.topic), value, now));
                 Some(Arc::clone(known))
             }
             None => {
-                latest.push(Arc::new(message(format!("{PREFIX}{name}").into(), value)));
+                let topic = format!("{PREFIX}{name}").into();
+                latest.push(Arc::new(message(topic, value, now)));
                 latest.last().cloned()
             }
         }
@@ -95,8 +96,9 @@ pub(crate) async fn publish(gate: Arc<Gate>, interval: Duration) {
 
 fn publish_changes(gate: &Gate, loads: &mut Loads) {
     let values = Values::of(&gate.stats, &Facts::of(gate));
+    let now = gate.clock.now_micros();
     let mut publish = |name: &str, value| {
-        let Some(message) = gate.system.update(name, value) else {
+        let Some(message) = gate.system.update(name, value, now) else {
             return;
         };
         let targets = gate.subscriptions.targets(&message.topic);
@@ -117,6 +119,6 @@ pub(crate) fn publish_once(gate: &Gate) {
     publish_changes(gate, &mut Loads::new(Duration::from_secs(1)));
 }
 
-fn message(topic: Arc<str>, value: String) -> Message {
-    Message::own(topic, value.into(), Qos::AtMostOnce, true)
+fn message(topic: Arc<str>, value: String, now: i64) -> Message {
+    Message::own(topic, value.into(), Qos::AtMostOnce, true, now)
 }

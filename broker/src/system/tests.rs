@@ -17,13 +17,13 @@ fn payloads(system: &System, filter: &str) -> Vec<(String, String)> {
 #[test]
 fn a_value_is_published_when_it_has_changed() {
     let system = System::default();
-    let first = system.update("uptime", "1 seconds".into());
+    let first = system.update("uptime", "1 seconds".into(), 0);
     assert_eq!(
         first.map(|message| message.payload.clone()),
         Some("1 seconds".into())
     );
-    assert!(system.update("uptime", "1 seconds".into()).is_none());
-    assert!(system.update("uptime", "2 seconds".into()).is_some());
+    assert!(system.update("uptime", "1 seconds".into(), 0).is_none());
+    assert!(system.update("uptime", "2 seconds".into(), 0).is_some());
     assert_eq!(
         payloads(&system, "$SYS/broker/uptime"),
         [("$SYS/broker/uptime".to_owned(), "2 seconds".to_owned())]
@@ -33,8 +33,8 @@ fn a_value_is_published_when_it_has_changed() {
 #[test]
 fn only_filters_that_name_the_tree_see_it() {
     let system = System::default();
-    system.update("clients/connected", "1".into());
-    system.update("uptime", "1 seconds".into());
+    system.update("clients/connected", "1".into(), 0);
+    system.update("uptime", "1 seconds".into(), 0);
     for filter in ["#", "+/broker/uptime", "$other/#", "$SYS/broker/nothing"] {
         assert_eq!(payloads(&system, filter), [], "{filter}");
     }

@@ -30,7 +30,7 @@ impl Facts {
     pub(super) fn of(gate: &Gate) -> Facts {
         let router = gate.router.stats();
         Facts {
-            uptime_seconds: gate.seconds(),
+            uptime_seconds: gate.clock.seconds(),
             retained: gate.retained.len() as u64,
             retained_bytes: gate.retained.bytes() as u64,
             journal_bytes: gate.journal.status().size_bytes,

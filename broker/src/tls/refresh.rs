@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::{error, info};
 
 use super::{Tls, TlsError, configure};
-use crate::gate::{Gate, unix_seconds};
+use crate::gate::Gate;
 use crate::lock::lock;
 use crate::reload::{Fault, Source, Taken};
 use mqtt::ReasonCode;
@@ -49,7 +49,7 @@ impl Source for Certificates {
     }
 
     fn glance(&self) {
-        self.tls.tell_expired(unix_seconds());
+        self.tls.tell_expired(self.gate.clock.unix_seconds());
     }
 }
 

@@ -10,6 +10,7 @@ use journal::Journal;
 
 use super::super::{Client, End, Terms};
 use crate::broker::Parts;
+use crate::clock::SkippedClock;
 use crate::fuzzing::{HandDisk, HandJournal, copy_files};
 use crate::gate::Gate;
 use crate::message::Message;
@@ -23,6 +24,7 @@ use mqtt::{
 /// A gate with clients that have no sockets.
 pub(super) struct Bench {
     pub(super) gate: Arc<Gate>,
+    clock: Arc<SkippedClock>,
     pub(super) journal: Arc<HandJournal>,
     pub(super) data: tempfile::TempDir,
     /// The disk of the log of kept sessions.
@@ -103,9 +105,11 @@ impl Bench {
             devices: None,
             system_values: None,
         };
-        let gate = Gate::assemble_on(parts, Arc::new(disk.clone()));
+        let clock = Arc::new(SkippedClock::start());
+        let gate = Gate::assemble_on(parts, Arc::new(disk.clone()), Arc::clone(&clock) as _);
         Bench {
             gate: gate.expect("a gate"),
+            clock,
             journal,
             data,
             disk,
@@ -119,7 +123,7 @@ impl Bench {
     }
 
     pub(super) fn skip_millis(&self, millis: u64) {
-        self.gate.skip(Duration::from_millis(millis));
+        self.clock.skip(Duration::from_millis(millis));
         self.gate.registry.tick(&self.gate);
     }
 

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::budget;
+use crate::delivery::PLACE_BYTES;
 use crate::session::Stage;
 
 /// The smallest budget that can be configured.
@@ -52,9 +52,9 @@ fn held(bench: &Bench) -> (u64, u64, u64) {
     bench.gate.registry.for_each(|session| {
         for delivery in session.deliveries() {
             copies += 1;
-            bytes += budget::PLACE_BYTES;
+            bytes += PLACE_BYTES;
             if messages.insert(Arc::as_ptr(&delivery.message)) {
-                bytes += budget::bytes(&delivery.message);
+                bytes += delivery.message.memory_bytes();
             }
         }
     });
@@ -65,7 +65,7 @@ fn publish_own(bench: &Bench, topic: &str, payload: Vec<u8>, qos: Qos) {
     bench.gate.publish_own(Message {
         payload: payload.into(),
         qos,
-        received_at: crate::gate::now_micros(),
+        received_at: crate::clock::now_micros(),
         ..message(topic)
     });
 }
@@ -152,7 +152,7 @@ impl Life {
             payload: payload.into(),
             qos: *QOS.choose(&mut self.rng).expect("some"),
             expiry_seconds: stale.then_some(1),
-            received_at: crate::gate::now_micros() - 10_000_000 * i64::from(stale),
+            received_at: crate::clock::now_micros() - 10_000_000 * i64::from(stale),
             ..message(&topic)
         };
         self.bench.gate.publish_own(message);

@@ -442,7 +442,7 @@ async fn a_client_that_died_while_it_was_held_back_is_overdue_later() {
     for id in 1..=8 {
         device.publishes("devices/a/telemetry", id);
     }
-    let later = bench.gate.seconds() + 1_000;
+    let later = bench.gate.clock.seconds() + 1_000;
     assert!(
         !device.client.session.is_overdue(later),
         "not read, so its silence proves nothing"

@@ -97,9 +97,9 @@ async fn a_will_is_judged_like_a_publish_and_journalled_like_one() {
 impl Bench {
     /// Moves the clock to where a whole second has nearly passed.
     fn skip_to_the_end_of_a_second(&self) {
-        let before = self.gate.seconds();
+        let before = self.gate.clock.seconds();
         (0..)
-            .take_while(|_| self.gate.seconds() == before)
+            .take_while(|_| self.gate.clock.seconds() == before)
             .for_each(|_| self.skip_millis(1));
         self.skip_millis(990);
     }

@@ -14,6 +14,7 @@ use super::script::Disk;
 use super::stage::Stage;
 use super::{LINES, words};
 use crate::broker::Parts;
+use crate::clock::SkippedClock;
 use crate::fuzzing::{HandDisk, HandJournal};
 use crate::gate::Gate;
 use mqtt::ReasonCode;
@@ -72,7 +73,14 @@ impl Stage {
     }
 
     fn start(&mut self) {
-        self.gate = assemble(&self.config, &self.folder, &self.journal, &self.holds.disk);
+        self.clock = Arc::new(SkippedClock::start());
+        self.gate = assemble(
+            &self.config,
+            &self.folder,
+            &self.journal,
+            &self.holds.disk,
+            &self.clock,
+        );
         self.delivered = 0;
         self.oracle.restarted(Arc::clone(&self.gate));
     }
@@ -99,6 +107,7 @@ pub(super) fn assemble(
     folder: &Folder,
     journal: &Arc<HandJournal>,
     disk: &HandDisk,
+    clock: &Arc<SkippedClock>,
 ) -> Arc<Gate> {
     let config = crate::Config {
         acl: crate::access::Config {
@@ -116,7 +125,7 @@ pub(super) fn assemble(
         devices: Some(Arc::new(OneDevice)),
         system_values: None,
     };
-    let gate = Gate::assemble_on(parts, Arc::new(disk.clone()));
+    let gate = Gate::assemble_on(parts, Arc::new(disk.clone()), Arc::clone(clock) as _);
     gate.expect("a gate needs a folder and threads")
 }
 

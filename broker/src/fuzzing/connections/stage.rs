@@ -21,6 +21,7 @@ use super::script::{self, Disk, Step};
 use super::wire::{Heard, Leave, Wire};
 use super::{LINES, Limits, words};
 use crate::access::{Policy, enforce};
+use crate::clock::{Clock, SkippedClock};
 use crate::fuzzing::HandJournal;
 use crate::gate::Gate;
 use crate::listener::Place;
@@ -38,6 +39,7 @@ const HOLD_STEPS_MAX: u32 = 8;
 
 pub(super) struct Stage {
     pub(super) gate: Arc<Gate>,
+    pub(super) clock: Arc<SkippedClock>,
     pub(super) journal: Arc<HandJournal>,
     pub(super) oracle: Oracle,
     lines: [Option<Connection>; LINES],
@@ -95,10 +97,12 @@ impl Stage {
         };
         write_rules(&folder, 0);
         let holds = Holds::default();
-        let gate = assemble(&config, &folder, &journal, &holds.disk);
+        let clock = Arc::new(SkippedClock::start());
+        let gate = assemble(&config, &folder, &journal, &holds.disk, &clock);
         Stage {
             oracle: Oracle::new(Arc::clone(&gate), Arc::clone(&journal), limits),
             gate,
+            clock,
             journal,
             lines: Default::default(),
             setting,
@@ -202,7 +206,13 @@ impl Stage {
                 let (topic, payload) = (words::own_topic(what), self.text());
                 self.oracle.published(topic, &payload);
                 let qos = Qos::AtLeastOnce;
-                let message = Message::own(topic.into(), payload.into(), qos, true);
+                let message = Message::own(
+                    topic.into(),
+                    payload.into(),
+                    qos,
+                    true,
+                    self.clock.now_micros(),
+                );
                 self.gate.publish_own(message);
             }
             Step::System => system::publish_once(&self.gate),
@@ -302,7 +312,7 @@ impl Stage {
 
     pub(super) fn pass(&mut self, seconds: u32) {
         self.oracle.passed(seconds);
-        self.gate.skip(Duration::from_secs(seconds.into()));
+        self.clock.skip(Duration::from_secs(seconds.into()));
         self.gate.registry.tick(&self.gate);
     }
 
@@ -428,7 +438,7 @@ impl Stage {
     /// message of our own, which nobody gets, goes behind the others.
     pub(super) fn await_router(&mut self) {
         let router = &self.gate.router;
-        let message = Message::own("$".into(), "".into(), Qos::AtMostOnce, false);
+        let message = Message::own("$".into(), "".into(), Qos::AtMostOnce, false, 0);
         let _ = router.publish(&Arc::new(message));
         let accepted = router.accepted();
         wait_until(|waker| router.is_delivered(accepted, waker));

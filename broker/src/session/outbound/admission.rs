@@ -4,11 +4,19 @@
 //! queue. Invariant: a message that is pushed and does not enter is counted, with one reason.
 
 use super::{Outbound, Waiting};
-use crate::budget::Asker;
-use crate::session::{Bounds, Delivery, Scribe};
+use crate::budget::{Asker, Budget};
+use crate::delivery::{Delivery, QueueLimits};
+use crate::session::Scribe;
 use crate::session_log::Event;
 use crate::stats::Stats;
 use mqtt::Qos;
+
+/// What a session is measured by: its own limits, and the budget it shares with all others.
+#[derive(Clone, Copy)]
+pub(in crate::session) struct Bounds<'a> {
+    pub(in crate::session) limits: QueueLimits,
+    pub(in crate::session) budget: &'a Budget,
+}
 
 /// For which state of the session a message is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::task::Waker;
 use journal::Position;
 
 pub(crate) use self::admission::Refused;
-pub(super) use self::admission::To;
+pub(super) use self::admission::{Bounds, To};
 use super::drops::Drops;
 use super::exchanges::Exchanges;
 use super::load::Load;
@@ -24,8 +24,9 @@ use super::scribe::Scribe;
 use super::snapshot::{Search, Snapshot};
 use super::will::Will;
 use super::window::{InFlight, Stage, Window};
-use super::{Delivery, Held, Mismatch};
+use super::{Held, Mismatch};
 use crate::auth::Identity;
+use crate::delivery::Delivery;
 use crate::limits::KeptPlace;
 use crate::session_log::Event;
 use mqtt::{Qos, ReasonCode};
@@ -109,7 +110,7 @@ pub(super) struct Stay {
     pub(super) place: Option<KeptPlace>,
     /// Microseconds since 1970 when its latest connection ended.
     pub(super) left_at: i64,
-    /// Gate seconds when it ends, and when its will is published; `u32::MAX`: not.
+    /// The clock's seconds when it ends, and when its will is published; `u32::MAX`: not.
     pub(super) ends_at: u32,
     pub(super) will_at: u32,
     pub(super) will: Option<Box<Will>>,

@@ -2,10 +2,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::budget::Budget;
+use crate::delivery::{Options, QueueLimits};
 use crate::message::Message;
-use crate::session::{Bounds, QueueLimits, Session};
+use crate::session::Session;
+use crate::session::outbound::Bounds;
 use crate::stats::Stats;
-use crate::subscriptions::{Group, Options};
+use crate::subscriptions::Group;
 
 /// Of a session that the log does not know.
 const UNLOGGED: Scribe<'static> = Scribe {

@@ -78,9 +78,8 @@ use uuid::Uuid;
 pub(super) use self::read::decode;
 pub(super) use self::write::encode;
 use crate::auth::Identity;
+use crate::delivery::{Delivery, Options};
 use crate::message::Message;
-use crate::session::Delivery;
-use crate::subscriptions::Options;
 
 /// A change of a session. See the rules in the module's description.
 pub(crate) enum Event<'a> {

@@ -11,8 +11,8 @@ use super::super::bytes::{Input, qos};
 use super::{
     ATTACHED_NOW, DecodeError, Event, FORMAT, FORMAT_WITH_MORE, NO_LOCAL, RETAIN_AS_PUBLISHED, kind,
 };
+use crate::delivery::Options;
 use crate::exchange::Origin;
-use crate::subscriptions::Options;
 
 /// Reads the event and shows it to `visit`.
 pub(in crate::session_log) fn decode<T>(

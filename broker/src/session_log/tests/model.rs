@@ -12,13 +12,13 @@ use journal::{Journal, LocalJournal, Position, Record, RecordBatch};
 use super::PATIENCE;
 use super::sim::SimDisk;
 use crate::auth::{Identity, Voucher};
+use crate::delivery::{Delivery, Options};
 use crate::exchange::Origin;
 use crate::message::Message;
-use crate::session::Delivery;
 use crate::session_log::log::{Parts, Source};
 use crate::session_log::{Event, SavedHold, SavedInflight, SavedSession, SavedWill, SessionLog};
 use crate::stats::Stats;
-use crate::subscriptions::{Group, Options};
+use crate::subscriptions::Group;
 use mqtt::Qos;
 
 /// Messages are numbers; everything in a message follows from its number.

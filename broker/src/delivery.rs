@@ -1,26 +1,33 @@
 //! One message on its way to one subscriber.
+//!
+//! Owns: what a subscription asks for, and what it makes of a message. Never: queues or sends it.
+//! Invariant: a copy has the publish's QoS or the subscription's, whichever is lower.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::budget::{Budget, PLACE_BYTES};
 use crate::message::Message;
-use crate::subscriptions::{Group, Options};
+use crate::subscriptions::Group;
 use mqtt::Qos;
+
+/// What a place in a queue or a window costs.
+pub(crate) const PLACE_BYTES: usize = 64;
 
 /// Bounds of a session's queue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueLimits {
     pub(crate) messages: usize,
-    /// Of what is queued and what is in flight.
+    /// What is queued and what is in flight.
     pub(crate) bytes: usize,
 }
 
-/// What a session is measured by: its own limits, and the budget it shares with all others.
-#[derive(Clone, Copy)]
-pub(crate) struct Bounds<'a> {
-    pub(crate) limits: QueueLimits,
-    pub(crate) budget: &'a Budget,
+/// What a member asked for with its subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) qos: Qos,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) identifier: Option<NonZeroU32>,
 }
 
 #[derive(Clone)]
@@ -53,7 +60,7 @@ impl Delivery {
 
     /// What it counts against the queue's limit; with a fixed part, so that a queue of empty
     /// messages is bounded too.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         if self.snapshot {
             return 0;
         }
