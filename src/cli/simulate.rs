@@ -11,9 +11,9 @@ use simulator::{Error, FleetKeys, Progress, ReplayKeys, RunKeys, Scenario, Setti
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, output, password, up};
-use crate::config::Document;
 use crate::diagnostics::Failure;
 use crate::logging;
+use documents::Document;
 
 /// As shells report a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;

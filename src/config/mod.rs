@@ -4,10 +4,7 @@
 //! are told. Never: knows what a section means, which is its crate's business. Invariant: nobody
 //! behind this module sees a value that was not checked.
 
-pub(crate) mod document;
 mod every;
-mod explain;
-mod keys;
 mod origins;
 mod overrides;
 mod settings;
@@ -16,18 +13,21 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use documents::{Document, Problem};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub(crate) use document::Document;
 pub(crate) use overrides::Override;
 pub(crate) use settings::{JOURNAL_FOLDER, Settings};
 
-use crate::diagnostics::{Failure, Problem};
+use crate::diagnostics::Failure;
 use origins::Origins;
 
 /// Read when no file is named and it lies in the working folder.
 pub(crate) const DEFAULT_FILE: &str = "millrace.toml";
+
+/// A configuration file is written by hand; anything larger is the wrong file.
+const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// What the user wrote. Each section belongs to the crate that it configures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,17 +111,21 @@ impl Sources {
 
     fn document(&self) -> Result<Option<Document>, Failure> {
         if let Some(file) = &self.file {
-            return Document::read(file).map(Some).map_err(|failure| {
+            return read(file).map(Some).map_err(|failure| {
                 failure.hint("without `--config`, Millrace starts with defaults that need no file")
             });
         }
         let default = self.working_folder.join(DEFAULT_FILE);
         if !self.ignore_default_file && default.is_file() {
-            Document::read(&default).map(Some)
+            read(&default).map(Some)
         } else {
             Ok(None)
         }
     }
+}
+
+fn read(file: &Path) -> Result<Document, Failure> {
+    Ok(Document::read(file, "configuration file", FILE_BYTES_MAX)?)
 }
 
 /// Reads, joins and checks the configuration; every mistake that can be found is in the failure.

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use broker::access;
 use broker::users::{self, UserError};
+use documents::{Document, Place, Problem};
 use ingest::alert::{LoadError, RuleError};
 use ingest::filter::FilterError;
 use ingest::registry::RegistryError;
 
-use super::{Document, Override};
-use crate::diagnostics::{Place, Problem};
+use super::Override;
 
 pub(super) struct Origins<'a> {
     pub(super) document: Option<&'a Document>,
@@ -40,7 +40,7 @@ impl Origins<'_> {
                 None => Problem::new(message),
             },
         };
-        with_hint(problem, hint)
+        problem.hint_if(hint)
     }
 
     pub(super) fn filter(&self, error: &FilterError) -> Problem {
@@ -55,8 +55,8 @@ impl Origins<'_> {
             access::LoadError::Invalid { path, text, errors } => {
                 let document = Document::new(path, text);
                 let problem = |error: access::RuleError| {
-                    let place = document.place(error.span, String::new());
-                    with_hint(Problem::new(error.message).at(place), error.hint)
+                    let place = document.place(error.span, "");
+                    Problem::new(error.message).at(place).hint_if(error.hint)
                 };
                 errors.into_iter().map(problem).collect()
             }
@@ -87,8 +87,8 @@ impl Origins<'_> {
             users::LoadError::Invalid { path, text, errors } => {
                 let document = Document::new(path, text);
                 let problem = |error: UserError| {
-                    let place = document.place(error.span, String::new());
-                    with_hint(Problem::new(error.message).at(place), error.hint)
+                    let place = document.place(error.span, "");
+                    Problem::new(error.message).at(place).hint_if(error.hint)
                 };
                 errors.into_iter().map(problem).collect()
             }
@@ -127,30 +127,18 @@ impl Origins<'_> {
         error: &(dyn Error + 'static),
         hint: Option<String>,
     ) -> Problem {
-        let mut problem = self.problem(key, error.to_string(), hint);
-        let mut source = error.source();
-        while let Some(cause) = source {
-            problem = problem.cause(cause.to_string());
-            source = cause.source();
-        }
-        problem
+        self.problem(key, error.to_string(), hint)
+            .caused_by(error.source())
     }
 }
 
 fn rule_problem(document: &Document, error: RuleError) -> Problem {
-    let place = document.place(error.span, String::new());
-    with_hint(Problem::new(error.message).at(place), error.hint)
-}
-
-fn with_hint(problem: Problem, hint: Option<String>) -> Problem {
-    match hint {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
+    let place = document.place(error.span, "");
+    Problem::new(error.message).at(place).hint_if(error.hint)
 }
 
 /// A line of a file, counted from 1; `None` for 0, or when the file has changed since.
 fn line_of(file: &Path, line: u64) -> Option<Place> {
-    let document = Document::read(file).ok()?;
-    document.line(usize::try_from(line).ok()?.checked_sub(1)?)
+    let document = Document::read(file, "device registry", u64::MAX - 1).ok()?;
+    document.line(usize::try_from(line).ok()?)
 }

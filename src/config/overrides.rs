@@ -4,11 +4,10 @@
 //! Never: reads the environment itself. Invariant: a variable that is not a key is an error that
 //! names the variable.
 
-use serde::Deserialize as _;
+use documents::{Document, Keys, Problem};
 use toml::{Table, Value};
 
-use super::{Config, explain, keys};
-use crate::diagnostics::Problem;
+use super::Config;
 
 const PREFIX: &str = "MILLRACE_";
 
@@ -50,12 +49,10 @@ impl Override {
         }
     }
 
-    /// Whether the configuration takes this value, all others left at their defaults.
-    fn check(&self, value: Value) -> Result<(), String> {
-        match Config::deserialize(Value::Table(self.tree(value))) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.message().to_owned()),
-        }
+    /// What the configuration has against this value, all others left at their defaults.
+    fn problems(&self) -> Vec<Problem> {
+        let text = format!("{} = {}", self.key, self.value);
+        Document::new(&self.origin, text).deserialize::<Config>().1
     }
 }
 
@@ -70,8 +67,9 @@ pub(super) fn from_environment(
     ours.sort();
     let mut overrides = Vec::new();
     let mut problems = Vec::new();
+    let keys = Keys::of::<Config>();
     for (name, text) in ours {
-        match from_variable(&name, &text) {
+        match from_variable(&name, &text, &keys) {
             Ok(found) => overrides.push(found),
             Err(problem) => problems.push(problem),
         }
@@ -90,25 +88,27 @@ fn is_key(name: &str) -> bool {
 
 /// A variable has no type. Most keys take text (sizes and durations too), so text is tried first,
 /// then what it would mean in the file: `true`, `5`, `["a", "b"]`.
-fn from_variable(name: &str, text: &str) -> Result<Override, Problem> {
+fn from_variable(name: &str, text: &str, keys: &Keys) -> Result<Override, Problem> {
     let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
-    let mut found = Override {
+    if !keys.names().any(|known| known == key) {
+        return Err(unknown(name, &key, keys));
+    }
+    let as_text = Override {
         origin: name.to_owned(),
         key,
         value: Value::String(text.to_owned()),
     };
-    let Err(refused_text) = found.check(found.value.clone()) else {
-        return Ok(found);
+    let refused_text = as_text.problems();
+    if refused_text.is_empty() {
+        return Ok(as_text);
+    }
+    let Some(value) = toml_value(text) else {
+        return Err(refused(name, refused_text));
     };
-    let Some(typed) = toml_value(text) else {
-        return Err(refused(&found, &refused_text));
-    };
-    match found.check(typed.clone()) {
-        Ok(()) => {
-            found.value = typed;
-            Ok(found)
-        }
-        Err(refused_typed) => Err(refused(&found, &refused_typed)),
+    let typed = Override { value, ..as_text };
+    match typed.problems() {
+        refused_typed if refused_typed.is_empty() => Ok(typed),
+        refused_typed => Err(refused(name, refused_typed)),
     }
 }
 
@@ -118,69 +118,52 @@ fn toml_value(text: &str) -> Option<Value> {
     table.remove("value").filter(|value| !value.is_str())
 }
 
-fn refused(variable: &Override, message: &str) -> Problem {
-    let origin = &variable.origin;
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        return unknown(variable, rest);
-    }
-    // A key was taken for a section.
-    if message.starts_with("invalid type: map") {
-        return unknown(variable, "");
-    }
-    let key = variable
-        .key
-        .split('.')
-        .map(|part| super::document::Step::Key(part.to_owned()));
-    let explained = explain::serde_message(message, &key.collect::<Vec<_>>(), true);
-    let expected = match explained.label.as_str() {
-        "" => String::new(),
-        label => format!(", {label}"),
+/// A variable is not a file: what would stand beside the caret stands behind the message.
+fn refused(origin: &str, problems: Vec<Problem>) -> Problem {
+    let about = format!("environment variable `{origin}`");
+    let Some(first) = problems.into_iter().next() else {
+        return Problem::new(format!("{about} cannot be used"));
     };
+    let expected = match first.place {
+        Some(place) if !place.label.is_empty() => format!(", {}", place.label),
+        _ => String::new(),
+    };
+    Problem::new(format!("{about}: {}{expected}", first.message)).hint_if(first.hint)
+}
+
+fn unknown(origin: &str, key: &str, keys: &Keys) -> Problem {
     let problem = Problem::new(format!(
-        "environment variable `{origin}`: {}{expected}",
-        explained.message
+        "environment variable `{origin}` names no key of the configuration"
     ));
-    match explained.hint {
-        Some(hint) => problem.hint(hint),
-        None => problem,
+    let meant = with_other_underscores(key, keys).or_else(|| nearest_key(key, keys));
+    match meant {
+        Some(key) => problem.hint(documents::did_you_mean(&variable_name(&key))),
+        None => problem.hint("keys are written `MILLRACE_SECTION__KEY`, with two underscores"),
     }
 }
 
-fn unknown(variable: &Override, rest: &str) -> Problem {
-    let (name, known) = explain::quoted_and_expected(rest);
-    let problem = Problem::new(format!(
-        "environment variable `{}` names no key of the configuration",
-        variable.origin
-    ));
-    if let Some(key) = with_other_underscores(&variable.key) {
-        return problem.hint(explain::did_you_mean(&variable_name(&key)));
-    }
-    // The part that is not known, and what stands before it.
-    let mut parts = variable.key.split('.');
-    let before: Vec<_> = parts.by_ref().take_while(|part| *part != name).collect();
-    match explain::nearest(name, &known) {
-        Some(nearest) => {
-            let key: Vec<_> = before.into_iter().chain([nearest]).chain(parts).collect();
-            problem.hint(explain::did_you_mean(&variable_name(&key.join("."))))
+/// The key with its first part that is not known replaced by the one it resembles.
+fn nearest_key(written: &str, keys: &Keys) -> Option<String> {
+    let mut parts: Vec<&str> = written.split('.').collect();
+    for at in 0..parts.len() {
+        let known = keys.of_section(&parts[..at].join("."))?;
+        if !known.contains(&parts[at]) {
+            parts[at] = documents::nearest(parts[at], known.iter().copied())?;
+            return Some(parts.join("."));
         }
-        None => problem.hint("keys are written `MILLRACE_SECTION__KEY`, with two underscores"),
     }
+    None
 }
 
 /// Letters that may differ when one underscore stands where two should, or the other way round.
 const TYPOS_MAX: usize = 2;
 
 /// The key that this is a typo of when underscores do not count.
-fn with_other_underscores(written: &str) -> Option<String> {
+fn with_other_underscores(written: &str, keys: &Keys) -> Option<String> {
     let plain = |key: &str| key.replace(['.', '_'], "");
     let wanted = plain(written);
-    let keys = keys::sections().iter().flat_map(|(section, keys)| {
-        keys.iter().map(move |key| match section.as_str() {
-            "" => key.clone(),
-            section => format!("{section}.{key}"),
-        })
-    });
-    keys.filter(|key| !keys::sections().contains_key(key))
+    let values = keys.names().filter(|key| keys.of_section(key).is_none());
+    values
         .map(|key| (strsim::damerau_levenshtein(&plain(&key), &wanted), key))
         // In a short name two changed letters make another word.
         .filter(|(typos, key)| *typos <= TYPOS_MAX.min(key.len() / 4))

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use broker::access::Policy;
 use broker::users::{self, Users};
+use documents::Problem;
 use ingest::alert::Rules;
 use ingest::prepare::Meaning;
 use tracing_subscriber::EnvFilter;
 
 use super::origins::Origins;
 use super::{Config, every};
-use crate::diagnostics::Problem;
 use crate::logging;
 
 /// Where telemetry waits for the database, in the data folder.

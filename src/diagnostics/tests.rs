@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::Arc;
 
 use super::*;
 
@@ -73,7 +74,7 @@ fn a_place_is_shown_with_a_caret() {
         .at(place(start..start + 8))
         .hint("look");
     assert_eq!(
-        plain(&problem.into()),
+        plain(&Failure::of(problem)),
         "error: unknown key\n --> m.toml:2:1\n  |\n2 | max_sise = 5 # µ\n  | ^^^^^^^^ ?\n  hint: \
          look\n"
     );
@@ -81,7 +82,7 @@ fn a_place_is_shown_with_a_caret() {
     // lines.
     for start in 0..text.len() + 3 {
         for end in start..text.len() + 3 {
-            let shown = plain(&Problem::new("x").at(place(start..end)).into());
+            let shown = plain(&Failure::of(Problem::new("x").at(place(start..end))));
             assert!(shown.starts_with("error: x\n --> m.toml:"), "{shown}");
         }
     }

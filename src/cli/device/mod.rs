@@ -10,6 +10,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+use documents::Problem;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ use super::options::{ConfigFile, Overrides};
 use super::{Outcome, entry, output};
 use crate::app::now_micros;
 use crate::config::{self, Settings};
-use crate::diagnostics::{Failure, Problem, display};
+use crate::diagnostics::{Failure, display};
 use crate::private;
 use secret::Secret;
 
@@ -304,13 +305,12 @@ fn no_database(settings: &Settings, file: &std::path::Path, missing: Missing) ->
         "name the data folder with `--data`, the configuration with `--config`, or the database with \
          `--store`{before_the_start}"
     );
-    Problem::new(format!("there is no database `{}`", absolute(file)))
-        .cause(format!(
+    let problem =
+        Problem::new(format!("there is no database `{}`", absolute(file))).cause(format!(
             "{configuration}, and the data folder is `{}`",
             absolute(&settings.data)
-        ))
-        .hint(hint)
-        .into()
+        ));
+    Failure::of(problem.hint(hint))
 }
 
 fn cannot_create(folder: &std::path::Path, error: &io::Error) -> Failure {

@@ -3,6 +3,7 @@
 //! Owns: which column holds them, and how a name that cannot be is told. Never: asks the database.
 //! Invariant: what is returned is valid, and no name occurs twice.
 
+use documents::Problem;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +13,7 @@ use ::csv::{ReaderBuilder, StringRecord, Trim};
 use ingest::store::credentials::{DEVICES_MAX, check_name};
 
 use super::output;
-use crate::diagnostics::{Failure, Problem, display};
+use crate::diagnostics::{Failure, display};
 
 /// A line a device for a million devices; more is the wrong file.
 const FILE_BYTES_MAX: u64 = 256 << 20;

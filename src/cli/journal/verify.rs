@@ -4,6 +4,7 @@
 //! Owns: the list of logs and how what was found is told. Never: changes a byte. Invariant: every
 //! log is looked at, however many are damaged, and each line names one.
 
+use documents::Problem;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use crate::app;
 use crate::cli::Outcome;
 use crate::cli::output::{self, count};
 use crate::config::JOURNAL_FOLDER;
-use crate::diagnostics::{Failure, Problem, display};
+use crate::diagnostics::{Failure, display, problem_of};
 
 /// What a damaged log means that a start goes on without.
 const RETAINED_COST: &str =
@@ -151,7 +152,7 @@ fn telemetry(data: &Path) -> (Log, Option<Report>) {
     let builder = Builder::new("telemetry journal", data.join(JOURNAL_FOLDER));
     match inspect::verify(&data.join(JOURNAL_FOLDER)) {
         Ok(report) => (builder.journal(&report), Some(report)),
-        Err(error) => (builder.damaged(Problem::from_error(&error)), None),
+        Err(error) => (builder.damaged(problem_of(&error)), None),
     }
 }
 
@@ -161,8 +162,8 @@ fn sessions(data: &Path) -> Log {
         Ok(Some(report)) => builder.journal(&report),
         Ok(None) => builder.none(),
         // The journal's own error, for its hint.
-        Err(SessionsError::Journal(error)) => builder.damaged(Problem::from_error(&error)),
-        Err(error) => builder.damaged(Problem::from_error(&error)),
+        Err(SessionsError::Journal(error)) => builder.damaged(problem_of(&error)),
+        Err(error) => builder.damaged(problem_of(&error)),
     }
 }
 
@@ -181,7 +182,7 @@ fn retained(data: &Path) -> Log {
             }
         }
         Ok(None) => builder.none(),
-        Err(error) => builder.damaged(Problem::from_error(&error)),
+        Err(error) => builder.damaged(problem_of(&error)),
     }
 }
 
@@ -201,7 +202,7 @@ fn published(data: &Path) -> Log {
             }
         }
         Ok(None) => builder.none(),
-        Err(error) => builder.damaged(Problem::from_error(&error)),
+        Err(error) => builder.damaged(problem_of(&error)),
     }
 }
 
@@ -210,7 +211,7 @@ fn devices(data: &Path) -> Log {
     match app::verify_cache(data) {
         Ok(Some(devices)) => builder.log(State::Intact, count(devices as u64, "device")),
         Ok(None) => builder.none(),
-        Err(error) => builder.damaged(Problem::from_error(&error).hint(CACHE_COST)),
+        Err(error) => builder.damaged(problem_of(&error).hint(CACHE_COST)),
     }
 }
 

@@ -1,8 +1,10 @@
+use std::error::Error;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use expect_test::{Expect, expect};
 use serde::Deserialize;
 
 use super::*;
-use crate::diagnostics::tests::plain;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,8 +38,22 @@ struct Rule {
 
 fn check(text: &str, expected: Expect) {
     let (_, problems) = Document::new("m.toml", text).deserialize::<Sample>();
-    let shown = Failure::from_problems(problems).map_or(String::new(), |found| plain(&found));
-    expected.assert_eq(&shown);
+    let shown: Vec<String> = problems.iter().map(shown).collect();
+    expected.assert_eq(&shown.join("\n"));
+}
+
+fn shown(problem: &Problem) -> String {
+    let place = problem.place.as_ref().expect("a place");
+    let annotation = AnnotationKind::Primary.span(place.span.clone());
+    let snippet = Snippet::source(&*place.text)
+        .path("m.toml")
+        .annotation(annotation.label(place.label.as_str()));
+    let group = Level::ERROR
+        .primary_title(&*problem.message)
+        .element(snippet);
+    let hint = problem.hint.as_ref();
+    let hint = hint.map_or(String::new(), |hint| format!("  hint: {hint}\n"));
+    format!("{}\n{hint}", Renderer::plain().render(&[group]))
 }
 
 #[test]
@@ -268,22 +284,22 @@ fn the_place_of_a_key_is_found_however_it_is_written() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let error = Document::read(Path::new("/nowhere/m.toml")).expect_err("missing");
-    assert_eq!(
-        plain(&error),
-        "error: cannot read the configuration file `/nowhere/m.toml`\n  caused by: No such file or \
-         directory (os error 2)\n"
-    );
+    let error = Document::read(Path::new("/nowhere/m.toml"), "rules", 100).expect_err("missing");
+    assert_eq!(error.to_string(), "cannot read the rules `/nowhere/m.toml`");
+    assert!(error.source().is_some() && error.is_missing());
 }
 
 #[test]
-fn a_file_that_is_not_text_is_named() {
+fn a_file_that_is_not_text_or_too_large_is_refused() {
     let folder = tempfile::tempdir().expect("temp folder");
     let file = folder.path().join("m.toml");
-    std::fs::write(&file, [0xff, 0xfe]).expect("written");
-    let shown = plain(&Document::read(&file).expect_err("not UTF-8"));
-    assert!(
-        shown.contains("stream did not contain valid UTF-8"),
-        "{shown}"
-    );
+    for (bytes, cause) in [
+        (&[0xff, 0xfe][..], "stream did not contain valid UTF-8"),
+        (&[b' '; 101][..], "it is larger than 100 bytes"),
+    ] {
+        std::fs::write(&file, bytes).expect("written");
+        let error = Document::read(&file, "rules", 100).expect_err("refused");
+        assert_eq!(error.source().expect("a cause").to_string(), cause);
+        assert!(!error.is_missing());
+    }
 }
