@@ -364,7 +364,7 @@ fn without_a_file_the_built_in_rules_are_asked() {
         "- c publish plant/1",
         expect![[r##"
             Allow: a client `c` without a user may publish to `plant/1`
-            because `#` fits in built-in rules:39
+            because `#` fits in built-in rules:43
 
                 [[rule]]
                 anonymous = true
@@ -372,7 +372,7 @@ fn without_a_file_the_built_in_rules_are_asked() {
                 topics = ["#", "$SYS/#", "$clients/#"]
 
             rules in their order:
-              line 39      allow both `#`, `$SYS/#`, `$clients/#`
+              line 43      allow both `#`, `$SYS/#`, `$clients/#`
                              fits by `#`
         "##]],
     );
@@ -384,19 +384,19 @@ fn without_a_file_the_built_in_rules_are_asked() {
             because no rule allows it
 
             rules in their order:
-              line 39      allow both `#`, `$SYS/#`, `$clients/#`
+              line 43      allow both `#`, `$SYS/#`, `$clients/#`
                              the client has a user, `press-1`
-              line 45      allow both `#`, `$SYS/#`, `$clients/#`
+              line 49      allow both `#`, `$SYS/#`, `$clients/#`
                              the client is in no group, not in `admins`
-              line 51      allow publish `alerts/command/#`
+              line 55      allow publish `alerts/command/#`
                              the client is in no group, not in `operators`
-              line 57      allow subscribe `alerts/#`, `devices/#`, `$clients/#` and 1 more
+              line 61      allow subscribe `alerts/#`, `devices/#`, `$clients/#` and 1 more
                              is about subscribing alone
-              line 62      deny both `#`, `$SYS/#`, `$clients/#`
+              line 66      deny both `#`, `$SYS/#`, `$clients/#`
                              the client is in no group, not in `consoles`, `operators`
-              line 68      allow both `devices/%u/#`
+              line 72      allow both `devices/%u/#`
                              no filter fits
-              line 74      allow both `v1/devices/me/#`
+              line 78      allow both `v1/devices/me/#`
                              the client has the id `c`, not `%u`
 
             note: `press-1` is not in the users file, so no groups are known; devices are in `--group devices`
