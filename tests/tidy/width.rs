@@ -13,7 +13,7 @@ const COLUMNS_MAX: usize = 100;
 const ENDINGS: [&str; 6] = [".toml", ".sh", ".py", ".mjs", "Makefile", ".ci/run"];
 
 /// Files that may be wider, each with its reason.
-const WIDER: [(&str, &str); 6] = [
+const WIDER: [(&str, &str); 3] = [
     (
         "Cargo.toml",
         "each dependency says on its own line why it is there",
@@ -25,18 +25,6 @@ const WIDER: [(&str, &str); 6] = [
     (
         "broker/src/session_log/mod.rs",
         "a table of what each acknowledgement stands for",
-    ),
-    (
-        "config/acl.toml",
-        "written for 105 columns, and copied by users",
-    ),
-    (
-        "config/alerts.toml",
-        "written for 125 columns, and copied by users",
-    ),
-    (
-        "config/millrace.toml",
-        "written for 105 columns, and copied by users",
     ),
 ];
 
