@@ -24,12 +24,13 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// What can be named before `=`: the parts of Millrace, then the libraries in it that log. A target
 /// begins with the name of the library that it is in.
-const TARGETS: [&str; 17] = [
+const TARGETS: [&str; 18] = [
     "millrace",
     "broker",
     "ingest",
     "journal",
     "simulator",
+    "store",
     "telemetry",
     "axum",
     "hyper",

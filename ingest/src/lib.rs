@@ -5,15 +5,11 @@
 //! transaction, never beyond the journal's durable position.
 
 pub mod alert;
-pub mod batch;
 pub mod config;
 pub mod filter;
 pub mod prepare;
-mod reasons;
 pub mod registry;
 pub mod rows;
 pub mod series;
-pub mod store;
 
 pub use config::{Config, ConfigError};
-pub use reasons::{ByReason, Reasons, Unstored};

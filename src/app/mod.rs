@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
 use broker::{Broker, Listening};
 use ingest::alert::{LaneHandle, Pending, SystemClock};
 use ingest::prepare::Preparer;
-use ingest::{Reasons, alert, rows, store};
+use ingest::{alert, rows};
 use journal::local::LocalJournal;
 use journal::{Journal, State, Status};
+use store::Reasons;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 

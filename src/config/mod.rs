@@ -39,7 +39,7 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) broker: broker::Config,
     pub(crate) journal: journal::Config,
-    pub(crate) store: ingest::store::Config,
+    pub(crate) store: store::Config,
     pub(crate) ingest: ingest::Config,
     pub(crate) alerts: ingest::alert::Config,
 }
@@ -51,7 +51,7 @@ impl Default for Config {
             log: crate::logging::DEFAULT_FILTER.into(),
             broker: broker::Config::default(),
             journal: journal::Config::default(),
-            store: ingest::store::Config::default(),
+            store: store::Config::default(),
             ingest: ingest::Config::default(),
             alerts: ingest::alert::Config::default(),
         }

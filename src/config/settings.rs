@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     pub(crate) users_file: PathBuf,
     pub(crate) users: usize,
     pub(crate) journal: journal::Settings,
-    pub(crate) store: ingest::store::Settings,
+    pub(crate) store: store::Settings,
     /// What records mean: topics, devices, filters.
     pub(crate) meaning: Meaning,
     pub(crate) rows: ingest::rows::Settings,
@@ -179,9 +179,9 @@ fn packets_beyond_the_journal(
     })
 }
 
-fn store(config: &Config, origins: &Origins<'_>) -> Checked<ingest::store::Settings> {
-    let key_of = |error: &ingest::store::ConfigError| error.key.to_owned();
-    let problem = |error: ingest::store::ConfigError| {
+fn store(config: &Config, origins: &Origins<'_>) -> Checked<store::Settings> {
+    let key_of = |error: &store::ConfigError| error.key.to_owned();
+    let problem = |error: store::ConfigError| {
         let key = format!("store.{}", error.key);
         origins.problem(&key, error.to_string(), error.hint)
     };

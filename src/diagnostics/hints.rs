@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 
 use broker::verify::SESSIONS_FOLDER;
-use ingest::store::StoreError;
 use journal::Damage;
+use store::StoreError;
 
 use crate::config::JOURNAL_FOLDER;
 use crate::lock::LockError;

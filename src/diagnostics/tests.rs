@@ -34,7 +34,7 @@ fn a_wrapper_that_repeats_its_source_is_shown_once() {
 
 #[test]
 fn the_store_brings_its_own_hint() {
-    let error = ingest::store::StoreError::Fatal {
+    let error = store::StoreError::Fatal {
         message: "the database refuses the password of `ada`".into(),
         hint: "check the password in `store.url`".into(),
         source: Some("password authentication failed".into()),

@@ -12,10 +12,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use journal::Position;
+use store::{AlertChanges, AlertEventRow, AlertStateRow};
 
 use super::id::EventId;
 use super::published::{Entry, PublishedLog};
-use super::{AlertChanges, AlertEventRow, AlertStateRow};
 
 /// How long a waiting thread sleeps before it looks at its stop flag again.
 const STOP_CHECK: Duration = Duration::from_millis(50);

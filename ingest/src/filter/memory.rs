@@ -3,11 +3,12 @@
 //! Owns: rings of recent samples, and the last stored value where a deadband applies. Invariant:
 //! memory is bounded: four entries a series, and all growth beyond comes out of one budget.
 
+use store::Reason;
 use telemetry::{Micros, Value};
 
+use super::Rules;
 use super::deadband::LastStored;
 use super::duplicate::Ring;
-use super::{Reason, Rules};
 use crate::prepare::Sample;
 
 /// Bytes that rings may take beyond their first entries: 20,000 series with full rings, or a

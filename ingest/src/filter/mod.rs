@@ -12,7 +12,6 @@ mod config;
 mod deadband;
 mod duplicate;
 mod memory;
-mod reason;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -21,5 +20,4 @@ mod topic;
 pub use config::{Action, Config, DeadbandConfig, RangeConfig, RuleConfig};
 pub use deadband::Deadband;
 pub use memory::Memory;
-pub use reason::{Counts, Reason};
 pub use rules::{FilterError, RuleSet, Rules};

@@ -1,12 +1,13 @@
 //! Rules as they are applied, and which of them apply to a series.
 
+use store::Reason;
 use telemetry::{Micros, Value};
 
 use super::config::{
     Action, Config, DUPLICATE_WINDOW_MAX, DeadbandConfig, RangeConfig, RuleConfig,
 };
 use super::deadband::{Deadband, Threshold};
-use super::{Reason, topic};
+use super::topic;
 use crate::registry::pattern::Pattern;
 
 /// Rings begin with so many entries, so a window cannot be smaller.

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
+use store::{Counts, Reason, SeriesKey};
 use telemetry::{Micros, Value};
 
 use super::duplicate::Ring;
 use super::*;
-use crate::batch::SeriesKey;
 use crate::prepare::Sample;
 
 const SECOND: Micros = 1_000_000;

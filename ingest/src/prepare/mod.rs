@@ -16,13 +16,14 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use journal::{Position, Record};
+use store::SeriesKey;
+use store::{Counts, Reason};
 use telemetry::decode::{DecodeError, Decoder, Entries, Options};
 use telemetry::time::TimeError;
 use telemetry::topic::{Match, Topics};
 use telemetry::{Micros, NAME_BYTES_MAX, Value};
 
-use crate::batch::SeriesKey;
-use crate::filter::{Counts, Reason, RuleSet, Rules};
+use crate::filter::{RuleSet, Rules};
 use crate::registry::{self, Registry};
 use crate::series::{Origin, Series, SeriesTable, TooManySeries};
 

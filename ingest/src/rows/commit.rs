@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use journal::Position;
+use store::AlertChanges;
+use store::Batch;
+use store::{Checkpoint, Store, StoreError};
 use telemetry::Micros;
 
 use super::Shared;
@@ -15,9 +18,7 @@ use super::losses::Losses;
 use super::outage::Outage;
 use super::release::Release;
 use super::status::{Failure, chain};
-use crate::alert::{AlertChanges, Pending};
-use crate::batch::Batch;
-use crate::store::{Checkpoint, Store, StoreError};
+use crate::alert::Pending;
 
 /// How often a wait for the disk looks at the deadline.
 const DURABLE_WAIT: Duration = Duration::from_millis(100);

@@ -6,13 +6,13 @@
 use std::time::Instant;
 
 use journal::{Chunk, Position, Record};
+use store::Reason;
+use store::{Batch, DeadLetter, FilteredValues, Outcome, SampleRow, SeriesKey, TextRow};
 use telemetry::{Micros, Value};
 
 use super::relabelled::Relabelling;
-use super::split::dead_letter;
 use super::stats::Stats;
-use crate::batch::{Batch, FilteredValues, Outcome, SampleRow, SeriesKey, TextRow};
-use crate::filter::{Memory, Reason};
+use crate::filter::Memory;
 use crate::prepare::{Meaning, Preparer};
 
 /// Bytes of records in one batch, which stay in memory until it is committed; large texts and dead
@@ -106,7 +106,7 @@ impl Gatherer {
         let prepared = match self.preparer.prepare(position, record) {
             Ok(prepared) => prepared,
             Err(error) => {
-                let letter = dead_letter(index, record, error.reason, error.detail);
+                let letter = DeadLetter::new(index, record, error.reason, error.detail);
                 batch.dead_letters.push(letter);
                 batch.outcomes.push(Outcome::DeadLettered);
                 stats.record_in(0);

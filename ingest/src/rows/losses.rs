@@ -9,10 +9,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use journal::Position;
+use store::Reason;
+use store::{Batch, Outcome};
 use tracing::{debug, info, warn};
-
-use crate::batch::{Batch, Outcome};
-use crate::filter::Reason;
 
 /// Between two lines about what somebody should look into.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -201,7 +200,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{DeadLetter, FilteredValues};
+    use store::{DeadLetter, FilteredValues};
 
     fn letters(reasons: &[&'static str]) -> Batch {
         let letter = |reason| DeadLetter {

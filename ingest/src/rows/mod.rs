@@ -22,7 +22,6 @@ mod losses;
 mod outage;
 mod relabelled;
 mod release;
-mod split;
 mod stats;
 mod status;
 mod stop;
@@ -42,11 +41,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use journal::Journal;
+use store::Reasons;
+use store::Store;
 
 use crate::alert::Pending;
 use crate::prepare::Meaning;
-use crate::reasons::Reasons;
-use crate::store::Store;
 use stats::Stats;
 use status::Status;
 use stop::Stop;

@@ -86,8 +86,8 @@ impl Relabelling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::SeriesKey;
     use crate::filter::RuleSet;
+    use store::SeriesKey;
 
     #[test]
     fn a_series_is_told_of_once_and_many_of_them_in_one_line() {

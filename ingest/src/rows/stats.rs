@@ -9,12 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use journal::{Journal, Position};
+use store::Reasons;
+use store::{Batch, Outcome};
+use store::{Checkpoint, Totals};
+use store::{Counts, Reason};
 use telemetry::Micros;
-
-use crate::batch::{Batch, Outcome};
-use crate::filter::{Counts, Reason};
-use crate::reasons::Reasons;
-use crate::store::{Checkpoint, Totals};
 
 /// Where the journal's records have ended: received = stored + filtered + dead-lettered + pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

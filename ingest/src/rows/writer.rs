@@ -9,13 +9,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use journal::Position;
+use store::{Checkpoint, Store};
 
 use super::commit::{Committer, Ended};
 use super::gather::Work;
 use super::status::Failure;
 use super::{Shared, State};
 use crate::alert::{AlertCheckpoint, Pending};
-use crate::store::{Checkpoint, Store};
 
 /// How long alert changes wait for a batch to go with, and how often a full journal is asked for
 /// space to release.

@@ -16,8 +16,8 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use store::{NewSeries, SeriesKey};
 
-use crate::batch::{NewSeries, SeriesKey};
 use crate::filter::RuleSet;
 use crate::registry::{self, Enrichment};
 use names::Names;

@@ -14,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
-use ingest::store::credentials::DEVICES_MAX;
+use store::credentials::DEVICES_MAX;
 
 use super::table::{Entry, Table};
 
@@ -172,7 +172,7 @@ impl<T: Read> Checked<T> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use ingest::store::credentials::{Credential, Previous};
+    use store::credentials::{Credential, Previous};
 
     use super::*;
     use crate::app::devices::table::Change;

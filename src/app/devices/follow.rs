@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use broker::ReloadOutcome;
-use ingest::store::credentials::{self, Credentials, DEVICES_MAX, Version};
-use ingest::store::{Settings, StoreError};
+use store::credentials::{self, Credentials, DEVICES_MAX, Version};
+use store::{Settings, StoreError};
 use tracing::{debug, error, info, warn};
 
 use super::cache::Cache;

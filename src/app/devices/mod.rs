@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use broker::{DeviceCredentials, Lookup, ReloadOutcome};
-use ingest::store::Settings;
+use store::Settings;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 

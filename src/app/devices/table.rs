@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use broker::{Lookup, SecretDigest, secret_digest};
-use ingest::store::credentials::Credential;
+use store::credentials::Credential;
 use telemetry::Micros;
 
 const SHARD_BITS: u32 = 10;

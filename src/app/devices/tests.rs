@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use ingest::store::credentials::{self, Credential, Credentials, Existing, NewSecret, Previous};
+use store::credentials::{self, Credential, Credentials, Existing, NewSecret, Previous};
 use testkit::{Options, Postgres, wait_until};
 
 use super::*;
@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: i64 = 3_600_000_000;
 
 fn settings(url: &str) -> Settings {
-    let config = ingest::store::Config {
+    let config = store::Config {
         url: url.into(),
         connect_timeout: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(5),

@@ -11,7 +11,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use broker::RevocationLists;
-use ingest::store;
 use jiff::Timestamp;
 use telemetry::topic::TopicTemplate;
 

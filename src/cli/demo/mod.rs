@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ingest::ByReason;
 use serde::Serialize;
 use simulator::{Progress, Report, Scenario};
+use store::ByReason;
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, output, simulate, up, watch};

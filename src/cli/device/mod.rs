@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
-use ingest::store::credentials::{self, ChangeError, Credentials, Existing, NewSecret};
-use ingest::store::{StoreError, Target};
 use jiff::Timestamp;
 use serde::Serialize;
+use store::credentials::{self, ChangeError, Credentials, Existing, NewSecret};
+use store::{StoreError, Target};
 
 use super::options::{ConfigFile, Overrides};
 use super::{Outcome, entry, output};

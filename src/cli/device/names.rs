@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use ::csv::{ReaderBuilder, StringRecord, Trim};
-use ingest::store::credentials::{DEVICES_MAX, check_name};
+use store::credentials::{DEVICES_MAX, check_name};
 
 use super::output;
 use crate::diagnostics::{Failure, display};

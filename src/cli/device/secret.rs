@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use ingest::store::credentials::SecretDigest;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Serialize, Serializer};
+use store::credentials::SecretDigest;
 
 use crate::diagnostics::Failure;
 

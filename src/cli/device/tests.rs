@@ -1,5 +1,5 @@
 use expect_test::expect;
-use ingest::store::credentials::{Credential, Previous};
+use store::credentials::{Credential, Previous};
 
 use super::*;
 use crate::diagnostics::tests::plain;

@@ -23,15 +23,16 @@ use tracing::warn;
 
 pub use restored::Restored;
 
+use super::Config;
 use super::event::{self, About, Event, EventState};
 use super::id::{Cause, EventId, Subject};
 use super::labels::Labels;
 use super::rules::{Rule, Rules};
-use super::{AlertStateRow, Config};
 use devices::Devices;
 use instances::{Claims, InstanceRef};
 use series::SeriesTable;
 use silences::Silences;
+use store::AlertStateRow;
 use thresholds::ThresholdInstance;
 
 /// A record as far as the engine is concerned.

@@ -13,6 +13,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use journal::Position;
+use store::AlertStateRow;
 use telemetry::Micros;
 
 use super::super::event::{Event, EventState};
@@ -22,7 +23,7 @@ use super::super::published::Entry;
 use super::super::rules::Condition;
 use super::super::silence::{Effect, Input, Silence, State};
 use super::stored::Stored;
-use super::{AlertStateRow, Change, Effects, Engine, InstanceRef, Origin, Stage};
+use super::{Change, Effects, Engine, InstanceRef, Origin, Stage};
 
 #[derive(Default)]
 pub(super) struct Silences {

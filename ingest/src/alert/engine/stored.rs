@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use journal::Position;
 use serde::{Deserialize, Serialize};
+use store::AlertStateRow;
 use telemetry::Micros;
 use tracing::warn;
 
-use super::super::AlertStateRow;
 use super::super::event::{Event, EventState};
 use super::super::id::{Cause, EventId, Subject};
 use super::super::labels::Labels;

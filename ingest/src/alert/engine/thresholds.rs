@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use store::AlertStateRow;
 use telemetry::Micros;
 
 use super::super::event::{Event, EventState};
@@ -14,7 +15,7 @@ use super::super::labels::Labels;
 use super::super::rules::Condition;
 use super::super::threshold::{Effect, Phase, Reading, State};
 use super::stored::Stored;
-use super::{AlertStateRow, Change, Effects, Engine, InstanceRef, Origin, Sample, Stage};
+use super::{Change, Effects, Engine, InstanceRef, Origin, Sample, Stage};
 
 pub(super) struct ThresholdInstance {
     pub(super) rule: u32,

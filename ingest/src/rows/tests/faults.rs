@@ -1,6 +1,6 @@
 //! The store fails: rows once and no more, and the account adds up.
 
-use super::store::Fault;
+use super::fake_store::Fault;
 use super::*;
 
 fn numbered(bench: &mut Bench, from: u32, to: u32) -> Position {

@@ -8,7 +8,7 @@ use journal::{
 };
 use uuid::Uuid;
 
-use super::store::Fault;
+use super::fake_store::Fault;
 use super::*;
 
 #[test]

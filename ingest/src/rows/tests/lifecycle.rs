@@ -1,6 +1,6 @@
 //! Beginning, ending, restarts, and the alert changes that go along.
 
-use super::store::Fault;
+use super::fake_store::Fault;
 use super::*;
 
 #[test]

@@ -1,10 +1,10 @@
 //! The lane over a real journal and a store that fails as it is told.
 
+mod fake_store;
 mod faults;
 mod hazards;
 mod lifecycle;
 mod parts;
-mod store;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use journal::{Journal, LocalJournal, Position, Record, RecordBatch};
+use store::Reason;
+use store::Totals;
+use store::{AlertEventRow, AlertStateRow};
+use store::{ByReason, Unstored};
 use tempfile::TempDir;
 
 use super::*;
 use crate::Config;
-use crate::alert::{AlertEventRow, AlertStateRow};
-use crate::filter::Reason;
-use crate::reasons::{ByReason, Unstored};
-use crate::store::Totals;
-use store::{Database, Fault, Row};
+use fake_store::{Database, Fault, Row};
 
 /// 2026-01-31T08:15:00Z
 const NOW: i64 = 1_769_847_300_000_000;

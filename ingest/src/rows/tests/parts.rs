@@ -1,10 +1,12 @@
 //! The small parts alone.
 
+use store::Reason;
+use store::{Batch, DeadLetter, FilteredValues, NewSeries, Outcome, SampleRow, SeriesKey, TextRow};
+
+use super::super::stop::Stop;
 use super::super::window::{RECORDS, Window};
-use super::super::{split, stop::Stop};
 use super::*;
-use crate::batch::{Batch, FilteredValues, NewSeries, Outcome, SampleRow, SeriesKey, TextRow};
-use crate::filter::{Reason, Rules};
+use crate::filter::Rules;
 
 /// Four records: two samples of series 0, a dead letter, a text of series 1, a sample of series 2.
 fn batch(bench: &mut Bench) -> Batch {
@@ -34,7 +36,7 @@ fn batch(bench: &mut Bench) -> Batch {
             time: 0,
             value: "x\0".into(),
         }],
-        dead_letters: vec![split::dead_letter(1, &record, "not_json", "d\0".into())],
+        dead_letters: vec![DeadLetter::new(1, &record, "not_json", "d\0".into())],
         filtered: [0, 2, 3]
             .map(|record| FilteredValues {
                 record,

@@ -4,8 +4,8 @@
 //! Owns: the order of these steps, which the promise to publish nothing twice hangs on.
 
 use journal::Position;
+use store::AlertEventRow;
 
-use super::super::super::AlertEventRow;
 use super::super::super::engine::{Publication, Transition};
 use super::super::super::published::Entry;
 use super::{Flow, Lane, Stopped};

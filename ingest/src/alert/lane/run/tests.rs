@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use store::{AlertChanges, AlertStateRow};
 
 use super::super::super::rules::Severity;
 use super::super::super::testing::{FakeClock, FakeJournal, FakeOutlet, FakeSource, SECOND, line};
-use super::super::super::{AlertChanges, AlertStateRow, Config, Event, EventState};
+use super::super::super::{Config, Event, EventState};
 use super::super::{Clock as _, spawn};
 use super::*;
 
