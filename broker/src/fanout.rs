@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::stats::Stats;
 use crate::subscriptions::{FilterEntry, Kept, Subscriptions};
 
-/// What the router calls for every message that matches a wildcard filter.
+/// What the router calls for every announcement that matches a wildcard filter.
 pub(crate) struct Fanout {
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) stats: Arc<Stats>,

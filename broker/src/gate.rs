@@ -5,12 +5,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use journal::disk::{Disk, RealDisk};
 use journal::{Journal, Position};
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -29,13 +28,12 @@ use crate::lock::lock;
 use crate::message::Message;
 use crate::registry::Registry;
 use crate::retained::{self, Retained};
-use crate::router::{self, Busy, Router};
+use crate::router::{self, Router};
 use crate::session::{Session, cut_to_budget};
 use crate::session_log::{self, SavedSession, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
 use crate::system::System;
-use mqtt::Qos;
 
 /// Tells whether a topic carries telemetry, which goes into the journal; ingest's topic templates
 /// decide.
@@ -91,7 +89,6 @@ pub(crate) struct Gate {
     pub(crate) ended: CancellationToken,
     /// Every connection's task.
     pub(crate) tasks: TaskTracker,
-    pub(crate) runtime: Handle,
     pub(crate) sessions_created: AtomicU64,
     pub(crate) ids_assigned: AtomicU64,
     /// CONNECTs that were read so far.
@@ -185,7 +182,6 @@ impl Gate {
             stop,
             ended: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            runtime: Handle::current(),
             sessions_created: AtomicU64::new(session_log::highest_number(&saved)),
             ids_assigned: AtomicU64::new(0),
             connects: AtomicU64::new(0),
@@ -301,71 +297,31 @@ impl Gate {
         lock(rate).take(1, Instant::now())
     }
 
-    /// Hands the message to everybody who subscribes to its topic. `Busy`: the exact subscribers
-    /// have it, the router could not take it for the wildcard ones; try `Router::publish` again
-    /// when it is ready. At QoS 2 all subscribers have it at the return, without the router, and it
-    /// is never busy: what a kept session has of a publish is complete when the log is told that
-    /// the publish is held. It may overtake what was published at a lower QoS [MQTT-4.6.0-6].
-    pub(crate) fn fan_out(&self, targets: &Targets, message: &Arc<Message>) -> Result<(), Busy> {
-        if let Some(entry) = &targets.exact {
+    /// Queues the message for everyone who subscribes to its topic. All have it when this returns:
+    /// what a kept session has of a publish is complete when its acknowledgement waits for the log.
+    pub(crate) fn fan_out(&self, targets: &Targets, message: &Arc<Message>) {
+        for entry in targets.all() {
             fanout::to_holders(entry, message, &self.stats);
         }
-        if !targets.wildcard {
-            return Ok(());
-        }
-        if message.qos != Qos::ExactlyOnce {
-            return self.router.publish(message);
-        }
-        for entry in self.subscriptions.wildcards(targets, &message.topic) {
-            fanout::to_holders(entry, message, &self.stats);
-        }
-        Ok(())
     }
 
-    /// Retains the message if it asks for it, and fans it out as `fan_out` does.
-    pub(crate) fn distribute(&self, message: &Arc<Message>) -> Result<(), Busy> {
+    /// Retains the message if it asks for it, and queues it for everyone who subscribes.
+    pub(crate) fn distribute(&self, message: impl Into<Arc<Message>>) {
+        let message = message.into();
         if message.retain {
-            self.retain(message);
+            self.retain(&message);
         }
+        self.fan_out(&self.subscriptions.targets(&message.topic), &message);
+    }
+
+    /// Tells subscribers something about the broker itself. The copies of wildcard subscribers
+    /// travel through the router, since no client waits for them.
+    pub(crate) fn announce(&self, message: &Arc<Message>) {
         let targets = self.subscriptions.targets(&message.topic);
-        self.fan_out(&targets, message)
-    }
-
-    /// Distributes a message that no connection waits for. Its QoS 0 copies are dropped while the
-    /// router is busy; a QoS 1 message is handed over by a task that waits for its turn.
-    pub(crate) fn publish_own(self: &Arc<Self>, message: Message) {
-        let message = Arc::new(message);
-        if self.distribute(&message).is_ok() {
-            return;
-        }
-        if message.qos == Qos::AtMostOnce {
-            self.stats.dropped_router_busy.add(1);
-        } else {
-            self.hand_over(message);
-        }
-    }
-
-    /// Gives the message to the router when its turn comes, for somebody who cannot wait.
-    pub(crate) fn hand_over(self: &Arc<Self>, message: Arc<Message>) {
-        let gate = Arc::clone(self);
-        let waiting = async move {
-            std::future::poll_fn(|context| gate.poll_publish(&message, context)).await;
-        };
-        self.tasks.spawn_on(waiting, &self.runtime);
-    }
-
-    /// Gives the message to the router, or wakes the context's task when that may succeed.
-    pub(crate) fn poll_publish(
-        &self,
-        message: &Arc<Message>,
-        context: &mut Context<'_>,
-    ) -> Poll<()> {
-        match self.router.publish(message) {
-            Ok(()) => Poll::Ready(()),
-            Err(Busy) => {
-                self.router.wake_when_ready(context.waker());
-                Poll::Pending
-            }
+        if targets.wildcards.is_empty() || self.router.publish(message).is_err() {
+            self.fan_out(&targets, message);
+        } else if let Some(entry) = &targets.exact {
+            fanout::to_holders(entry, message, &self.stats);
         }
     }
 

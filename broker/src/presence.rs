@@ -162,7 +162,7 @@ fn publish(gate: &Arc<Gate>, session: &Session, status: impl FnOnce() -> Option<
         return;
     }
     if let Some(status) = status() {
-        gate.publish_own(message(gate, topic, status));
+        gate.announce(&Arc::new(message(gate, topic, status)));
     }
 }
 

@@ -8,53 +8,6 @@ use crate::line::Line;
 use crate::server::{PATIENCE, Setup};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
-const MESSAGES: u16 = 2_000;
-/// Messages behind each of which the router's thread panics (debug builds only).
-const PANIC_EVERY: usize = 150;
-
-#[test]
-fn the_router_dies_again_and_again_under_load_and_nobody_notices() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let setup = Setup::new(folder.path()).with("MILLRACE_TEST_ROUTER_PANIC_EVERY", PANIC_EVERY);
-    let server = setup.start();
-    let mut consoles: Vec<_> = ["fleet/#", "fleet/+", "+/a", "#"]
-        .iter()
-        .enumerate()
-        .map(|(number, filter)| {
-            let version = BOTH[number % 2];
-            let mut line = Line::connect(setup.address, version, &format!("console-{number}"));
-            line.subscribe(filter);
-            (line, version)
-        })
-        .collect();
-    let mut source = Line::connect(setup.address, Version::V311, "source");
-    for number in 1..=MESSAGES {
-        source.publish("fleet/a", number.to_string().as_bytes(), number, false);
-        assert_eq!(source.next(), format!("puback {number}"));
-        for (console, version) in &mut consoles {
-            assert_eq!(
-                console.next(),
-                format!("fleet/a = {number}"),
-                "in order, once"
-            );
-            let mut ack = Vec::new();
-            encode::puback(&mut ack, *version, number, ReasonCode::Success);
-            console.send(&ack);
-        }
-    }
-    consoles
-        .iter_mut()
-        .for_each(|(console, _)| console.is_served());
-    source.is_served();
-    let lines = server.lines();
-    let rebuilt = lines
-        .iter()
-        .filter(|line| line.contains("ERROR") && line.contains("router"));
-    assert!(
-        rebuilt.count() > 1,
-        "the router did die, and it was said: {lines:#?}"
-    );
-}
 
 #[test]
 fn topics_in_any_script_reach_wildcard_subscribers() {

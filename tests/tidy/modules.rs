@@ -8,18 +8,10 @@ use crate::rust;
 const LINES_MAX: usize = 500;
 
 /// Files that are longer, each with its reason.
-const LONGER: [(&str, &str); 11] = [
+const LONGER: [(&str, &str); 9] = [
     (
         "broker/src/auth/tests/judge.rs",
         "one question, every kind of answer to it",
-    ),
-    (
-        "broker/src/client/tests/mod.rs",
-        "the steps of a publish, in their order",
-    ),
-    (
-        "broker/src/fuzzing/connections/oracle/mod.rs",
-        "one rule more than its aim",
     ),
     (
         "broker/src/retained/tests.rs",

@@ -41,20 +41,14 @@ impl Ack {
 pub(super) struct Wait {
     /// The journal is durable up to here,
     pub(super) position: Position,
-    /// and the log of kept sessions up to here,
+    /// and the log of kept sessions up to here.
     pub(super) saved: Position,
-    /// after the router has delivered so many messages, among them the one that is acknowledged;
-    /// then what kept sessions queue of it is in their log. 0: it has nothing to do with the
-    /// router.
-    pub(super) routed: u64,
 }
 
 /// Of an acknowledgement whose record has no position yet.
 pub(super) const UNPLACED: Position = Position(u64::MAX);
 /// `Wait::saved` of a QoS 2 publish that the session log has not been told of yet.
 pub(super) const UNTOLD: Position = Position(u64::MAX);
-/// Of an acknowledgement whose message the router could not take yet.
-pub(super) const UNROUTED: u64 = u64::MAX;
 
 impl Wait {
     pub(super) fn for_journal(position: Position) -> Wait {
@@ -149,15 +143,6 @@ impl Acks {
         }
     }
 
-    /// The message of those that wait for the router to take it was taken as the latest of so many.
-    pub(super) fn route(&mut self, accepted: u64) {
-        for run in &mut self.runs {
-            if run.wait.routed == UNROUTED {
-                run.wait.routed = accepted;
-            }
-        }
-    }
-
     /// Those whose record has no position.
     pub(super) fn unplaced(&self) -> impl Iterator<Item = Ack> {
         let mut end = 0;
@@ -233,7 +218,7 @@ mod tests {
     }
 
     fn is_over(wait: &Wait, durable: Position, saved: Position) -> bool {
-        wait.position <= durable && wait.saved <= saved && wait.routed != UNROUTED
+        wait.position <= durable && wait.saved <= saved
     }
 
     #[test]
@@ -259,10 +244,9 @@ mod tests {
                     model.0.push_back((ack, wait));
                 }
                 6 | 7 => {
-                    let routed = [0, 5, UNROUTED][rng.random_range(0..3)];
-                    acks.change_last(|wait| wait.routed = routed);
+                    acks.change_last(|wait| wait.saved = wait.saved.max(small));
                     if let Some((_, wait)) = model.0.back_mut() {
-                        wait.routed = routed;
+                        wait.saved = wait.saved.max(small);
                     }
                 }
                 8 => {
@@ -284,10 +268,6 @@ mod tests {
                     let all = model.0.iter_mut();
                     all.filter(|(_, wait)| wait.saved == UNTOLD)
                         .for_each(|(_, wait)| wait.saved = small);
-                    acks.route(7);
-                    let all = model.0.iter_mut();
-                    all.filter(|(_, wait)| wait.routed == UNROUTED)
-                        .for_each(|(_, wait)| wait.routed = 7);
                 }
                 _ => {
                     let saved = Position(rng.random_range(0..3));

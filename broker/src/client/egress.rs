@@ -252,15 +252,6 @@ fn is_queued(gate: &Gate, session: &Session, wait: &mut Wait, waker: &Waker) -> 
         };
         wait.saved = saved;
     }
-    if wait.routed != 0 {
-        if !gate.router.is_delivered(wait.routed, waker) {
-            return false;
-        }
-        wait.routed = 0;
-        if let Some(log) = gate.log_of_queues() {
-            wait.saved = wait.saved.max(log.end());
-        }
-    }
     gate.is_saved_or_wakes(wait.saved, waker)
 }
 

@@ -14,9 +14,8 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -29,7 +28,6 @@ use crate::auth::Identity;
 use crate::end::End;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Throttle, Who};
-use crate::message::Message;
 use crate::presence::Cause;
 use crate::session::{Begun, Departure, Session};
 use mqtt::{ReasonCode, Version, encode};
@@ -55,8 +53,6 @@ pub(crate) struct Terms {
 struct Parked {
     /// Telemetry the journal could not take.
     batch: Option<RecordBatch>,
-    /// QoS 1 and 2 messages the router could not take.
-    messages: VecDeque<Arc<Message>>,
     /// The router is behind with the filters that it was given.
     filters: bool,
 }
@@ -176,23 +172,13 @@ impl Client {
         let Some(mut parked) = self.parked.take() else {
             return;
         };
-        while let Some(message) = parked.messages.front() {
-            let mut context = Context::from_waker(waker);
-            if self.gate.poll_publish(message, &mut context).is_pending() {
-                break;
-            }
-            parked.messages.pop_front();
-        }
-        if parked.messages.is_empty() {
-            self.acks.route(self.gate.router.accepted());
-        }
         if let Some(batch) = &mut parked.batch
             && self.commit(batch, waker)
         {
             parked.batch = None;
         }
         parked.filters &= !self.gate.router.has_room_for_filters(waker);
-        if parked.batch.is_some() || !parked.messages.is_empty() || parked.filters {
+        if parked.batch.is_some() || parked.filters {
             self.parked = Some(parked);
         } else {
             self.resume_keep_alive();
@@ -297,13 +283,6 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.leave_begun();
-        if let Some(parked) = self.parked.take() {
-            // Their acknowledgements may have left. The batch's have not, so the client sends it
-            // again.
-            for message in parked.messages {
-                self.gate.hand_over(message);
-            }
-        }
         self.session.detach(&self.gate, self.departure);
     }
 }

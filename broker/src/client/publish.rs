@@ -10,7 +10,7 @@ use std::task::Waker;
 
 use journal::{Position, Record};
 
-use super::acks::{AckKind, UNPLACED, UNROUTED, UNTOLD, Wait};
+use super::acks::{AckKind, UNPLACED, UNTOLD, Wait};
 use super::ingress::Intake;
 use super::{Client, End};
 use crate::access::{self, Action, DeniedPublish};
@@ -117,7 +117,6 @@ impl Client {
             position: place_of_record(journals),
             // PUBREC waits until the log knows of the publish too.
             saved: UNTOLD,
-            routed: 0,
         };
         self.answer(AckKind::Pubrec, packet_id, ReasonCode::Success, wait);
         if journals {
@@ -165,11 +164,11 @@ impl Client {
             self.gate.retain(&message);
             message
         });
-        // After it is retained: who subscribes meanwhile finds the message in the store or is found
-        // here.
+        // After it is retained: a client that subscribes meanwhile finds the message in the store
+        // or is found here.
         let subscriptions = &self.gate.subscriptions;
         let targets = match &mut intake.route.targets {
-            Some(targets) if subscriptions.are_still(targets) => targets,
+            Some(targets) if subscriptions.is_current(targets) => targets,
             targets => targets.insert(subscriptions.targets(topic)),
         };
         if targets.is_empty() {
@@ -180,12 +179,9 @@ impl Client {
         }
         let message =
             retained.unwrap_or_else(|| self.message(topic, publish, origin, intake.received_at));
-        let busy = self.gate.fan_out(targets, &message).is_err();
+        self.gate.fan_out(targets, &message);
         if publish.qos == Qos::AtLeastOnce {
-            self.await_queues(targets, busy);
-        }
-        if busy {
-            self.router_busy(message, intake.waker);
+            self.await_queues();
         }
     }
 
@@ -233,25 +229,14 @@ impl Client {
         })
     }
 
-    /// The publish at QoS 1 that was acknowledged last may have entered queues of kept sessions, or
-    /// will when the router delivers it: the acknowledgement waits until they are saved.
-    fn await_queues(&mut self, targets: &Targets, busy: bool) {
-        let Some(log) = self.gate.log_of_queues() else {
-            return;
-        };
-        let saved = match targets.exact {
-            Some(_) => log.end(),
-            None => Position::ZERO,
-        };
-        let routed = match targets.wildcard {
-            false => 0,
-            true if busy => UNROUTED,
-            true => self.gate.router.accepted(),
-        };
-        self.acks.change_last(|wait| {
-            wait.saved = wait.saved.max(saved);
-            wait.routed = routed;
-        });
+    /// The publish at QoS 1 that was acknowledged last may have entered queues of kept sessions:
+    /// the acknowledgement waits until they are saved.
+    fn await_queues(&mut self) {
+        if let Some(log) = self.gate.log_of_queues() {
+            let saved = log.end();
+            self.acks
+                .change_last(|wait| wait.saved = wait.saved.max(saved));
+        }
     }
 
     /// A QoS 2 publish that was received before: it is answered, and nothing else happens.
@@ -264,11 +249,7 @@ impl Client {
         } else {
             (held.journalled, held.saved)
         };
-        let wait = Wait {
-            position,
-            saved,
-            routed: 0,
-        };
+        let wait = Wait { position, saved };
         self.answer(AckKind::Pubrec, packet_id, ReasonCode::Success, wait);
         if position != UNPLACED && position > self.gate.journal.durable() {
             // The waker that was given with its record may be that of an earlier connection.
@@ -346,17 +327,6 @@ impl Client {
             self.gate.stats.dropped_denied.add(1);
         }
         drops
-    }
-
-    /// QoS 0 is dropped and counted; a QoS 1 message waits, and its client with it.
-    fn router_busy(&mut self, message: Arc<Message>, waker: &Waker) {
-        if message.qos == Qos::AtMostOnce {
-            self.gate.stats.dropped_router_busy.add(1);
-            return;
-        }
-        self.parked().messages.push_back(message);
-        // The router may have become ready in between; the next poll tries.
-        waker.wake_by_ref();
     }
 }
 

@@ -141,6 +141,7 @@ impl Intake {
         false
     }
 
+    #[cfg(test)]
     pub(super) fn wake_when_ready(&self, waker: &Waker) {
         let mut state = lock(&self.state);
         if !state.busy {
@@ -153,6 +154,7 @@ impl Intake {
 
     /// Whether the first `count` messages that were accepted have been delivered to every filter
     /// they match; if not, `waker` is woken when they are.
+    #[cfg(any(test, fuzzing))]
     pub(super) fn is_delivered(&self, count: u64, waker: &Waker) -> bool {
         let mut state = lock(&self.state);
         if state.delivered() >= count {

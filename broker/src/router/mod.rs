@@ -258,17 +258,20 @@ impl Router {
     }
 
     /// Wakes `waker` once when a publish that was refused may succeed; at once when none was.
+    #[cfg(test)]
     pub(crate) fn wake_when_ready(&self, waker: &Waker) {
         self.intake.wake_when_ready(waker);
     }
 
     /// How many messages have been accepted.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn accepted(&self) -> u64 {
         self.intake.held().accepted
     }
 
     /// Whether the first `count` messages that were accepted have been delivered to every filter
     /// they match; if not, `waker` is woken once when they are.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_delivered(&self, count: u64, waker: &Waker) -> bool {
         self.intake.is_delivered(count, waker)
     }

@@ -104,6 +104,6 @@ impl Will {
                 Err(_) => gate.stats.dropped_journal_full.add(1),
             }
         }
-        gate.publish_own(message);
+        gate.distribute(message);
     }
 }

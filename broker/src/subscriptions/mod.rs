@@ -11,7 +11,6 @@
 mod group;
 mod tree;
 
-use std::cell::OnceCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
 
@@ -94,14 +93,11 @@ pub(crate) struct Subscriptions {
     generation: AtomicU64,
 }
 
-/// What a topic's publish must do.
+/// The filters that match a topic.
 pub(crate) struct Targets {
     pub(crate) exact: Option<Arc<FilterEntry>>,
-    /// At least one wildcard filter matches: the router has work, or whoever publishes at QoS 2.
-    pub(crate) wildcard: bool,
-    /// The wildcard filters that match, once somebody has asked.
-    wildcards: OnceCell<Vec<Arc<FilterEntry>>>,
-    /// Of the index that was searched.
+    pub(crate) wildcards: Vec<Arc<FilterEntry>>,
+    /// The generation of the index that was searched.
     generation: u64,
 }
 
@@ -127,7 +123,11 @@ impl Membership {
 
 impl Targets {
     pub(crate) fn is_empty(&self) -> bool {
-        self.exact.is_none() && !self.wildcard
+        self.exact.is_none() && self.wildcards.is_empty()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<FilterEntry>> {
+        self.exact.iter().chain(&self.wildcards)
     }
 }
 
@@ -188,33 +188,14 @@ impl Subscriptions {
         let index = read(&self.index);
         Targets {
             exact: index.exact.get(topic).cloned(),
-            wildcard: index.matches_wildcard(topic),
-            wildcards: OnceCell::new(),
+            wildcards: index.wildcards(topic),
             generation: self.generation.load(Ordering::Acquire),
         }
     }
 
-    /// The wildcard filters that match the topic, of which these are the targets.
-    pub(crate) fn wildcards<'a>(
-        &self,
-        targets: &'a Targets,
-        topic: &str,
-    ) -> &'a [Arc<FilterEntry>] {
-        targets.wildcards.get_or_init(|| {
-            let mut found = Vec::new();
-            if targets.wildcard {
-                let (levels, system) = (topic.split('/'), topic.starts_with('$'));
-                let index = read(&self.index);
-                let mut take = |entry: &Arc<FilterEntry>| found.push(Arc::clone(entry));
-                index.tree.for_each_match(levels, system, &mut take);
-            }
-            found
-        })
-    }
-
-    /// Whether the topic of these targets has them still: for who publishes much to one topic, and
-    /// need not take the lock that all publishers share.
-    pub(crate) fn are_still(&self, targets: &Targets) -> bool {
+    /// Whether these are still the targets of their topic. A client that publishes much to one
+    /// topic asks this instead of taking the lock that all publishers share.
+    pub(crate) fn is_current(&self, targets: &Targets) -> bool {
         targets.generation == self.generation.load(Ordering::Acquire)
     }
 
@@ -307,10 +288,12 @@ impl Index {
         }
     }
 
-    fn matches_wildcard(&self, topic: &str) -> bool {
-        if self.wildcard.is_empty() {
-            return false;
+    fn wildcards(&self, topic: &str) -> Vec<Arc<FilterEntry>> {
+        let mut found = Vec::new();
+        if !self.wildcard.is_empty() {
+            let mut take = |entry: &Arc<FilterEntry>| found.push(Arc::clone(entry));
+            self.tree.for_each_match(topic, &mut take);
         }
-        self.tree.matches(topic.split('/'), topic.starts_with('$'))
+        found
     }
 }

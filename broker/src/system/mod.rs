@@ -98,13 +98,8 @@ fn publish_changes(gate: &Gate, loads: &mut Loads) {
     let values = Values::of(&gate.stats, &Facts::of(gate));
     let now = gate.clock.now_micros();
     let mut publish = |name: &str, value| {
-        let Some(message) = gate.system.update(name, value, now) else {
-            return;
-        };
-        let targets = gate.subscriptions.targets(&message.topic);
-        if gate.fan_out(&targets, &message).is_err() {
-            // The next change is only seconds away.
-            gate.stats.dropped_router_busy.add(1);
+        if let Some(message) = gate.system.update(name, value, now) {
+            gate.announce(&message);
         }
     };
     values.each(&loads.update(values.totals()), &mut publish);

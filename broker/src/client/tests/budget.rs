@@ -62,7 +62,7 @@ fn held(bench: &Bench) -> (u64, u64, u64) {
 }
 
 fn publish_own(bench: &Bench, topic: &str, payload: Vec<u8>, qos: Qos) {
-    bench.gate.publish_own(Message {
+    bench.gate.distribute(Message {
         payload: payload.into(),
         qos,
         received_at: crate::clock::now_micros(),
@@ -155,7 +155,7 @@ impl Life {
             received_at: crate::clock::now_micros() - 10_000_000 * i64::from(stale),
             ..message(&topic)
         };
-        self.bench.gate.publish_own(message);
+        self.bench.gate.distribute(message);
     }
 
     /// One turn of the connection's task.

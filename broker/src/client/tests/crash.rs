@@ -14,7 +14,6 @@ const TEXT: &str = "x";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
     Nobody,
-    Router,
     /// The writer of the log of kept sessions,
     LogWriter,
     /// that of the telemetry journal,
@@ -24,9 +23,8 @@ enum Held {
     FullJournal,
 }
 
-const ALL: [Held; 6] = [
+const ALL: [Held; 5] = [
     Held::Nobody,
-    Held::Router,
     Held::LogWriter,
     Held::JournalWriter,
     Held::BothWriters,
@@ -58,10 +56,6 @@ async fn rest(bench: &Bench, held: Held, lines: &mut [&mut Line]) -> Vec<Vec<Str
         }
         if !held.holds_journal() {
             bench.journal.sync();
-        }
-        if held != Held::Router {
-            let router = &bench.gate.router;
-            wait_until(|| router.is_delivered(router.accepted(), Waker::noop())).await;
         }
         if !held.holds_log() {
             let log = bench.gate.session_log.as_deref().expect("a log");
@@ -102,7 +96,6 @@ async fn one_publish(
         None
     };
     rest(&bench, Held::Nobody, &mut [&mut device]).await;
-    let stall = (held == Held::Router).then(|| bench.gate.router.stall());
     if held.holds_log() {
         bench.disk.hold();
     }
@@ -114,7 +107,6 @@ async fn one_publish(
     let heard = rest(&bench, held, &mut lines).await;
     answers.extend(heard[0].iter().cloned());
     let came_before = heard.get(1).is_some_and(|heard| !heard.is_empty());
-    drop(stall);
     let clients = [device].into_iter().chain(console.take()).collect();
     bench = bench.crash(clients).await;
     for _ in 1..kills {
@@ -259,7 +251,7 @@ async fn a_delivery_at_qos_2_waits_until_the_log_knows_of_its_exchange() {
     at_least.subscribes("room/a", Qos::AtLeastOnce);
     rest(&bench, Held::Nobody, &mut [&mut exactly, &mut at_least]).await;
     let progress = Arc::<Progress>::default();
-    bench.gate.publish_own(Message {
+    bench.gate.distribute(Message {
         qos: Qos::ExactlyOnce,
         origin: Origin::new(1, &progress),
         ..message("room/a")

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use journal::{AppendError, Journal, Poisoned};
 
-use super::{End, Parked};
+use super::End;
 use crate::auth::Identity;
 use crate::message::Message;
 use crate::presence::Visit;
@@ -395,21 +395,6 @@ async fn nothing_stays_of_a_client_that_is_gone() {
     drop(console);
     assert!(bench.gate.subscriptions.targets("room/a").is_empty());
     assert_eq!(bench.gate.stats.subscriptions.get(), 0);
-}
-
-#[tokio::test]
-async fn a_message_that_waits_for_the_router_outlives_its_client() {
-    let bench = Bench::new();
-    let mut console = bench.client(Version::V5);
-    console.subscribes("room/+", Qos::AtLeastOnce);
-    let mut publisher = bench.client(Version::V5);
-    publisher.client.parked = Some(Box::new(Parked {
-        batch: None,
-        messages: [Arc::new(message("room/a"))].into(),
-        ..Parked::default()
-    }));
-    drop(publisher);
-    assert_eq!(console.gets(1).await, ["publish room/a x qos 1"]);
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ async fn a_kept_queue_is_bounded_and_what_expires_in_it_is_not_sent() {
         expiry_seconds: Some(1),
         ..message("room/a")
     };
-    bench.gate.publish_own(stale);
+    bench.gate.distribute(stale);
     assert_eq!(bench.kept(Version::V5, "console").waits(), nothing());
     assert_eq!(bench.gate.stats.dropped_expired.get(), 1);
 }

@@ -79,7 +79,7 @@ async fn a_kept_session_is_told_of_its_subscriptions_when_they_are_on_disk() {
     client::unsubscribe(&mut bytes, Version::V5, 4, &["room/b"]);
     client::pingreq(&mut bytes);
     assert_eq!(console.says(&bytes), ["PingResp"], "which promises nothing");
-    bench.gate.publish_own(message("room/a"));
+    bench.gate.distribute(message("room/a"));
     let (wakes, waker) = Wakes::new();
     assert_eq!(turn(&mut console, &waker), nothing());
     disk.unblock_syncs();
@@ -170,50 +170,4 @@ async fn a_publish_that_comes_again_waits_for_the_record_of_the_first() {
         .expect("accepted");
     assert_eq!(bench.journal.awaited(), []);
     assert_eq!(turn(&mut device, &waker), ["pubrec 7"]);
-}
-
-#[tokio::test]
-async fn a_publish_that_the_router_has_no_room_for_holds_its_client_back_until_it_has() {
-    let bench = Bench::with(|config| {
-        config.max_queued_messages = 100_000;
-        config.max_queued_bytes = bytesize::ByteSize::mb(100);
-    });
-    let mut console = bench.client(Version::V5);
-    console.subscribes("room/+", Qos::AtMostOnce);
-    let router = &bench.gate.router;
-    let hold = router.stall();
-    let filling = Arc::new(message("room/filling"));
-    let mut filled = 0;
-    while router.publish(&filling).is_ok() {
-        filled += 1;
-    }
-    let mut publisher = bench.client(Version::V5);
-    let (wakes, waker) = Wakes::new();
-    let mut bytes = publish(Version::V5, "room/a", 1);
-    bytes.extend(publish(Version::V5, "room/b", 2));
-    let first = publish(Version::V5, "room/a", 1).len();
-    let handled = publisher.client.receive(&bytes, &mut Vec::new(), &waker);
-    assert_eq!(handled.expect("accepted"), first, "the rest is read later");
-    assert!(!publisher.client.may_receive());
-    // The router may have got room before anybody waited for it: the task looks again, once.
-    assert_eq!(wakes.count(), 1);
-    for _ in 0..100 {
-        turn(&mut publisher, &waker);
-        assert!(!publisher.client.may_receive());
-    }
-    assert_eq!(wakes.count(), 1);
-    drop(hold);
-    testkit::wait_until("room", PATIENCE, || wakes.count(), |count| *count > 1);
-    assert_eq!(wakes.count(), 2, "asked for once");
-    turn(&mut publisher, &waker);
-    assert!(publisher.client.may_receive());
-    let handled = publisher
-        .client
-        .receive(&bytes[first..], &mut Vec::new(), &waker);
-    assert_eq!(handled.expect("accepted"), bytes.len() - first);
-    let packets = console.gets(filled + 2).await;
-    let last = &packets[packets.len() - 2..];
-    assert_eq!(packets.len(), filled + 2);
-    assert_eq!(last, ["publish room/a x qos 0", "publish room/b x qos 0"]);
-    assert_eq!(console.waits(), nothing());
 }

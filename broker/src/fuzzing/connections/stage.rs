@@ -213,7 +213,7 @@ impl Stage {
                     true,
                     self.clock.now_micros(),
                 );
-                self.gate.publish_own(message);
+                self.gate.distribute(message);
             }
             Step::System => system::publish_once(&self.gate),
             Step::Return { line } => self.come_back(line).await,

@@ -14,6 +14,9 @@ pub(super) type SessionName = (String, u32);
 /// Topic and payload.
 pub(super) type Key = (String, Vec<u8>);
 
+/// How many first deliveries each session has had of each message.
+pub(super) type Copies = HashMap<Key, HashMap<SessionName, usize>>;
+
 #[derive(Default)]
 pub(super) struct Messages(HashMap<Key, Message>);
 
@@ -71,6 +74,18 @@ impl Messages {
 
     pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Message> {
         self.0.get_mut(key)
+    }
+
+    pub(super) fn copies(&self) -> Copies {
+        let copies = |(key, message): (&Key, &Message)| (key.clone(), message.copies.clone());
+        self.0.iter().map(copies).collect()
+    }
+
+    /// Counts again from there; but not at QoS 2, where a message comes once whatever crashes.
+    pub(super) fn take_back_copies(&mut self, before: &Copies) {
+        for (key, message) in &mut self.0 {
+            message.copies = before.get(key).cloned().unwrap_or_default();
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Message)> {

@@ -4,6 +4,7 @@
 //! must not be, and of what must be only what is certain from outside. Invariant: it hears what the
 //! broker read and wrote in the order in which it did.
 
+mod crash;
 mod end;
 mod from_broker;
 mod from_client;
@@ -12,13 +13,14 @@ mod messages;
 mod session;
 mod welcome;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(super) use self::crash::Fleeting;
 use self::line::{Asked, Line, Stage};
 use self::messages::{Key, Messages, Sent};
-use self::session::{Begun, InFlight, Session, Subscription};
+use self::session::{Begun, Session, Subscription};
 use super::words::{is_forbidden, is_telemetry};
 use super::{LINES, Limits};
 use crate::access::{Action, Decision, Principal};
@@ -57,17 +59,6 @@ struct Past {
     journalled: u64,
     sessions_refused: u64,
     dropped: u64,
-}
-
-/// What a crash may take back of sessions, by client id.
-pub(super) struct Fleeting(HashMap<String, (End, BTreeMap<u16, InFlight>)>);
-
-/// When a session ends.
-#[derive(PartialEq, Eq)]
-struct End {
-    number: u32,
-    expiry_max: u32,
-    is_over: bool,
 }
 
 /// A delivery that a good client has something to say about.
@@ -201,33 +192,6 @@ impl Oracle {
             session.left = Some((self.clock, Instant::now()));
         }
         self.rules_changed();
-    }
-
-    /// What a crash may take back of every client's session.
-    pub(super) fn fleeting(&self) -> Fleeting {
-        let fleeting = |(client_id, session): (&String, &Session)| {
-            let end = End {
-                number: session.number,
-                expiry_max: session.expiry_max,
-                is_over: session.has_expired(self.clock),
-            };
-            (client_id.clone(), (end, session.in_flight.clone()))
-        };
-        Fleeting(self.sessions.iter().map(fleeting).collect())
-    }
-
-    /// The step is cut short. Of what has changed in it nobody was told that it will last: when a
-    /// session ends, and what it has in flight at QoS 1.
-    pub(super) fn cut_short(&mut self, before: &Fleeting) {
-        let now = self.fleeting();
-        for (client_id, session) in &mut self.sessions {
-            let (end, in_flight) = &now.0[client_id];
-            match before.0.get(client_id) {
-                Some((end_before, _)) if end != end_before => session.doubt(),
-                Some((_, in_flight_before)) if in_flight == in_flight_before => {}
-                _ => session.is_sloppy = true,
-            }
-        }
     }
 
     fn sessions_refused(&self) -> u64 {
