@@ -9,7 +9,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use journal::disk::{Disk, RealDisk};
-use journal::{Journal, Position};
+use journal::{Journal, LocalJournals, Position};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -133,6 +133,7 @@ impl Gate {
             messages: settings.max_retained_messages,
             bytes: settings.max_retained_bytes,
         };
+        let retained_journals = Arc::new(LocalJournals::new(&data, Arc::new(RealDisk)));
         let stop = CancellationToken::new();
         let authenticator = Authenticator::open(
             settings.auth.clone(),
@@ -147,19 +148,18 @@ impl Gate {
             0 => (None, Vec::new()),
             max_bytes => {
                 let parts = session_log::Parts {
-                    data: &data,
                     max_bytes,
                     telemetry: Arc::clone(&journal),
                     stats: Arc::clone(&stats),
                     now: clock.now_micros(),
                 };
-                let (log, saved) = SessionLog::open_on(parts, disk)?;
+                let (log, saved) = SessionLog::open(parts, &LocalJournals::new(&data, disk))?;
                 (Some(Arc::new(log)), saved)
             }
         };
         let gate = Arc::new(Gate {
             session_log,
-            retained: Retained::open(&data, retained_limits)?,
+            retained: Retained::open(retained_journals, &data, retained_limits)?,
             router: Router::start(router::Settings::of_the_process(), Arc::new(fanout))?,
             addresses: Addresses::new(settings.max_connections_per_address),
             kept_sessions: KeptSessions::new(settings.kept_sessions),

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use journal::Position;
 use journal::inspect::{self, Report};
 
 use crate::{retained, session_log};
@@ -13,21 +14,38 @@ use crate::{retained, session_log};
 /// Where the broker keeps sessions, in the data folder.
 pub const SESSIONS_FOLDER: &str = session_log::FOLDER;
 /// Where the broker keeps retained messages, in the data folder.
-pub const RETAINED_FILE: &str = retained::FILE_NAME;
+pub const RETAINED_FOLDER: &str = retained::FOLDER;
 
-/// How a log ends.
+/// The retained messages in the data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    Whole,
-    /// By a crash, or a write is just being made; the bytes that the next start cuts.
-    Cut(u64),
-    /// Nothing behind this byte is read.
-    Damaged(u64),
+pub struct Retained {
+    pub messages: usize,
+    /// What the next start cuts off or leaves out: by a crash, or a write is just being made. Of a
+    /// file that an earlier version has left, it may be damage, too.
+    pub cut_bytes: u64,
 }
 
-/// The retained messages in the data folder and how their log ends; `None` when there is none.
-pub fn retained(data: &Path) -> Result<Option<(usize, Ending)>, retained::OpenError> {
-    retained::verify(data)
+/// The retained messages in the data folder; `None` when there is neither their journal nor what an
+/// earlier version has left.
+pub fn retained(data: &Path) -> Result<Option<Retained>, RetainedError> {
+    let (mut inspection, unread_bytes) = retained::Inspection::begin(data)?;
+    let folder = data.join(RETAINED_FOLDER);
+    let mut cut_bytes = unread_bytes;
+    if folder.is_dir() {
+        let report = inspect::verify(&folder)?;
+        cut_bytes += report.torn_tail.map_or(0, |torn| torn.bytes);
+        for chunk in inspect::records(&folder, Position::ZERO)? {
+            inspection
+                .read(&chunk?)
+                .map_err(|(position, source)| RetainedError::Record { position, source })?;
+        }
+    }
+    let messages = inspection.messages();
+    let is_there = folder.is_dir() || messages > 0 || cut_bytes > 0;
+    Ok(is_there.then_some(Retained {
+        messages,
+        cut_bytes,
+    }))
 }
 
 /// The log of kept sessions in the data folder; `None` when there is none.
@@ -37,7 +55,7 @@ pub fn sessions(data: &Path) -> Result<Option<Report>, SessionsError> {
         return Ok(None);
     }
     let report = inspect::verify(&folder)?;
-    for chunk in inspect::records(&folder, journal::Position::ZERO)? {
+    for chunk in inspect::records(&folder, Position::ZERO)? {
         for (position, record) in chunk?.records() {
             session_log::check(&record)
                 .map_err(|source| SessionsError::Event { position, source })?;
@@ -53,7 +71,21 @@ pub enum SessionsError {
     Journal(#[from] journal::OpenError),
     #[error("the record at position {position} cannot be used")]
     Event {
-        position: journal::Position,
+        position: Position,
         source: session_log::EventError,
+    },
+}
+
+/// Why the retained messages cannot be read, or not all of them.
+#[derive(Debug, thiserror::Error)]
+pub enum RetainedError {
+    #[error(transparent)]
+    Earlier(#[from] retained::OpenError),
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
+    #[error("the record at position {position} cannot be used")]
+    Record {
+        position: Position,
+        source: retained::RecordError,
     },
 }

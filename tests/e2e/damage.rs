@@ -56,8 +56,9 @@ fn line_of<'a>(out: &'a str, log: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("`{log}` is not named: {out}"))
 }
 
-fn session_segment(data: &Path) -> PathBuf {
-    let folder = fs::read_dir(data.join("sessions")).expect("the folder");
+/// The last segment of this journal.
+fn segment(data: &Path, journal: &str) -> PathBuf {
+    let folder = fs::read_dir(data.join(journal)).expect("the folder");
     let mut segments: Vec<_> = folder
         .map(|entry| entry.expect("an entry").path())
         .collect();
@@ -80,7 +81,7 @@ fn a_damaged_log_of_sessions_is_not_taken_for_the_telemetry_journal() {
         );
     }
 
-    let segment = session_segment(&data);
+    let segment = segment(&data, "sessions");
     let mut bytes = fs::read(&segment).expect("readable");
     bytes[0] ^= 0xff;
     fs::write(&segment, bytes).expect("written");
@@ -128,18 +129,17 @@ fn what_was_cut_or_damaged_is_warned_of_at_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let setup = filled(&data);
-    let segment = session_segment(&data);
-    let mut bytes = fs::read(&segment).expect("readable");
-    let end = bytes.iter().rposition(|byte| *byte != 0).expect("bytes");
-    bytes.truncate(end - 2);
-    fs::write(&segment, bytes).expect("written");
+    for journal in ["sessions", "retained"] {
+        let segment = segment(&data, journal);
+        let mut bytes = fs::read(&segment).expect("readable");
+        let end = bytes.iter().rposition(|byte| *byte != 0).expect("bytes");
+        bytes.truncate(end - 2);
+        fs::write(&segment, bytes).expect("written");
+    }
     let mut published = [7; 64];
     published[..4].copy_from_slice(b"MRPE");
     fs::write(data.join("published.log"), published).expect("written");
     fs::write(data.join("devices.cache"), "what is this").expect("written");
-    let mut retained = fs::read(data.join("retained.log")).expect("readable");
-    retained.extend_from_slice(&[1; 9]);
-    fs::write(data.join("retained.log"), retained).expect("written");
     fs::write(data.join("millrace.lock"), [0xff; 3]).expect("written");
 
     let (refused, out, err) = verify(&data);

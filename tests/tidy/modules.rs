@@ -14,10 +14,6 @@ const LONGER: [(&str, &str); 9] = [
         "one question, every kind of answer to it",
     ),
     (
-        "broker/src/retained/tests.rs",
-        "goes with the format that it is about",
-    ),
-    (
         "broker/tests/gate/access.rs",
         "each rule in each version over a socket",
     ),
@@ -40,6 +36,10 @@ const LONGER: [(&str, &str); 9] = [
     (
         "crates/mqtt/tests/packets/well_formed.rs",
         "a table of packets and their bytes",
+    ),
+    (
+        "crates/journal/tests/journal/support/sim.rs",
+        "one simulated disk, call by call",
     ),
     (
         "ingest/src/alert/lane/run/tests.rs",

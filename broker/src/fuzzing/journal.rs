@@ -201,4 +201,6 @@ impl Journal for HandJournal {
             limit_reached: 0,
         }
     }
+
+    fn close(&self) {}
 }

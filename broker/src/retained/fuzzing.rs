@@ -1,51 +1,36 @@
-//! What must hold of the log's records, whatever bytes they are: the entry of the fuzz target.
+//! What must hold of the journal's records, whatever bytes they are: the entry of the fuzz target.
 
-use super::record::{self, Change, HEADER_BYTES, Header};
+use journal::{Position, Record, RecordBatch};
 
-/// Where a header has its checksum.
-const CHECKSUM: std::ops::Range<usize> = HEADER_BYTES - 4..HEADER_BYTES;
+use super::{earlier, record};
 
-/// Takes `data` for a record, as it is and with the right checksum. Nothing panics, and what was
-/// read is written as what is read alike again.
+/// Takes `data` for the payload of a record, and for records of the earlier format. Nothing panics,
+/// and what was read is written as what is read alike again.
 pub(crate) fn record(data: &[u8]) {
-    let Some((header, body)) = data.split_first_chunk::<HEADER_BYTES>() else {
+    let read = earlier::read_records(&mut &*data, data.len() as u64, &mut |_| ());
+    assert!(read.is_ok_and(|left| left <= data.len() as u64));
+    let read = Record {
+        received_at: 1,
+        qos: 1,
+        packet_id: None,
+        content_type: "",
+        client_id: "",
+        user: "",
+        topic: "a/b",
+        payload: data,
+    };
+    let Ok(message) = record::decode(&read) else {
         return;
     };
-    look_at(header, body);
-    let mut header = *header;
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&header[..CHECKSUM.start]);
-    crc.update(body);
-    header[CHECKSUM].copy_from_slice(&crc.finalize().to_le_bytes());
-    look_at(&header, body);
-}
-
-fn look_at(header: &[u8; HEADER_BYTES], body: &[u8]) {
-    let Some(header) = Header::parse(header) else {
-        return;
-    };
-    // Also a body of another length than the header says.
-    let whole = header.body_len() == body.len();
-    let Some(change) = header.decode(body) else {
-        return;
-    };
-    let written = write(&change);
-    let Some((again, body)) = written.split_first_chunk::<HEADER_BYTES>() else {
-        unreachable!("a record begins with its header");
-    };
-    let again = Header::parse(again).and_then(|again| again.decode(body));
-    assert_eq!(again.as_ref().map(write), Some(written));
-    if let Change::Set(message) = &change {
-        assert!(message.payload.len() <= header.body_len());
-        assert!(!whole || record::set_len(message) == (HEADER_BYTES + header.body_len()) as u64);
-    }
-}
-
-fn write(change: &Change) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    match change {
-        Change::Set(message) => record::encode_set(&mut bytes, message),
-        Change::Clear(topic) => record::encode_clear(&mut bytes, topic),
-    }
-    bytes
+    assert!(message.payload.is_empty() == data.is_empty());
+    let kept = Some(&message).filter(|message| !message.payload.is_empty());
+    let mut batch = RecordBatch::new();
+    record::encode(&mut batch, &message.topic, kept, &mut Vec::new());
+    let chunk = batch.take(Position::ZERO);
+    let (_, written) = chunk.records().next().expect("it was pushed");
+    let again = record::decode(&written).expect("it was written just now");
+    assert_eq!(
+        (again.payload, again.properties, again.expiry_seconds),
+        (message.payload, message.properties, message.expiry_seconds)
+    );
 }

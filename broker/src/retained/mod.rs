@@ -1,22 +1,21 @@
-//! Retained messages: the last one of each topic, in memory for whoever subscribes and in a log for
-//! the next start.
+//! Retained messages: the last one of each topic, in memory for whoever subscribes and in a journal
+//! for the next start.
 //!
-//! Owns: the store's bounds, expiry, and the file `retained.log`. Never: makes a caller wait for
-//! the disk; a thread writes what has changed since it last looked. Invariants: memory and file
-//! agree once the thread has caught up; what was written survives the process, and what was synced
-//! survives power loss.
+//! Owns: the store's bounds, expiry, and the journal `retained`. Never: makes a caller wait for the
+//! disk; a thread writes what has changed since it last looked. Invariants: memory and journal
+//! agree once the thread has caught up; what was synced survives power loss.
 //!
-//! Retained messages can be built again by those who published them, so a damaged log never stops
-//! the broker: what was readable before the damage is kept, the damaged file is moved aside, and
-//! the log says so.
+//! Retained messages can be built again by those who published them, so damage never stops the
+//! broker: what was readable before it is kept, the damaged folder is moved aside, and a warning
+//! says so.
 
-mod disk;
+mod earlier;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod load;
+mod home;
+mod log;
 mod record;
 mod store;
-mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -25,18 +24,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::{error, warn};
+use journal::{Chunk, Journals, Position, ReadError};
+use tracing::error;
 
-use self::disk::{Disk, RealDisk};
+use self::earlier::Found;
+use self::home::Home;
+use self::log::Writer;
+pub(crate) use self::record::RecordError;
 use self::store::Store;
-use self::writer::Writer;
 use crate::clock::now_micros;
 use crate::lock::{read, write};
 use crate::message::Message;
-use crate::verify::Ending;
 
-/// The log's name in the data folder.
-pub(crate) const FILE_NAME: &str = "retained.log";
+/// The journal's folder in the data folder.
+pub(crate) const FOLDER: &str = home::NAME;
 
 /// What the store holds at most.
 #[derive(Debug, Clone, Copy)]
@@ -71,26 +72,60 @@ pub enum OpenError {
         found: u32,
         known: u32,
     },
+    #[error("cannot open the retained messages in `{}`", path.display())]
+    Journal {
+        path: PathBuf,
+        source: journal::OpenError,
+    },
+    #[error("cannot read the retained messages in `{}`", path.display())]
+    Replay { path: PathBuf, source: ReadError },
+    #[error(
+        "the record at position {position} of the retained messages in `{}` cannot be used; start \
+         the version of Millrace that wrote it",
+        path.display()
+    )]
+    Record {
+        path: PathBuf,
+        position: Position,
+        source: RecordError,
+    },
+    #[error("cannot start the thread `retained`")]
+    Thread(#[source] io::Error),
 }
 
-/// How many messages the log in the folder `data` holds and how it ends; changes nothing. `None`
-/// when there is none.
-pub(crate) fn verify(data: &Path) -> Result<Option<(usize, Ending)>, OpenError> {
-    let path = data.join(FILE_NAME);
-    if !path.exists() {
-        return Ok(None);
+/// The retained messages as they are read from what the data folder holds, for people who ask.
+pub(crate) struct Inspection(Store);
+
+impl Inspection {
+    /// Begins with what an earlier version has left in the folder, and bytes of it that are no
+    /// messages.
+    pub(crate) fn begin(data: &Path) -> Result<(Inspection, u64), OpenError> {
+        let unlimited = Limits {
+            messages: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let mut store = Store::new(unlimited);
+        let file = data.join(earlier::FILE_NAME);
+        let found = earlier::read(&file, &mut |message| store.load(message))?;
+        let unread_bytes = match found {
+            Found::Messages { unread_bytes } => unread_bytes,
+            Found::Nothing | Found::Note => 0,
+        };
+        Ok((Inspection(store), unread_bytes))
     }
-    let unlimited = Limits {
-        messages: usize::MAX,
-        bytes: usize::MAX,
-    };
-    let mut store = Store::new(unlimited);
-    let ending = match load::load(&path, &mut store)?.end {
-        load::End::Clean => Ending::Whole,
-        load::End::Torn { bytes } => Ending::Cut(bytes),
-        load::End::Damaged { at } => Ending::Damaged(at),
-    };
-    Ok(Some((store.len(), ending)))
+
+    /// The position of the first record that cannot be used, and why.
+    pub(crate) fn read(&mut self, chunk: &Chunk) -> Result<(), (Position, RecordError)> {
+        for (position, record) in chunk.records() {
+            let message = record::decode(&record).map_err(|error| (position, error))?;
+            self.0.load(message);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// A place between two topics; first the one before all.
@@ -113,52 +148,33 @@ pub(crate) struct Page {
 
 /// The store and the thread behind it; shared by all connections.
 pub(crate) struct Retained {
-    shared: Arc<writer::Shared>,
+    shared: Arc<log::Shared>,
     writer: Writer,
 }
 
 impl Retained {
-    /// Reads the log in the folder `data` (an empty one when there is none) and rewrites it without
-    /// what is obsolete. Messages beyond the limits are loaded all the same: limits refuse what is
-    /// new.
-    pub(crate) fn open(data: &Path, limits: Limits) -> Result<Retained, OpenError> {
-        Retained::open_on(Box::new(RealDisk), data, limits, now_micros())
+    /// Reads what the journal holds, or what an earlier version has left in the folder `data`.
+    /// Messages beyond the limits are loaded all the same: limits refuse what is new.
+    pub(crate) fn open(
+        journals: Arc<dyn Journals>,
+        data: &Path,
+        limits: Limits,
+    ) -> Result<Retained, OpenError> {
+        Retained::open_at(journals, data, limits, now_micros())
     }
 
-    fn open_on(
-        disk: Box<dyn Disk>,
+    fn open_at(
+        journals: Arc<dyn Journals>,
         data: &Path,
         limits: Limits,
         now: i64,
     ) -> Result<Retained, OpenError> {
-        let path = data.join(FILE_NAME);
+        let home = Home::new(journals, data);
         let mut store = Store::new(limits);
-        let loaded = load::load(&path, &mut store)?;
+        let loaded = home.load(&mut store)?;
         store.purge(now);
-        let write_error = |source| OpenError::Write {
-            path: path.clone(),
-            source,
-        };
-        match loaded.end {
-            load::End::Clean => {}
-            load::End::Torn { bytes } => {
-                warn!(bytes, file = %path.display(), "cut a torn tail off the retained messages");
-            }
-            load::End::Damaged { at } => {
-                let aside = path.with_extension("log.damaged");
-                disk.keep_aside(&path, &aside).map_err(write_error)?;
-                warn!(
-                    at,
-                    kept = store.len(),
-                    file = %aside.display(),
-                    "retained messages are damaged: kept those before it, moved the file aside"
-                );
-            }
-        }
-        let reusable_bytes = loaded.reusable_bytes(&store);
-        let shared = Arc::new(writer::Shared::new(store));
-        let writer =
-            Writer::start(disk, path.clone(), &shared, reusable_bytes).map_err(write_error)?;
+        let shared = Arc::new(log::Shared::new(store));
+        let writer = Writer::start(home, loaded, &shared)?;
         Ok(Retained { shared, writer })
     }
 
@@ -229,16 +245,15 @@ impl Retained {
         }
     }
 
-    /// Waits until everything that was put before is synced; an error when the disk fails
-    /// meanwhile.
-    fn flush(&self) -> io::Result<()> {
+    /// Waits until everything that was put before is synced; false when the disk fails meanwhile.
+    fn flush(&self) -> bool {
         self.writer.flush()
     }
 
     /// Writes what is left and ends the thread. Later changes are kept in memory only.
     pub(crate) fn close(&self) {
         // The thread has logged why, and tries once more before it ends.
-        let _ = self.flush();
+        self.flush();
         self.writer.stop();
         let changes = self.writer.unsynced();
         if changes > 0 {

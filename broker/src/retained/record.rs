@@ -1,196 +1,123 @@
-//! The log's format.
+//! A retained message as a record of the journal.
+//!
+//! Owns: which parts of a message lie where. Never: touches a file. Invariant: what was written is
+//! read as the same message, without what only a running process knows of it.
+//!
+//! Topic, QoS and the time of receipt are those of the record. Its payload, little-endian:
 //!
 //! ```text
-//! header   8 bytes "MRETAIN\n", u32 format
-//! record   u16 mark, u8 kind (1 set, 2 clear), u8 QoS
-//!          u16 length of topic, u8 whether it expires, u8 zero
-//!          u32 expiry (seconds after received_at)
-//!          u32 length of properties, u32 length of payload
-//!          i64 received_at (microseconds since 1970, UTC)
-//!          u32 CRC-32 of the 28 bytes before and of all that follows
-//!          topic (UTF-8), properties, payload
+//! u8   format (1)
+//! u8   whether the message expires (0 or 1)
+//! u32  expiry, seconds after the receipt
+//! u32  length of the properties
+//!      properties, payload
 //! ```
 //!
-//! Little-endian. Owns: bytes of one record. Never: touches a file. The mark is there so that a
-//! search for the next record need not try every byte.
+//! A record with an empty payload clears the topic, as the publish of an empty retained message
+//! does.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-
-use crate::message::Message;
-use crate::message::OWN_PUBLISHER;
+use journal::{Record, RecordBatch};
 use mqtt::Qos;
 
-pub(super) const FILE_HEADER_BYTES: usize = 12;
-pub(super) const FORMAT: u32 = 1;
-const FILE_MARK: &[u8; 8] = b"MRETAIN\n";
+use crate::message::{Message, OWN_PUBLISHER};
 
-pub(super) const HEADER_BYTES: usize = 32;
-const CRC_AT: usize = HEADER_BYTES - 4;
-const MARK: [u8; 2] = [0xD5, 0x4D];
-const SET: u8 = 1;
-const CLEAR: u8 = 2;
-/// Topic, properties and payload come from one packet, which has at most 268,435,455 bytes.
-const BODY_BYTES_MAX: usize = 1 << 28;
+const FORMAT: u8 = 1;
+const HEADER_BYTES: usize = 10;
+/// What the journal puts around the payload of a record, the topic not counted; and a part of what
+/// it puts around a frame.
+const RECORD_OVERHEAD_BYTES: usize = 24;
 
-pub(super) fn file_header() -> [u8; FILE_HEADER_BYTES] {
-    let mut header = [0; FILE_HEADER_BYTES];
-    header[..8].copy_from_slice(FILE_MARK);
-    header[8..].copy_from_slice(&FORMAT.to_le_bytes());
-    header
+/// Why a record is no retained message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    #[error("it has format `{0}`, this version reads `{FORMAT}`")]
+    Format(u8),
+    #[error("it is malformed")]
+    Malformed,
 }
 
-/// The format of the file that begins so; `None` when it is not a log at all.
-pub(super) fn file_format(header: &[u8; FILE_HEADER_BYTES]) -> Option<u32> {
-    let (mark, format) = header.split_first_chunk::<8>()?;
-    (mark == FILE_MARK).then(|| u32::from_le_bytes([format[0], format[1], format[2], format[3]]))
+/// About the bytes that the message takes in the journal.
+pub(super) fn byte_len(message: &Message) -> u64 {
+    let content = message.topic.len() + message.properties.len() + message.payload.len();
+    (RECORD_OVERHEAD_BYTES + HEADER_BYTES + content) as u64
 }
 
-/// What a record says.
-#[derive(Debug)]
-pub(super) enum Change {
-    Set(Message),
-    Clear(Arc<str>),
+/// Appends a record that keeps the message, or one that clears `topic`.
+pub(super) fn encode(
+    batch: &mut RecordBatch,
+    topic: &str,
+    message: Option<&Message>,
+    scratch: &mut Vec<u8>,
+) {
+    scratch.clear();
+    if let Some(message) = message {
+        scratch.extend_from_slice(&[FORMAT, u8::from(message.expiry_seconds.is_some())]);
+        scratch.extend_from_slice(&message.expiry_seconds.unwrap_or(0).to_le_bytes());
+        // All of it comes from one packet, which has at most 268,435,455 bytes.
+        scratch.extend_from_slice(&(message.properties.len() as u32).to_le_bytes());
+        scratch.extend_from_slice(&message.properties);
+        scratch.extend_from_slice(&message.payload);
+    }
+    batch.push(&Record {
+        received_at: message.map_or(0, |message| message.received_at),
+        qos: message.map_or(0, |message| message.qos as u8),
+        packet_id: None,
+        content_type: "",
+        client_id: "",
+        user: "",
+        topic,
+        payload: scratch,
+    });
 }
 
-/// A record's fixed part, its own checks passed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Header {
-    bytes: [u8; HEADER_BYTES],
-    kind: u8,
-    qos: Qos,
+/// The message; an empty payload says that its topic is cleared.
+pub(super) fn decode(record: &Record<'_>) -> Result<Message, RecordError> {
+    let content = match record.payload.first() {
+        None => Content::default(),
+        Some(&FORMAT) => Content::read(record.payload).ok_or(RecordError::Malformed)?,
+        Some(format) => return Err(RecordError::Format(*format)),
+    };
+    Ok(Message {
+        topic: Arc::from(record.topic),
+        payload: Bytes::copy_from_slice(content.payload),
+        qos: Qos::from_u8(record.qos).ok_or(RecordError::Malformed)?,
+        retain: true,
+        properties: Bytes::copy_from_slice(content.properties),
+        expiry_seconds: content.expiry_seconds,
+        // Whoever published it is no session of this run.
+        publisher: OWN_PUBLISHER,
+        received_at: record.received_at,
+        origin: Default::default(),
+        holders: Default::default(),
+    })
+}
+
+#[derive(Default)]
+struct Content<'a> {
     expiry_seconds: Option<u32>,
-    received_at: i64,
-    /// Lengths.
-    topic: usize,
-    properties: usize,
-    payload: usize,
+    properties: &'a [u8],
+    payload: &'a [u8],
 }
 
-/// Bytes the message takes in the log.
-pub(super) fn set_len(message: &Message) -> u64 {
-    (HEADER_BYTES + message.topic.len() + message.properties.len() + message.payload.len()) as u64
-}
-
-pub(super) fn encode_set(out: &mut Vec<u8>, message: &Message) {
-    let qos = message.qos as u8;
-    let lengths = [message.properties.len(), message.payload.len()];
-    encode(
-        out,
-        [SET, qos],
-        message.expiry_seconds,
-        lengths,
-        message.received_at,
-        [
-            message.topic.as_bytes(),
-            &message.properties,
-            &message.payload,
-        ],
-    );
-}
-
-pub(super) fn encode_clear(out: &mut Vec<u8>, topic: &str) {
-    encode(
-        out,
-        [CLEAR, 0],
-        None,
-        [0, 0],
-        0,
-        [topic.as_bytes(), &[], &[]],
-    );
-}
-
-impl Header {
-    /// `None` when these bytes begin no record.
-    pub(super) fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Header> {
-        let kind = bytes[2];
-        let expires = match bytes[6..8] {
-            [0, 0] => false,
-            [1, 0] => true,
+impl<'a> Content<'a> {
+    fn read(bytes: &'a [u8]) -> Option<Content<'a>> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| header[at + i]));
+        let expires = match header[1] {
+            0 => false,
+            1 => true,
             _ => return None,
         };
-        if bytes[..2] != MARK || !matches!(kind, SET | CLEAR) {
-            return None;
-        }
-        let header = Header {
-            bytes: *bytes,
-            kind,
-            qos: Qos::from_u8(bytes[3])?,
-            expiry_seconds: expires.then_some(u32::from_le_bytes(array(bytes, 8))),
-            received_at: i64::from_le_bytes(array(bytes, 20)),
-            topic: usize::from(u16::from_le_bytes(array(bytes, 4))),
-            properties: u32::from_le_bytes(array(bytes, 12)) as usize,
-            payload: u32::from_le_bytes(array(bytes, 16)) as usize,
+        let (properties, payload) = rest.split_at_checked(word(6) as usize)?;
+        let content = Content {
+            expiry_seconds: expires.then_some(word(2)),
+            properties,
+            payload,
         };
-        (header.body_len() <= BODY_BYTES_MAX).then_some(header)
-    }
-
-    /// Bytes that follow the header.
-    pub(super) fn body_len(&self) -> usize {
-        self.topic + self.properties + self.payload
-    }
-
-    /// The record, when `body` is what its checksum says.
-    pub(super) fn decode(&self, body: &[u8]) -> Option<Change> {
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&self.bytes[..CRC_AT]);
-        crc.update(body);
-        if crc.finalize().to_le_bytes() != self.bytes[CRC_AT..] {
-            return None;
-        }
-        let (topic, rest) = body.split_at_checked(self.topic)?;
-        let (properties, payload) = rest.split_at_checked(self.properties)?;
-        let topic = Arc::from(std::str::from_utf8(topic).ok()?);
-        if self.kind == CLEAR {
-            return Some(Change::Clear(topic));
-        }
-        Some(Change::Set(Message {
-            topic,
-            payload: Bytes::copy_from_slice(payload),
-            qos: self.qos,
-            retain: true,
-            properties: Bytes::copy_from_slice(properties),
-            expiry_seconds: self.expiry_seconds,
-            // Whoever published it is no session of this run.
-            publisher: OWN_PUBLISHER,
-            received_at: self.received_at,
-            origin: Default::default(),
-            holders: Default::default(),
-        }))
-    }
-}
-
-fn array<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
-    std::array::from_fn(|index| bytes[at + index])
-}
-
-fn encode(
-    out: &mut Vec<u8>,
-    [kind, qos]: [u8; 2],
-    expiry_seconds: Option<u32>,
-    [properties, payload]: [usize; 2],
-    received_at: i64,
-    body: [&[u8]; 3],
-) {
-    let start = out.len();
-    // The lengths are bounded by MQTT itself: a topic of 65,535 bytes, a packet of 268,435,455.
-    let topic = body[0].len() as u16;
-    out.extend_from_slice(&MARK);
-    out.extend_from_slice(&[kind, qos]);
-    out.extend_from_slice(&topic.to_le_bytes());
-    out.extend_from_slice(&[u8::from(expiry_seconds.is_some()), 0]);
-    out.extend_from_slice(&expiry_seconds.unwrap_or(0).to_le_bytes());
-    out.extend_from_slice(&(properties as u32).to_le_bytes());
-    out.extend_from_slice(&(payload as u32).to_le_bytes());
-    out.extend_from_slice(&received_at.to_le_bytes());
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&out[start..]);
-    for part in body {
-        crc.update(part);
-    }
-    out.extend_from_slice(&crc.finalize().to_le_bytes());
-    for part in body {
-        out.extend_from_slice(part);
+        // An empty message is never kept.
+        (!payload.is_empty()).then_some(content)
     }
 }

@@ -29,10 +29,10 @@ const PAGE_BYTES: usize = 64 << 10;
 
 pub(super) struct Store {
     limits: Limits,
-    messages: BTreeSet<Kept>,
+    messages: BTreeSet<Entry>,
     /// What counts against `Limits::bytes`.
     bytes: usize,
-    /// What the messages take in a log without anything obsolete.
+    /// What the messages take in a journal without anything obsolete, about.
     record_bytes: u64,
     /// When messages expire, soonest first; only of those that do.
     expiring: BTreeSet<(i64, Arc<str>)>,
@@ -110,11 +110,13 @@ impl Store {
         }
     }
 
-    /// What the log says at start: without bounds, and written already.
-    pub(super) fn load(&mut self, change: record::Change) {
-        match change {
-            record::Change::Set(message) => self.insert(Arc::new(message), 0),
-            record::Change::Clear(topic) => drop(self.remove(&topic)),
+    /// What the journal says at a start: without bounds, and written already. An empty payload
+    /// clears the topic.
+    pub(super) fn load(&mut self, message: Message) {
+        if message.payload.is_empty() {
+            self.remove(&message.topic);
+        } else {
+            self.insert(Arc::new(message), 0);
         }
     }
 
@@ -145,14 +147,16 @@ impl Store {
         taken
     }
 
-    pub(super) fn forget_unwritten(&mut self) {
-        self.unwritten.clear();
+    /// They could not be written.
+    pub(super) fn put_back_unwritten(&mut self, taken: Vec<Unwritten>) {
+        self.unwritten
+            .extend(taken.into_iter().map(|(topic, _)| topic));
     }
 
     /// The next messages of a scan, those that expired before `now` left out.
     pub(super) fn page(&self, scan: &mut Scan<'_>, now: i64, page: &mut Vec<Arc<Message>>) {
         let through = scan.through;
-        let is_shown = |kept: &Kept| {
+        let is_shown = |kept: &Entry| {
             kept.change <= through && expires_at(&kept.message).is_none_or(|at| at > now)
         };
         if let Some(kept) = scan.topic.take().and_then(|topic| self.find(topic)) {
@@ -183,7 +187,7 @@ impl Store {
         scan.done = true;
     }
 
-    fn from(&self, prefix: &str, scan: &Scan<'_>) -> btree_set::Range<'_, Kept> {
+    fn from(&self, prefix: &str, scan: &Scan<'_>) -> btree_set::Range<'_, Entry> {
         let start = match scan.after.as_deref() {
             // `a` of `a/#` lies before all that begins with `a/`.
             Some(topic) if topic >= prefix => Bound::Excluded(topic),
@@ -192,7 +196,7 @@ impl Store {
         self.messages.range::<str, _>((start, Bound::Unbounded))
     }
 
-    fn find(&self, topic: &str) -> Option<&Kept> {
+    fn find(&self, topic: &str) -> Option<&Entry> {
         self.messages.get(topic)
     }
 
@@ -226,19 +230,19 @@ impl Store {
     fn insert(&mut self, message: Arc<Message>, change: u64) {
         self.remove(&message.topic);
         self.bytes += cost(&message);
-        self.record_bytes += record::set_len(&message);
+        self.record_bytes += record::byte_len(&message);
         if let Some(at) = expires_at(&message) {
             self.expiring.insert((at, Arc::clone(&message.topic)));
         }
-        self.messages.insert(Kept { message, change });
+        self.messages.insert(Entry { message, change });
     }
 
     fn remove(&mut self, topic: &str) -> bool {
-        let Some(Kept { message, .. }) = self.messages.take(topic) else {
+        let Some(Entry { message, .. }) = self.messages.take(topic) else {
             return false;
         };
         self.bytes -= cost(&message);
-        self.record_bytes -= record::set_len(&message);
+        self.record_bytes -= record::byte_len(&message);
         if let Some(at) = expires_at(&message) {
             self.expiring.remove(&(at, Arc::clone(&message.topic)));
         }
@@ -273,13 +277,14 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Every topic, also those that begin with `$`, which no wildcard at the start matches.
-    pub(super) fn everything() -> Scan<'static> {
+    /// Every topic behind `after`, also those that begin with `$`, which no wildcard at the start
+    /// matches.
+    pub(super) fn everything(after: Option<Arc<str>>) -> Scan<'static> {
         Scan {
             filter: None,
             topic: None,
             prefix: Some(""),
-            after: None,
+            after,
             through: u64::MAX,
             done: false,
         }
@@ -316,33 +321,33 @@ fn cost(message: &Message) -> usize {
 }
 
 /// A message in the order of its topic.
-struct Kept {
+struct Entry {
     message: Arc<Message>,
     /// The number of the change that brought it; 0 at a start.
     change: u64,
 }
 
-impl Borrow<str> for Kept {
+impl Borrow<str> for Entry {
     fn borrow(&self) -> &str {
         &self.message.topic
     }
 }
 
-impl PartialEq for Kept {
+impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         self.message.topic == other.message.topic
     }
 }
 
-impl Eq for Kept {}
+impl Eq for Entry {}
 
-impl PartialOrd for Kept {
+impl PartialOrd for Entry {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Kept {
+impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
         self.message.topic.cmp(&other.message.topic)
     }

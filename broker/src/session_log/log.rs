@@ -4,21 +4,19 @@
 //! an unsaved session has no event in the log behind the refused one, until a snapshot of it.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, Weak};
 use std::task::Waker;
 use std::thread::JoinHandle;
 
 use foldhash::HashMap;
-use journal::disk::Disk;
-use journal::{AppendError, Journal, LocalJournal, Position, RecordBatch, State};
+use journal::{AppendError, Journal, Journals, Position, RecordBatch, State};
 use tracing::{error, warn};
 
 use super::event::{self, Event};
+use super::maintenance::{self, Signal, events_bytes_max};
 use super::open::{self, OpenError, Opened};
 use super::state::SavedSession;
-use super::tender::{self, Signal, events_bytes_max};
 use crate::lock::{lock, read};
 use crate::stats::Stats;
 
@@ -34,9 +32,7 @@ pub(crate) trait Source: Send + Sync + 'static {
 }
 
 /// What a log is made of.
-pub(crate) struct Parts<'a> {
-    /// The broker's folder; the log takes `sessions` in it.
-    pub(crate) data: &'a Path,
+pub(crate) struct Parts {
     /// Bytes of its files. Events are taken up to a third of it, the rest is for compaction.
     pub(crate) max_bytes: u64,
     /// The journal whose positions `Held` speaks of. Nobody may have appended to it since it was
@@ -50,12 +46,12 @@ pub(crate) struct Parts<'a> {
 
 pub(crate) struct SessionLog {
     shared: Arc<Shared>,
-    tender: Mutex<Option<JoinHandle<()>>>,
+    maintenance: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the log and its thread share.
 pub(super) struct Shared {
-    pub(super) journal: LocalJournal,
+    pub(super) journal: Arc<dyn Journal>,
     pub(super) telemetry: Arc<dyn Journal>,
     pub(super) stats: Arc<Stats>,
     pub(super) max_bytes: u64,
@@ -104,17 +100,17 @@ thread_local! {
 const SCRATCH_KEPT_BYTES: usize = 64 << 10;
 
 impl SessionLog {
-    /// Opens the log on the files of `disk`, or creates an empty one; the sessions in it, as they
-    /// were at the end. Blocks until what it had to put right is durable.
-    pub(crate) fn open_on(
-        parts: Parts<'_>,
-        disk: Arc<dyn Disk>,
+    /// Opens the log in the journal of its name, or creates an empty one; the sessions in it, as
+    /// they were at the end. Blocks until what it had to put right is durable.
+    pub(crate) fn open(
+        parts: Parts,
+        journals: &dyn Journals,
     ) -> Result<(SessionLog, Vec<SavedSession>), OpenError> {
         let Opened {
             journal,
             sessions,
             unsaved,
-        } = open::open(&parts, disk)?;
+        } = open::open(&parts, journals)?;
         let unsaved: HashMap<_, _> = sessions
             .iter()
             .filter(|_| unsaved)
@@ -128,7 +124,7 @@ impl SessionLog {
             max_bytes: parts.max_bytes,
             bytes: AtomicU64::new(bytes),
             allowance_bytes: AtomicU64::new(0),
-            compact_above: AtomicU64::new(tender::compact_above(0, parts.max_bytes)),
+            compact_above: AtomicU64::new(maintenance::compact_above(0, parts.max_bytes)),
             // When the log did not take the checkpoint, one is due.
             held_written: AtomicBool::new(!unsaved.is_empty()),
             exchanges: RwLock::new(()),
@@ -141,7 +137,7 @@ impl SessionLog {
         });
         let log = SessionLog {
             shared,
-            tender: Mutex::new(None),
+            maintenance: Mutex::new(None),
         };
         Ok((log, sessions))
     }
@@ -149,8 +145,8 @@ impl SessionLog {
     /// Starts the thread that writes snapshots and checkpoints and keeps the log small. It ends
     /// with `close`, or when `source` is gone.
     pub(crate) fn serve(&self, source: Weak<dyn Source>) -> std::io::Result<()> {
-        let thread = tender::spawn(Arc::clone(&self.shared), source)?;
-        *lock(&self.tender) = Some(thread);
+        let thread = maintenance::spawn(Arc::clone(&self.shared), source)?;
+        *lock(&self.maintenance) = Some(thread);
         Ok(())
     }
 
@@ -236,19 +232,19 @@ impl SessionLog {
     }
 
     #[cfg(test)]
-    pub(super) fn tender(&self) -> tender::Tender {
-        tender::Tender::new(Arc::clone(&self.shared))
+    pub(super) fn maintenance(&self) -> maintenance::Maintenance {
+        maintenance::Maintenance::new(Arc::clone(&self.shared))
     }
 
     #[cfg(test)]
-    pub(super) fn journal(&self) -> &LocalJournal {
-        &self.shared.journal
+    pub(super) fn journal(&self) -> &dyn Journal {
+        &*self.shared.journal
     }
 
     /// Writes what is left, and ends the log; to be called when nothing changes any more. Blocks.
     pub(crate) fn close(&self) {
         self.shared.signal.stop();
-        let thread = lock(&self.tender).take();
+        let thread = lock(&self.maintenance).take();
         // The thread itself drops the log when it is the last to hold the source.
         let thread = thread.filter(|thread| thread.thread().id() != std::thread::current().id());
         if let Some(thread) = thread

@@ -40,7 +40,7 @@
 //! When a change does not fit (disk full, `max_session_log_size`), the session goes on in memory:
 //! `write` returns `Position::ZERO`, so that nobody waits, the session is *unsaved*, further events
 //! of it are skipped (they would not fit what the log knows), and a snapshot of its whole state is
-//! written as soon as there is room (`tender.rs`).
+//! written as soon as there is room (`maintenance.rs`).
 //!
 //! ## One publish, many events
 //!
@@ -105,10 +105,10 @@ mod event;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod log;
+mod maintenance;
 mod open;
 mod share;
 mod state;
-mod tender;
 
 pub(crate) use event::Event;
 pub(crate) use log::{Exchange, Parts, SessionLog, Source};

@@ -11,8 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
-use journal::disk::{Access, Disk};
-use journal::{Journal, LocalJournal, Position, ReadError, Record, RecordBatch};
+use journal::{Journal, Journals, Position, ReadError, Record, RecordBatch, for_each_record};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -30,7 +29,6 @@ const TAIL_BYTES: u64 = 0;
 /// Bytes that may wait for the disk: a tenth of a second of a broker that queues all it can for
 /// kept sessions, and the largest thing an event can be beside it.
 const WRITE_BUFFER_BYTES: u64 = 64 << 20;
-const READ_BYTES: usize = 1 << 20;
 /// How long a start waits for its corrections to be durable; a disk that takes longer is full or
 /// failing, and clients had better be served without than not at all.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,17 +68,18 @@ pub struct EventError(#[from] DecodeError);
 
 /// What was read and put right.
 pub(super) struct Opened {
-    pub(super) journal: LocalJournal,
+    pub(super) journal: Arc<dyn Journal>,
     pub(super) sessions: Vec<SavedSession>,
     /// The log has no room for the corrections.
     pub(super) unsaved: bool,
 }
 
-pub(super) fn open(parts: &Parts<'_>, disk: Arc<dyn Disk>) -> Result<Opened, OpenError> {
-    let path = parts.data.join(FOLDER);
-    let settings = settings(&*disk, &path, parts.max_bytes)?;
-    let (journal, report) =
-        LocalJournal::open(&path, settings, disk).map_err(|source| OpenError::Log {
+pub(super) fn open(parts: &Parts, journals: &dyn Journals) -> Result<Opened, OpenError> {
+    let path = journals.path(FOLDER);
+    let settings = settings(journals, &path, parts.max_bytes)?;
+    let (journal, report) = journals
+        .open(FOLDER, settings)
+        .map_err(|source| OpenError::Log {
             path: path.clone(),
             source,
         })?;
@@ -92,7 +91,7 @@ pub(super) fn open(parts: &Parts<'_>, disk: Arc<dyn Disk>) -> Result<Opened, Ope
             "cut an unfinished write off the log of kept sessions; the latest changes of sessions may be lost"
         );
     }
-    let mut replay = read_log(&journal, &path)?;
+    let mut replay = read_log(&*journal, &path)?;
     let mut corrections = RecordBatch::new();
     let mut correct = |client_id: &str, event: &Event<'_>| {
         corrections.push(&event::encode(client_id, event, &mut Vec::new()));
@@ -106,7 +105,7 @@ pub(super) fn open(parts: &Parts<'_>, disk: Arc<dyn Disk>) -> Result<Opened, Ope
             position: parts.telemetry.end(),
         },
     );
-    let unsaved = settle(&journal, corrections);
+    let unsaved = settle(&*journal, corrections);
     Ok(Opened {
         journal,
         sessions,
@@ -116,14 +115,16 @@ pub(super) fn open(parts: &Parts<'_>, disk: Arc<dyn Disk>) -> Result<Opened, Ope
 
 /// The journal's settings. Files that are larger than the configuration says, because it has been
 /// changed, need room to be compacted in.
-fn settings(disk: &dyn Disk, path: &Path, max_bytes: u64) -> Result<journal::Settings, OpenError> {
-    let existing = match folder_bytes(disk, path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        result => result.map_err(|source| OpenError::Folder {
-            path: path.to_owned(),
-            source,
-        })?,
-    };
+fn settings(
+    journals: &dyn Journals,
+    path: &Path,
+    max_bytes: u64,
+) -> Result<journal::Settings, OpenError> {
+    let existing = journals.size_bytes(FOLDER);
+    let existing = existing.map_err(|source| OpenError::Folder {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(journal::Settings {
         max_size_bytes: max_bytes.max(existing.saturating_mul(2)),
         segment_size_bytes: SEGMENT_BYTES.min(max_bytes / 16),
@@ -133,15 +134,7 @@ fn settings(disk: &dyn Disk, path: &Path, max_bytes: u64) -> Result<journal::Set
     })
 }
 
-fn folder_bytes(disk: &dyn Disk, path: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for name in disk.list(path)? {
-        bytes += disk.open(&path.join(name), Access::Read)?.length()?;
-    }
-    Ok(bytes)
-}
-
-fn read_log(journal: &LocalJournal, path: &Path) -> Result<Replay, OpenError> {
+fn read_log(journal: &dyn Journal, path: &Path) -> Result<Replay, OpenError> {
     let mut replay = Replay::default();
     for_each_record(journal, journal.start(), |position, record| {
         let client_id = record.client_id;
@@ -171,29 +164,8 @@ pub(crate) fn check(record: &Record<'_>) -> Result<(), EventError> {
     Ok(event::decode(record, |_| ())?)
 }
 
-/// Shows the records from `from` to the end, until `visit` fails.
-fn for_each_record<E>(
-    journal: &dyn Journal,
-    from: Position,
-    mut visit: impl FnMut(Position, &Record<'_>) -> Result<(), E>,
-) -> Result<Result<(), E>, ReadError> {
-    let end = journal.end();
-    let mut reader = journal.reader(from)?;
-    let mut chunks = Vec::new();
-    while reader.position() < end {
-        chunks.clear();
-        reader.read(&mut chunks, READ_BYTES, Duration::ZERO)?;
-        for (position, record) in chunks.iter().flat_map(journal::Chunk::records) {
-            if let Err(error) = visit(position, &record) {
-                return Ok(Err(error));
-            }
-        }
-    }
-    Ok(Ok(()))
-}
-
 /// Appends the corrections and waits for them; true when the log did not take them.
-fn settle(journal: &LocalJournal, mut corrections: RecordBatch) -> bool {
+fn settle(journal: &dyn Journal, mut corrections: RecordBatch) -> bool {
     let end = match journal.append(&mut corrections, Waker::noop()) {
         Ok(end) => end,
         Err(error) => {

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::FallocateFlags;
@@ -28,7 +28,11 @@ pub trait Disk: Send + Sync + 'static {
 
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes created and removed names durable.
+    /// Gives a file or a folder another name. What has that name is replaced: a file by a file, an
+    /// empty folder by a folder.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes created, removed and changed names durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
@@ -111,9 +115,57 @@ impl Disk for RealDisk {
         std::fs::remove_file(path)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
     }
+}
+
+/// Puts a file with what `write` writes in the place of the one at `path`, in one step that
+/// survives power loss. The file is written beside the old one, under its name with `.new` behind,
+/// and synced. When that fails the old file stays as it is and nothing is left beside it. `mode`
+/// says who may read it, as `chmod` has it.
+pub fn replace_file(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    // One left by a crash may have been made by somebody with other rights.
+    match std::fs::remove_file(beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let replaced = write_beside(beside, mode, write).and_then(|()| std::fs::rename(beside, path));
+    if let Err(error) = replaced {
+        // On a full disk it would take what others need.
+        let _ = std::fs::remove_file(beside);
+        return Err(error);
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => RealDisk.sync_dir(folder),
+        _ => RealDisk.sync_dir(Path::new(".")),
+    }
+}
+
+fn write_beside(
+    beside: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(beside)?;
+    write(&mut file)?;
+    file.sync_all()
 }
 
 impl DiskFile for File {
@@ -148,7 +200,7 @@ impl DiskFile for File {
 }
 
 /// No space, or no quota: passes when somebody frees some.
-pub(crate) fn is_no_space(error: &io::Error) -> bool {
+pub fn is_no_space(error: &io::Error) -> bool {
     NO_SPACE.contains(&error.kind())
 }
 

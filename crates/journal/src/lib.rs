@@ -10,18 +10,22 @@ pub mod disk;
 mod error;
 mod format;
 pub mod inspect;
+mod journals;
 pub mod local;
 mod position;
 mod record;
 mod recovery;
+mod replay;
 mod walk;
 
 pub use config::{Config, ConfigError, Settings};
 pub use error::{Damage, DamageKind, FrameFault, OpenError};
+pub use journals::{Journals, LocalJournals};
 pub use local::{LocalJournal, OpenReport};
 pub use position::Position;
 pub use record::{Chunk, Record, RecordBatch, Records};
 pub use recovery::TornTail;
+pub use replay::for_each_record;
 
 use std::task::Waker;
 use std::time::Duration;
@@ -72,6 +76,10 @@ pub trait Journal: Send + Sync + 'static {
     fn reader(&self, from: Position) -> Result<Box<dyn Reader>, ReadError>;
 
     fn status(&self) -> Status;
+
+    /// Writes what has gathered and ends. Appends are refused from now on; what was appended can
+    /// still be read, and what is released is still removed. Blocks; a second call does nothing.
+    fn close(&self);
 }
 
 /// Reads records in order, at the tail from memory, behind it from disk. For use on a thread that

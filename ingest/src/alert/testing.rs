@@ -159,6 +159,8 @@ impl Journal for FakeJournal {
             limit_reached: 0,
         }
     }
+
+    fn close(&self) {}
 }
 
 struct FakeReader {

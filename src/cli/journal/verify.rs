@@ -9,10 +9,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use broker::verify::{self as broker_logs, Ending, RETAINED_FILE, SESSIONS_FOLDER, SessionsError};
+use broker::verify::{
+    self as broker_logs, RETAINED_FOLDER, RetainedError, SESSIONS_FOLDER, SessionsError,
+};
 use bytesize::ByteSize;
 use ingest::alert::published;
 use journal::inspect::{self, Report};
+use journal::{DamageKind, OpenError};
 use serde::Serialize;
 
 use super::{Place, existing, torn_text};
@@ -24,7 +27,7 @@ use crate::diagnostics::{Failure, display, problem_of};
 
 /// What a damaged log means that a start goes on without.
 const RETAINED_COST: &str =
-    "the next start keeps what is before the damage, and moves the file aside";
+    "the next start keeps what is before the damage, and moves the folder aside";
 const PUBLISHED_COST: &str = "the next start leaves these out, and an alert may be published twice";
 const CACHE_COST: &str =
     "the next start goes without it: until the database is reached, devices are asked to come back";
@@ -168,20 +171,22 @@ fn sessions(data: &Path) -> Log {
 }
 
 fn retained(data: &Path) -> Log {
-    let builder = Builder::new("retained messages", data.join(RETAINED_FILE));
+    let builder = Builder::new("retained messages", data.join(RETAINED_FOLDER));
     match broker_logs::retained(data) {
-        Ok(Some((messages, ending))) => {
-            let found = count(messages as u64, "message");
-            match ending {
-                Ending::Whole => builder.log(State::Intact, found),
-                Ending::Cut(bytes) => builder.cut(found, bytes),
-                Ending::Damaged(at) => {
-                    let problem = Problem::new(format!("damaged at byte {at}, behind {found}"));
-                    builder.damaged(problem.hint(RETAINED_COST))
-                }
+        Ok(Some(retained)) => {
+            let found = count(retained.messages as u64, "message");
+            match retained.cut_bytes {
+                0 => builder.log(State::Intact, found),
+                bytes => builder.cut(found, bytes),
             }
         }
         Ok(None) => builder.none(),
+        Err(RetainedError::Journal(OpenError::Damaged(damage)))
+            if !matches!(damage.kind, DamageKind::Version(_)) =>
+        {
+            let problem = Problem::new(damage.to_string());
+            builder.damaged(problem.hint(RETAINED_COST))
+        }
         Err(error) => builder.damaged(problem_of(&error)),
     }
 }

@@ -1,7 +1,5 @@
 //! Who wakes a connection's task whose acknowledgements wait, and how often.
 
-use std::path::Path;
-
 use journal::Position;
 
 use super::*;
@@ -15,13 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn bench_on(disk: &SimDisk) -> Bench {
     let mut bench = Bench::new();
     let parts = session_log::Parts {
-        data: Path::new("data"),
         max_bytes: 1 << 20,
         telemetry: Arc::clone(&bench.journal) as Arc<dyn Journal>,
         stats: Arc::clone(&bench.gate.stats),
         now: 1,
     };
-    let (log, _) = SessionLog::open_on(parts, disk.shared()).expect("a log");
+    let (log, _) = SessionLog::open(parts, &disk.journals()).expect("a log");
     let gate = Arc::get_mut(&mut bench.gate).expect("nobody else has it yet");
     gate.session_log = Some(Arc::new(log));
     bench

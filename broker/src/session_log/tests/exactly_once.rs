@@ -212,7 +212,7 @@ fn a_checkpoint_spares_the_reading_and_changes_nothing() {
     publish_and_hold(&logs, 1);
     publish_and_hold(&logs, 2);
     logs.write(CLIENT, &[Event::Released { packet_id: 1 }]);
-    logs.log.tender().write_checkpoint().unwrap();
+    logs.log.maintenance().write_checkpoint().unwrap();
     publish_and_hold(&logs, 6);
     logs.settle();
     logs.publish(CLIENT, Some(7));
@@ -274,8 +274,8 @@ fn no_checkpoint_while_a_client_is_between_the_two_logs() {
     let logs = begin();
     let exchange = logs.log.exchange();
     let position = logs.publish(CLIENT, Some(1));
-    let mut tender = logs.log.tender();
-    let checkpoint = std::thread::spawn(move || tender.write_checkpoint().map_err(drop));
+    let mut maintenance = logs.log.maintenance();
+    let checkpoint = std::thread::spawn(move || maintenance.write_checkpoint().map_err(drop));
     // Held back by `exchange`, however long this takes: the note comes first in the log.
     std::thread::yield_now();
     hold(&logs, 1, position);

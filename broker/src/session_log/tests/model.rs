@@ -269,13 +269,12 @@ impl Logs {
         let telemetry = Arc::new(telemetry);
         let stats = Arc::new(Stats::default());
         let parts = Parts {
-            data: Path::new("data"),
             max_bytes,
             telemetry: Arc::clone(&telemetry) as _,
             stats: Arc::clone(&stats),
             now: NOW,
         };
-        let (log, sessions) = SessionLog::open_on(parts, disk.shared()).unwrap();
+        let (log, sessions) = SessionLog::open(parts, &disk.journals()).unwrap();
         let logs = Logs {
             telemetry_disk,
             disk,

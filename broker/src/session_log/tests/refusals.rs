@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-use journal::{Journal, Position, State};
+use journal::{Position, State};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -124,7 +124,7 @@ fn at_the_size_limit_a_session_goes_on_in_memory_until_there_is_room() {
 
     let source = sessions(&[("a", model(&[5])), ("b", model(&[]))]);
     logs.settle();
-    logs.log.tender().compact(&source).unwrap();
+    logs.log.maintenance().compact(&source).unwrap();
     assert_eq!(logs.log.unsaved(), 0);
     let queued = delivery(6);
     assert_ne!(logs.write("a", &[Event::Queued(&queued)]), Position::ZERO);
@@ -172,7 +172,7 @@ fn who_relies_on_an_unsaved_session_waits_for_its_snapshot() {
     assert_eq!(logs.log.saved_again("a", &waker), None);
     let source = sessions(&[("a", model(&[]))]);
     logs.settle();
-    logs.log.tender().compact(&source).unwrap();
+    logs.log.maintenance().compact(&source).unwrap();
     assert_eq!(wakes.count(), 1);
     let saved = logs.log.saved_again("a", &waker);
     assert_eq!(saved, Some(logs.log.journal().end()));
@@ -188,7 +188,7 @@ fn an_unsaved_session_that_ends_is_ended_in_the_log() {
     assert_eq!(logs.log.unsaved(), 1);
     let source = sessions(&[("b", model(&[]))]);
     logs.settle();
-    logs.log.tender().compact(&source).unwrap();
+    logs.log.maintenance().compact(&source).unwrap();
     assert_eq!(logs.log.unsaved(), 0);
     logs.settle();
     let (_, sessions) = reopen(logs);
@@ -200,11 +200,11 @@ fn no_checkpoint_while_a_session_is_unsaved() {
     let logs = small();
     logs.write("a", &[created()]);
     fill(&logs, "a");
-    assert!(logs.log.tender().write_checkpoint().is_err());
+    assert!(logs.log.maintenance().write_checkpoint().is_err());
     let source = sessions(&[("a", model(&[]))]);
     logs.settle();
-    logs.log.tender().compact(&source).unwrap();
-    assert!(logs.log.tender().write_checkpoint().is_ok());
+    logs.log.maintenance().compact(&source).unwrap();
+    assert!(logs.log.maintenance().write_checkpoint().is_ok());
 }
 
 #[test]
@@ -222,12 +222,12 @@ fn sessions_that_do_not_fit_are_not_compacted_to_death() {
     let source = sessions(&[("a", large)]);
     logs.settle();
     let end = logs.log.journal().end();
-    logs.log.tender().compact(&source).unwrap();
+    logs.log.maintenance().compact(&source).unwrap();
     assert_eq!(logs.log.journal().end(), end, "nothing was written in vain");
     assert_eq!(logs.log.journal().start(), Position::ZERO);
     // It has become smaller.
     let source = sessions(&[("a", model(&[1]))]);
-    logs.log.tender().compact(&source).unwrap();
+    logs.log.maintenance().compact(&source).unwrap();
     assert_eq!(logs.log.unsaved(), 0);
     let (_, sessions) = reopen(logs);
     assert_eq!(models(&sessions), [("a".to_owned(), detached(model(&[1])))]);

@@ -112,25 +112,6 @@ impl LocalJournal {
         LocalJournal::open(dir, settings, Arc::new(RealDisk))
     }
 
-    /// Writes what has gathered and ends the writer thread. Appends are refused as `Poisoned` from
-    /// now on; what was appended can still be read, and what is released is still removed. Blocks;
-    /// a second call does nothing.
-    pub fn close(&self) {
-        let thread = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(thread) = thread else {
-            return;
-        };
-        let mut state = self.shared.lock();
-        state.closing = true;
-        self.shared.nudge(state);
-        // The writer catches its own panics.
-        let _ = thread.join();
-    }
-
     /// Removes what was released since the writer ended in order. What cannot be removed is left to
     /// the next start, which releases it again.
     fn reclaim_closed(&self) {
@@ -256,6 +237,22 @@ impl Journal for LocalJournal {
 
     fn reader(&self, from: Position) -> Result<Box<dyn Reader>, ReadError> {
         Ok(Box::new(LocalReader::new(Arc::clone(&self.shared), from)?))
+    }
+
+    fn close(&self) {
+        let thread = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(thread) = thread else {
+            return;
+        };
+        let mut state = self.shared.lock();
+        state.closing = true;
+        self.shared.nudge(state);
+        // The writer catches its own panics.
+        let _ = thread.join();
     }
 
     fn status(&self) -> Status {

@@ -7,6 +7,10 @@
 //! It is written without fsync: it has to outlive the process, not the machine. What is left of an
 //! entry at the end of the file is cut off, and an entry that is damaged is left out; both are
 //! told.
+//!
+//! It is no journal, on purpose. An append to a journal returns before anything is written, and
+//! what it promises comes after the disk has synced. An alert would either leave before it is in a
+//! file, or wait for the disk.
 
 mod format;
 

@@ -198,6 +198,10 @@ impl Journal for Shrinking {
     fn status(&self) -> Status {
         self.0.status()
     }
+
+    fn close(&self) {
+        self.0.close();
+    }
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl Life {
                     self.unblock();
                     in_compaction = in_compaction.or(self.compact());
                 }
-                5 => self.logs.log.tender().write_checkpoint().unwrap(),
+                5 => self.logs.log.maintenance().write_checkpoint().unwrap(),
                 _ => self.change(),
             }
         }
@@ -213,7 +213,7 @@ impl Life {
         };
         *sessions.on_show.lock().unwrap() = Some(Box::new(on_show));
         let durable = self.logs.log.durable();
-        self.logs.log.tender().compact(&sessions).unwrap();
+        self.logs.log.maintenance().compact(&sessions).unwrap();
         let (telemetry_disk, disk) = taken.lock().unwrap().take()?;
         Some(Remains {
             telemetry_disk,

@@ -28,6 +28,7 @@ pub(crate) enum Call {
     CreateDir,
     Create,
     Remove,
+    Rename,
     SyncDir,
     Write,
     Allocate,
@@ -106,6 +107,12 @@ impl SimDisk {
 
     pub(crate) fn shared(&self) -> Arc<dyn Disk> {
         Arc::new(self.clone())
+    }
+
+    /// Journals in the folder `data` of this disk.
+    #[allow(dead_code, reason = "for those who borrow this file")]
+    pub(crate) fn journals(&self) -> journal::LocalJournals {
+        journal::LocalJournals::new(Path::new("data"), self.shared())
     }
 
     /// Lets the next call but `after` fail.
@@ -384,6 +391,29 @@ impl Disk for SimDisk {
         let mut state = self.enter(Call::Remove).map_err(|(error, _)| error)?;
         state.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
         state.name_changes.push((path.to_owned(), None));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.enter(Call::Rename).map_err(|(error, _)| error)?;
+        let moved: Vec<_> = state
+            .names
+            .keys()
+            .filter(|path| path.starts_with(from))
+            .cloned()
+            .collect();
+        for path in moved {
+            let inode = state.names.remove(&path).unwrap();
+            let below = path.strip_prefix(from).unwrap();
+            let renamed = if below.as_os_str().is_empty() {
+                to.to_owned()
+            } else {
+                to.join(below)
+            };
+            state.names.insert(renamed.clone(), Arc::clone(&inode));
+            state.name_changes.push((path, None));
+            state.name_changes.push((renamed, Some(inode)));
+        }
         Ok(())
     }
 

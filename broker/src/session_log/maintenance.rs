@@ -15,7 +15,7 @@ use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use journal::{AppendError, Journal, Position};
+use journal::{AppendError, Position};
 use tracing::{debug, error, info, warn};
 
 use super::event::Event;
@@ -139,13 +139,13 @@ pub(super) fn spawn(
     shared: Arc<Shared>,
     source: Weak<dyn Source>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let mut tender = Tender::new(shared);
+    let mut maintenance = Maintenance::new(shared);
     std::thread::Builder::new()
         .name("session-log".into())
-        .spawn(move || tender.run(&source))
+        .spawn(move || maintenance.run(&source))
 }
 
-pub(super) struct Tender {
+pub(super) struct Maintenance {
     shared: Arc<Shared>,
     /// Where the last checkpoint stands.
     checkpoint: Position,
@@ -165,9 +165,9 @@ pub(super) enum Obstacle {
     Stopped,
 }
 
-impl Tender {
-    pub(super) fn new(shared: Arc<Shared>) -> Tender {
-        Tender {
+impl Maintenance {
+    pub(super) fn new(shared: Arc<Shared>) -> Maintenance {
+        Maintenance {
             checkpoint: shared.telemetry.end(),
             compact_not_before: Instant::now(),
             shared,
