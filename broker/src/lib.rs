@@ -53,12 +53,11 @@ pub use config::{Config, ConfigError, Settings};
 pub use gate::{IsTelemetry, OnUntaken, Untaken};
 pub use limits::LineBudget;
 pub use listener::{
-    Config as ListenerConfig, IdentityFrom, Kind as ListenerKind, Listening,
-    Settings as ListenerSettings,
+    Config as ListenerConfig, Kind as ListenerKind, Listening, Settings as ListenerSettings,
 };
 pub use publisher::Publisher;
 pub use reload::{Outcome as ReloadOutcome, Reloaded};
 pub use session::SlowSession;
 pub use stats::{Counter, Stats};
 pub use system::SystemValues;
-pub use tls::RevocationLists;
+pub use tls::{IdentityFrom, RevocationLists};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Listening;
 use crate::config::ConfigError;
-use crate::tls::{Files, RevocationLists, Tls, TlsError};
+use crate::tls::{Files, IdentityFrom, RevocationLists, Tls, TlsError};
 use crate::websocket::Origins;
 
 /// The path that clients try when none is given, as other brokers have it.
@@ -28,17 +28,6 @@ pub enum Kind {
     Ws,
     /// WebSocket over TLS.
     Wss,
-}
-
-/// Where in a client's certificate its name stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IdentityFrom {
-    /// The first common name of the subject.
-    #[default]
-    Cn,
-    /// The first subject alternative name: a DNS name, else an e-mail address, else a URI.
-    San,
 }
 
 /// One `[[broker.listener]]` as written.

@@ -23,7 +23,7 @@ use crate::gate::Gate;
 #[cfg(any(test, fuzzing))]
 pub(crate) use accept::Place;
 pub(crate) use config::resolve;
-pub use config::{Config, IdentityFrom, Kind, Settings};
+pub use config::{Config, Kind, Settings};
 
 /// A bound listener that is not served yet.
 pub(crate) struct Bound {

@@ -6,14 +6,24 @@
 use std::io;
 
 use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 use x509_parser::prelude::X509Certificate;
 
-use crate::listener::IdentityFrom;
-
 /// The longest name that counts: X.509 allows 64 characters for a common name; DNS names have 253.
 const NAME_BYTES_MAX: usize = 256;
+
+/// Where in a client's certificate its name stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentityFrom {
+    /// The first common name of the subject.
+    #[default]
+    Cn,
+    /// The first subject alternative name: a DNS name, else an e-mail address, else a URI.
+    San,
+}
 
 /// The name that the certificate proves, or `None` when the field is empty or missing.
 ///

@@ -17,18 +17,19 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use pemfile::PemError;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 pub(crate) use files::{Files, TlsError};
+pub use identity::IdentityFrom;
 pub(crate) use refresh::Certificates;
 pub(crate) use revocation::Revocable;
 pub use revocation::RevocationLists;
 
-use crate::listener::IdentityFrom;
 use files::{Contents, Digest};
 use revocation::Revocations;
 
@@ -126,7 +127,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What connections get from these contents, and which certificates are good no more.
+/// The configuration that these contents make, and the certificates that they revoke.
 fn configure(
     files: &Files,
     contents: &Contents,
@@ -137,44 +138,35 @@ fn configure(
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Provider)?;
-    let builder = match contents.client_authorities(files)? {
+    let builder = match &contents.client_ca {
         None => builder.with_no_client_auth(),
-        Some(authorities) => {
-            let lists = contents.revocations(files, &authorities)?;
-            let mut roots = RootCertStore::empty();
-            for authority in authorities {
-                let added = roots.add(authority);
-                added.map_err(|source| files.authority_unusable(source))?;
+        Some(client_ca) => {
+            let roots = Arc::new(client_ca.authorities()?);
+            let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            if !requires_certificate {
+                verifier = verifier.allow_unauthenticated();
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier = if requires_certificate {
-                verifier
-            } else {
-                verifier.allow_unauthenticated()
-            };
-            // Of every certificate up to the authority's own it must be known that it is still
-            // good, since each of them can stand for all below it. A list that has expired still
-            // counts: what it takes back stays so, and a list that came too late must not keep a
-            // whole fleet out; the log tells.
-            let verifier = match lists {
-                None => verifier,
-                Some((lists, said)) => {
-                    revocations = said;
-                    verifier.with_crls(lists)
-                }
-            };
+            // rustls asks for a list about every certificate up to the authority's own, since each
+            // of them can sign others. An expired list still counts: what it revokes stays revoked,
+            // and a list that is renewed too late must not keep a whole fleet out. The log says
+            // that it has expired.
+            if let Some((lists, said)) = contents.revocations(files, &client_ca.certificates()?)? {
+                revocations = said;
+                verifier = verifier.with_crls(lists);
+            }
             let verifier = verifier.build();
             builder.with_client_cert_verifier(
                 verifier.map_err(|source| files.verifier_unusable(source))?,
             )
         }
     };
+    let (certificate, key) = (&contents.certificate, &contents.key);
     let mut config = builder
-        .with_single_cert(contents.chain(files)?, contents.key(files)?)
-        .map_err(|source| files.pair_unusable(source))?;
-    // Resumption by tickets alone: the state lies with the client. Their keys are new with each
-    // load, so that nobody comes back with a ticket for a certificate that the new authorities do
-    // not vouch for.
+        .with_single_cert(certificate.certificates()?, key.private_key()?)
+        .map_err(|source| PemError::pair(certificate, key, source))?;
+    // Sessions are resumed with tickets alone, so their state lies with the client. The tickets'
+    // keys change with each load: a ticket must not outlive the authorities that it was issued
+    // under.
     config.ticketer = ring::Ticketer::new().map_err(TlsError::Provider)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = TICKETS;

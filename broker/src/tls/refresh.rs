@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pemfile::PemError;
 use tracing::{error, info};
 
 use super::{Tls, TlsError, configure};
@@ -39,7 +40,7 @@ impl Source for Certificates {
 
     fn take(&self) -> Result<Taken, Fault> {
         let taken = self.tls.refresh().map_err(|error| match error {
-            TlsError::Read { .. } => Fault::unreadable(&error),
+            TlsError::File(PemError::Read { .. }) => Fault::unreadable(&error),
             _ => Fault::wrong(&error),
         })?;
         if taken == Taken::New {

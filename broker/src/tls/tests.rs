@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pemfile::PemError;
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, KeyPair, SanType,
@@ -13,8 +14,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use testkit::Authority;
 
 use super::revocation::Revocations;
-use super::{Files, Tls, TlsError, identity};
-use crate::listener::IdentityFrom;
+use super::{Files, IdentityFrom, Tls, TlsError, identity};
 use crate::reload::Taken;
 
 fn write(path: &Path, text: &str) {
@@ -196,7 +196,7 @@ fn new_files_are_taken_up_when_they_fit() {
     let new_key = std::fs::read(&files.key).expect("a key");
     std::fs::write(&files.key, old_key).expect("written");
     let refused = tls.refresh().expect_err("the pair does not fit");
-    assert!(matches!(refused, TlsError::Mismatch { .. }));
+    assert!(matches!(refused, TlsError::File(PemError::Mismatch { .. })));
     assert!(is_first(&tls), "the old pair stays");
     std::fs::write(&files.key, new_key).expect("written");
     assert_eq!(tls.refresh().expect("usable"), Taken::New);
@@ -205,7 +205,7 @@ fn new_files_are_taken_up_when_they_fit() {
     let second = tls.current.load_full();
     std::fs::remove_file(&files.key).expect("removed");
     let refused = tls.refresh().expect_err("it is gone");
-    assert!(matches!(refused, TlsError::Read { .. }));
+    assert!(matches!(refused, TlsError::File(PemError::Read { .. })));
     assert!(Arc::ptr_eq(&tls.current.load_full(), &second));
 }
 

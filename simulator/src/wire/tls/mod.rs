@@ -10,22 +10,15 @@ mod name;
 mod tests;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use pemfile::{CERTIFICATES_BYTES_MAX, PemError, PemFile};
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, ClientConfig};
 
 pub use advice::Advice;
-
-/// A chain has a few KB and a system's bundle of authorities 200 KB; anything larger is the wrong
-/// file.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What people write to have a connection encrypted; the names are mosquitto's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -57,33 +50,8 @@ pub enum TlsError {
         key: &'static str,
         missing: &'static str,
     },
-    #[error("cannot read the file of `{key}`, `{}`", path.display())]
-    Read {
-        key: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
-    #[error("the file of `{key}`, `{}`, is not well-formed PEM", path.display())]
-    Pem {
-        key: &'static str,
-        path: PathBuf,
-        source: pem::Error,
-    },
-    #[error("the file of `{key}`, `{}`, holds no certificate", path.display())]
-    NoCertificate { key: &'static str, path: PathBuf },
-    #[error("the file of `key`, `{}`, holds no private key", path.display())]
-    NoKey { path: PathBuf },
-    #[error("the file of `cafile`, `{}`, holds what cannot be an authority", path.display())]
-    Authority {
-        path: PathBuf,
-        source: rustls::Error,
-    },
-    #[error("`{}` and `{}` cannot be used together", certificate.display(), key.display())]
-    Pair {
-        certificate: PathBuf,
-        key: PathBuf,
-        source: rustls::Error,
-    },
+    #[error(transparent)]
+    File(#[from] PemError),
     #[error("the cryptography cannot be set up")]
     Provider(#[source] rustls::Error),
 }
@@ -92,18 +60,8 @@ impl TlsError {
     /// What to do about it, where something is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoKey { .. } => Some(
-                "an encrypted key cannot be used: store it decrypted with \
-                 `openssl pkey -in FILE -out key.pem`",
-            ),
-            Self::Pem { .. } | Self::NoCertificate { .. } => Some(
-                "a PEM file holds text between `-----BEGIN …-----` and `-----END …-----`; \
-                 `openssl x509 -inform der` converts a certificate from DER",
-            ),
-            Self::Pair { .. } => {
-                Some("`--key` must be the key that the certificate was requested with")
-            }
-            _ => None,
+            Self::File(error) => error.hint(),
+            Self::Incomplete { .. } | Self::Provider(_) => None,
         }
     }
 }
@@ -135,7 +93,7 @@ impl TlsKeys {
             };
         };
         let provider = Arc::new(ring::default_provider());
-        let roots = Arc::new(authorities(cafile)?);
+        let roots = Arc::new(read("cafile", cafile)?.authorities()?);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Provider)?;
@@ -151,13 +109,12 @@ impl TlsKeys {
         };
         let mut config = match shown {
             None => builder.with_no_client_auth(),
-            Some((certificate, key)) => builder
-                .with_client_auth_cert(certificates("cert", certificate)?, private_key(key)?)
-                .map_err(|source| TlsError::Pair {
-                    certificate: certificate.clone(),
-                    key: key.clone(),
-                    source,
-                })?,
+            Some((certificate, key)) => {
+                let (certificate, key) = (read("cert", certificate)?, read("key", key)?);
+                builder
+                    .with_client_auth_cert(certificate.certificates()?, key.private_key()?)
+                    .map_err(|source| PemError::pair(&certificate, &key, source))?
+            }
         };
         // The connections of a fleet stand for devices of their own, which have no tickets of each
         // other: each pays for its handshake.
@@ -180,66 +137,6 @@ impl fmt::Debug for Tls {
     }
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("cafile", path)? {
-        roots
-            .add(certificate)
-            .map_err(|source| TlsError::Authority {
-                path: path.to_owned(),
-                source,
-            })?;
-    }
-    Ok(roots)
-}
-
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = read(key, path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(TlsError::NoCertificate {
-            key,
-            path: path.to_owned(),
-        }),
-        Ok(found) => Ok(found),
-        Err(source) => Err(TlsError::Pem {
-            key,
-            path: path.to_owned(),
-            source,
-        }),
-    }
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let path_buf = || path.to_owned();
-    PrivateKeyDer::from_pem_slice(&read("key", path)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoKey { path: path_buf() },
-        source => TlsError::Pem {
-            key: "key",
-            path: path_buf(),
-            source,
-        },
-    })
-}
-
-fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let unreadable = |source| TlsError::Read {
-        key,
-        path: path.to_owned(),
-        source,
-    };
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells a file that is too large.
-    let mut bounded = File::open(path)
-        .map_err(unreadable)?
-        .take(FILE_BYTES_MAX + 1);
-    bounded.read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let text = format!("larger than {FILE_BYTES_MAX} bytes");
-        return Err(unreadable(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            text,
-        )));
-    }
-    Ok(bytes)
+fn read(key: &'static str, path: &Path) -> Result<PemFile, PemError> {
+    PemFile::read(key, path, CERTIFICATES_BYTES_MAX)
 }

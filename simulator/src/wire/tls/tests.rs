@@ -1,4 +1,5 @@
 use std::error::Error as _;
+use std::io;
 
 use rcgen::{CertificateParams, KeyPair};
 use tokio_rustls::rustls::{AlertDescription, CertificateError};
@@ -93,13 +94,13 @@ fn files_are_read_and_what_is_wrong_with_them_is_told() {
         ..good.clone()
     };
     let missing = refusal(&cafile(Some(folder.path().join("none.pem"))));
-    assert!(missing.0.starts_with("cannot read the file of `cafile`"));
+    assert!(missing.0.starts_with("cannot read `"));
     for (keys, expected) in [
         (cafile(write("empty.pem", "")), "holds no certificate"),
         (cafile(key.clone()), "holds no certificate"),
         (
             cafile(write("torn.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n")),
-            "is not well-formed PEM",
+            "is not a well-formed PEM file",
         ),
         (
             TlsKeys {
@@ -113,7 +114,7 @@ fn files_are_read_and_what_is_wrong_with_them_is_told() {
                 key: write("other.pem", &pair().1),
                 ..good.clone()
             },
-            "cannot be used together",
+            "does not belong to the certificate in",
         ),
     ] {
         let (message, has_hint) = refusal(&keys);
