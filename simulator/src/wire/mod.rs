@@ -5,6 +5,7 @@
 
 mod broker;
 mod error;
+mod handshake;
 mod packet;
 mod stream;
 mod subscriber;
@@ -13,9 +14,9 @@ mod window;
 
 pub use broker::{Broker, MqttVersion};
 pub use error::ConnectError;
+pub(crate) use handshake::{Opened, open};
 pub(crate) use packet::{
-    Accepted, Incoming, TLS_ALERT, Verdict, read, write_connect, write_disconnect, write_ping,
-    write_pubrel,
+    Accepted, Incoming, Verdict, read, write_disconnect, write_ping, write_pubrel,
 };
 pub(crate) use stream::Stream;
 pub use subscriber::{News, Subscriber};

@@ -22,7 +22,7 @@ use crate::Error;
 use crate::fleet::Storms;
 use crate::message::{Due, Message, Source};
 use crate::report::{Counters, Expect, Recent, Tally};
-use crate::wire::{self, Accepted, Broker, ConnectError, Incoming, Stream, Window};
+use crate::wire::{self, Accepted, Broker, ConnectError, Opened, Stream, Window};
 
 /// How long one attempt to connect may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -227,44 +227,20 @@ impl Connection {
         // Closed only when the worker has ended.
         let shared = Rc::clone(&self.shared);
         let _permit = shared.opening.acquire().await;
-        let limit = ATTEMPT_TIMEOUT.min(self.shared.connect_timeout);
-        match tokio::time::timeout(limit, self.shake_hands()).await {
-            Ok(result) => result,
-            Err(_) => Err(ConnectError::Timeout(limit)),
+        let limit = ATTEMPT_TIMEOUT.min(shared.connect_timeout);
+        let Opened {
+            stream,
+            accepted,
+            incoming,
+        } = wire::open(&shared.broker, &self.manner.client_id, limit).await?;
+        if accepted.max_qos < self.manner.qos {
+            let (allowed, wanted) = (accepted.max_qos, self.manner.qos);
+            return Err(ConnectError::Qos { allowed, wanted });
         }
-    }
-
-    async fn shake_hands(&mut self) -> Result<(Stream, Accepted), ConnectError> {
-        let broker = &self.shared.broker;
-        let mut stream = Stream::open(broker).await?;
+        self.incoming = incoming;
         self.out.clear();
         self.written = 0;
-        wire::write_connect(&mut self.out, broker, &self.manner.client_id);
-        stream.write_all(&self.out).await?;
-        self.out.clear();
-        self.incoming.clear();
-        loop {
-            if broker.tls.is_none() && self.incoming.starts_with(&wire::TLS_ALERT) {
-                return Err(ConnectError::Encrypted);
-            }
-            match wire::read(&mut self.incoming, broker.version)? {
-                Some(Incoming::Accepted(accepted)) if accepted.max_qos < self.manner.qos => {
-                    let (allowed, wanted) = (accepted.max_qos, self.manner.qos);
-                    return Err(ConnectError::Qos { allowed, wanted });
-                }
-                Some(Incoming::Accepted(accepted)) => return Ok((stream, accepted)),
-                Some(Incoming::Refused(reason)) => return Err(ConnectError::Refused(reason)),
-                Some(other) => {
-                    return Err(ConnectError::Protocol(format!(
-                        "{other:?} instead of CONNACK"
-                    )));
-                }
-                None => {}
-            }
-            if stream.read(&mut self.incoming).await? == 0 {
-                return Err(ConnectError::Closed);
-            }
-        }
+        Ok((stream, accepted))
     }
 
     /// The server has accepted the connection.

@@ -3,10 +3,10 @@
 //! Owns: the loop over one socket. Never: opens one. Invariant: what is due is written with as few
 //! system calls as the window allows, and nothing here waits while there is something to do.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
-use tokio::io::Interest;
 
 use super::{Connection, End};
 use crate::report::Counters;
@@ -35,13 +35,14 @@ impl Connection {
             let now = Instant::now();
             self.stopping |= self.shared.stop.is_cancelled();
             self.fill(now);
-            if let Err(error) = self.flush(stream, now) {
-                return End::Lost(error.into());
-            }
+            let is_sent = match self.flush(stream).await {
+                Ok(is_sent) => is_sent,
+                Err(error) => return End::Lost(error.into()),
+            };
             self.set_deadline(now);
             let time_is_up = self.gives_up_at.is_some_and(|deadline| now >= deadline);
-            if time_is_up || (!self.has_unsent(stream) && self.is_over(now)) {
-                self.leave(stream);
+            if time_is_up || (is_sent && self.is_over(now)) {
+                self.leave(stream).await;
                 return End::Done;
             }
             if self.storm_at().is_some_and(|storm| now >= storm) {
@@ -50,35 +51,41 @@ impl Connection {
             if let Err(error) = self.keep_alive(now) {
                 return End::Lost(error);
             }
-            if let Err(error) = self.wait(stream, now).await {
+            if let Err(error) = self.wait(stream, now, is_sent).await {
                 return End::Lost(error);
             }
         }
     }
 
     /// Waits until there is something to do, and takes in what the server says.
-    async fn wait(&mut self, stream: &mut Stream, now: Instant) -> Result<(), ConnectError> {
+    async fn wait(
+        &mut self,
+        stream: &mut Stream,
+        now: Instant,
+        is_sent: bool,
+    ) -> Result<(), ConnectError> {
         let wake_at = self.wake_at(now);
         if wake_at.is_some_and(|wake_at| wake_at <= now) {
             // Other connections of this worker have their turn, and the loop goes on.
             tokio::task::yield_now().await;
-            return self.receive(stream);
+            return poll_fn(|context| match self.poll_receive(stream, context) {
+                Poll::Pending => Poll::Ready(Ok(())),
+                received => received,
+            })
+            .await;
         }
-        let interest = if self.has_unsent(stream) {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
-        };
         let shared = self.shared.clone();
+        let (number, is_stopping) = (self.number, self.stopping);
         tokio::select! {
             biased;
-            ready = stream.ready(interest) => {
-                if ready?.is_readable() {
-                    self.receive(stream)?;
+            exchanged = poll_fn(|context| {
+                if !is_sent && self.poll_flush(stream, context)?.is_ready() {
+                    return Poll::Ready(Ok(()));
                 }
-            }
-            () = shared.pacer.until(self.number, wake_at) => {}
-            () = shared.stop.cancelled(), if !self.stopping => {}
+                self.poll_receive(stream, context)
+            }) => exchanged?,
+            () = shared.pacer.until(number, wake_at) => {}
+            () = shared.stop.cancelled(), if !is_stopping => {}
         }
         Ok(())
     }
@@ -208,33 +215,41 @@ impl Connection {
         }
     }
 
-    fn flush(&mut self, stream: &mut Stream, now: Instant) -> io::Result<()> {
-        while self.written < self.out.len() {
-            match stream.try_write(&self.out[self.written..]) {
-                Ok(count) => {
-                    self.written += count;
-                    self.last_write = now;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
+    /// Sends what the socket takes now; returns whether that was everything.
+    async fn flush(&mut self, stream: &mut Stream) -> io::Result<bool> {
+        poll_fn(|context| {
+            Poll::Ready(match self.poll_flush(stream, context) {
+                Poll::Ready(sent) => sent.map(|()| true),
+                Poll::Pending => Ok(false),
+            })
+        })
+        .await
+    }
+
+    fn poll_flush(
+        &mut self,
+        stream: &mut Stream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = self.written;
+        let sent = stream.poll_send(context, &self.out, &mut self.written);
+        if self.written > before {
+            self.last_write = Instant::now();
         }
-        self.out.clear();
-        self.written = 0;
-        stream.try_flush()?;
-        Ok(())
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+        }
+        sent
     }
 
-    fn has_unsent(&self, stream: &Stream) -> bool {
-        !self.out.is_empty() || stream.holds_bytes()
-    }
-
-    /// Says good-bye as far as the socket takes it; the server does not answer.
-    fn leave(&mut self, stream: &mut Stream) {
+    /// Takes leave, as far as the socket takes it; the server does not answer.
+    async fn leave(&mut self, stream: &mut Stream) {
         wire::write_disconnect(&mut self.out);
-        // A server that has gone is what was wanted anyway.
-        let _ = self.flush(stream, Instant::now());
-        stream.say_end();
+        // A server that has gone needs no farewell.
+        if self.flush(stream).await.is_ok() {
+            let _ = poll_fn(|context| Poll::Ready(stream.poll_end(context))).await;
+        }
     }
 
     /// Pings an idle connection; a ping without an answer within the keep-alive is a dead server.
@@ -254,17 +269,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is there and acts on it.
-    fn receive(&mut self, stream: &mut Stream) -> Result<(), ConnectError> {
+    /// Reads what is there and acts on it; ready when there was something.
+    fn poll_receive(
+        &mut self,
+        stream: &mut Stream,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), ConnectError>> {
+        let mut received = Poll::Pending;
         for _ in 0..READS_MAX {
-            match stream.try_read(&mut self.incoming) {
-                Ok(0) => return Err(ConnectError::Closed),
-                Ok(_) => self.take_in()?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
+            if stream
+                .poll_receive(context, &mut self.incoming)?
+                .is_pending()
+            {
+                break;
             }
+            self.take_in()?;
+            received = Poll::Ready(Ok(()));
         }
-        Ok(())
+        received
     }
 
     /// Handles the packets that have arrived.
@@ -312,7 +334,10 @@ impl Connection {
                 }
                 Incoming::PingResp => self.ping_sent = None,
                 Incoming::Disconnect(why) => break Err(ConnectError::Refused(why)),
-                Incoming::Accepted(_) | Incoming::Refused(_) | Incoming::Other => {}
+                Incoming::Accepted(_)
+                | Incoming::Unavailable
+                | Incoming::Refused(_)
+                | Incoming::Other => {}
             }
         };
         self.window.reclaim();

@@ -22,8 +22,6 @@ const INCOMING_MAX_BYTES: usize = 64 * 1024;
 /// restart.
 const SESSION_EXPIRY_S: u32 = 3_600;
 const DUP: u8 = 0b1000;
-/// How a TLS server complains about a CONNECT: a record that holds an alert, of TLS 1.0 or later.
-pub(crate) const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
 /// What the server said in CONNACK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +36,9 @@ pub(crate) struct Accepted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Incoming {
     Accepted(Accepted),
+    /// The server takes no connections now.
+    Unavailable,
+    /// The server refuses this client; why, in words.
     Refused(String),
     PubAck(u16, Verdict),
     PubRec(u16, Verdict),
@@ -192,7 +193,10 @@ fn of_v4(packet: &v4::Packet) -> Incoming {
                 max_packet: usize::MAX,
             })
         }
-        v4::Packet::ConnAck(ack) => Incoming::Refused(words(&ack.code)),
+        v4::Packet::ConnAck(ack) => match ack.code {
+            v4::ConnectReturnCode::ServiceUnavailable => Incoming::Unavailable,
+            code => Incoming::Refused(words(&code)),
+        },
         v4::Packet::PubAck(ack) => Incoming::PubAck(ack.pkid, Verdict::Taken),
         v4::Packet::PubRec(ack) => Incoming::PubRec(ack.pkid, Verdict::Taken),
         v4::Packet::PubComp(ack) => Incoming::PubComp(ack.pkid),
@@ -214,7 +218,12 @@ fn of_v5(packet: v5::Packet) -> Incoming {
                     .map_or(usize::MAX, |size| size as usize),
             })
         }
-        v5::Packet::ConnAck(ack) => Incoming::Refused(words(&ack.code)),
+        v5::Packet::ConnAck(ack) => match ack.code {
+            v5::ConnectReturnCode::ServerUnavailable | v5::ConnectReturnCode::ServerBusy => {
+                Incoming::Unavailable
+            }
+            code => Incoming::Refused(words(&code)),
+        },
         v5::Packet::PubAck(ack) => Incoming::PubAck(
             ack.pkid,
             match ack.reason {
@@ -249,7 +258,7 @@ fn of_v5(packet: v5::Packet) -> Incoming {
 }
 
 /// `BadUserNamePassword` as `bad user name password`.
-pub(crate) fn words(code: &impl std::fmt::Debug) -> String {
+fn words(code: &impl std::fmt::Debug) -> String {
     let mut words = String::new();
     for character in format!("{code:?}").chars() {
         if character.is_uppercase() && !words.is_empty() {

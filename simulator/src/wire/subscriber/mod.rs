@@ -1,31 +1,30 @@
 //! One MQTT 3.1.1 connection that listens: to one filter, at QoS 1, without a session.
 //!
-//! Owns: the handshake, acknowledgements, keep-alive. Never: comes back by itself; who listens
-//! decides that. Invariant: a message is acknowledged when it has been handed over.
+//! Owns: the subscription, acknowledgements, keep-alive. Never: connects again by itself; the
+//! caller decides that. Invariant: a message is acknowledged when it has been handed over.
 //!
 //! rumqttc's own event loop would do, but its TLS needs the crate's features, which bring an old
 //! second webpki; here the socket is the one that publishing connections have.
 
-use std::io;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rumqttc::mqttbytes::{Error, QoS, v4};
-use tokio::io::Interest;
 use tokio::time::Instant;
 
 use super::broker::{Broker, MqttVersion};
 use super::error::ConnectError;
-use super::packet;
+use super::handshake;
+use super::packet::write_ping;
 use super::stream::Stream;
 
 /// How long the server may take to accept the connection.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// A server that says nothing is asked so often, and given up when it has not answered by the next
-/// time.
+/// A server is pinged after this long, and given up when it has not answered by the next time.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
-/// What the server is told; it waits half as long again.
+/// The keep-alive in CONNECT; the server waits half as long again.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Largest message that is accepted: far beyond any alert.
 const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
@@ -36,8 +35,9 @@ const SUBSCRIBE_ID: u16 = 1;
 pub struct Subscriber {
     stream: Stream,
     incoming: BytesMut,
-    /// Bytes that wait for the socket.
-    out: BytesMut,
+    /// Bytes to be sent, from `sent` on.
+    out: Vec<u8>,
+    sent: usize,
     ping_at: Instant,
     ping_is_due: bool,
 }
@@ -45,7 +45,7 @@ pub struct Subscriber {
 /// What a server says to a subscriber.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// The subscription stands.
+    /// The subscription is granted.
     Granted,
     Message {
         topic: String,
@@ -55,25 +55,12 @@ pub enum News {
 }
 
 impl Subscriber {
-    /// Connects and asks for the filter; of `broker` the version, the session and the keep-alive do
-    /// not matter.
+    /// Connects and asks for the filter. Version, session and keep-alive of `broker` do not matter.
     ///
     /// # Errors
     ///
     /// When there is no connection, or the server refuses it.
     pub async fn open(
-        broker: &Broker,
-        client_id: &str,
-        filter: &str,
-    ) -> Result<Subscriber, ConnectError> {
-        let opening = Subscriber::shake_hands(broker, client_id, filter);
-        match tokio::time::timeout(OPEN_TIMEOUT, Box::pin(opening)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(ConnectError::Timeout(OPEN_TIMEOUT)),
-        }
-    }
-
-    async fn shake_hands(
         broker: &Broker,
         client_id: &str,
         filter: &str,
@@ -84,36 +71,20 @@ impl Subscriber {
             clean: true,
             ..broker.clone()
         };
-        let mut connect = Vec::new();
-        packet::write_connect(&mut connect, &broker, client_id);
-        let mut subscriber = Subscriber {
-            stream: Stream::open(&broker).await?,
-            incoming: BytesMut::new(),
-            out: BytesMut::from(connect.as_slice()),
-            ping_at: Instant::now() + PING_INTERVAL,
-            ping_is_due: false,
-        };
-        loop {
-            if broker.tls.is_none() && subscriber.incoming.starts_with(&packet::TLS_ALERT) {
-                return Err(ConnectError::Encrypted);
-            }
-            match subscriber.packet()? {
-                Some(v4::Packet::ConnAck(ack)) => {
-                    accept(ack.code)?;
-                    break;
-                }
-                Some(other) => {
-                    let problem = format!("{other:?} instead of CONNACK");
-                    return Err(ConnectError::Protocol(problem));
-                }
-                None => subscriber.exchange().await?,
-            }
-        }
+        let opened = handshake::open(&broker, client_id, OPEN_TIMEOUT).await?;
         let mut subscribe = v4::Subscribe::new(filter, QoS::AtLeastOnce);
         subscribe.pkid = SUBSCRIBE_ID;
-        let written = subscribe.write(&mut subscriber.out);
+        let mut out = BytesMut::new();
+        let written = subscribe.write(&mut out);
         written.map_err(|error| ConnectError::Protocol(error.to_string()))?;
-        Ok(subscriber)
+        Ok(Subscriber {
+            stream: opened.stream,
+            incoming: opened.incoming,
+            out: out.into(),
+            sent: 0,
+            ping_at: Instant::now() + PING_INTERVAL,
+            ping_is_due: false,
+        })
     }
 
     /// What comes next; nothing is lost when this is not waited for to its end.
@@ -159,54 +130,31 @@ impl Subscriber {
 
     /// Sends what waits, and receives something or lets time pass.
     async fn exchange(&mut self) -> Result<(), ConnectError> {
-        let is_blocked = !self.send()?;
-        let interest = if is_blocked {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
-        };
-        match self.stream.try_read(&mut self.incoming) {
-            Ok(0) => return Err(ConnectError::Closed),
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
         let ping_at = self.ping_at;
-        let ready = pin!(self.stream.ready(interest));
         tokio::select! {
-            ready = ready => {
-                ready?;
-            }
-            () = tokio::time::sleep_until(ping_at) => {
-                if self.ping_is_due {
-                    return Err(ConnectError::Timeout(PING_INTERVAL));
-                }
-                self.ping_is_due = true;
-                self.ping_at = Instant::now() + PING_INTERVAL;
-                self.out.extend_from_slice(&[0xc0, 0]);
-            }
+            received = poll_fn(|context| self.poll_exchange(context)) => return received,
+            () = tokio::time::sleep_until(ping_at) => {}
         }
+        if self.ping_is_due {
+            return Err(ConnectError::Timeout(PING_INTERVAL));
+        }
+        self.ping_is_due = true;
+        self.ping_at = Instant::now() + PING_INTERVAL;
+        write_ping(&mut self.out);
         Ok(())
     }
 
-    /// Gives the socket what it takes; whether that was all.
-    fn send(&mut self) -> io::Result<bool> {
-        while !self.out.is_empty() {
-            match self.stream.try_write(&self.out) {
-                Ok(count) => drop(self.out.split_to(count)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
+    fn poll_exchange(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        // A server that takes nothing now may still have something to say.
+        if self
+            .stream
+            .poll_send(context, &self.out, &mut self.sent)?
+            .is_ready()
+        {
+            self.out.clear();
+            self.sent = 0;
         }
-        self.stream.try_flush()
-    }
-}
-
-fn accept(code: v4::ConnectReturnCode) -> Result<(), ConnectError> {
-    match code {
-        v4::ConnectReturnCode::Success => Ok(()),
-        v4::ConnectReturnCode::ServiceUnavailable => Err(ConnectError::Unavailable),
-        code => Err(ConnectError::Refused(packet::words(&code))),
+        self.stream.poll_receive(context, &mut self.incoming)
     }
 }
 
