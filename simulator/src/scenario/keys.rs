@@ -33,10 +33,10 @@ pub struct RunKeys {
     /// User name
     #[arg(short = 'u', long, value_name = "NAME")]
     pub username: Option<String>,
-    /// Password; the list of processes shows it, unlike one in a file or in MILLRACE_PASSWORD
+    /// Password (visible in `ps`; prefer --password-file or MILLRACE_PASSWORD)
     #[arg(short = 'P', long, value_name = "PASSWORD")]
     pub password: Option<String>,
-    /// Encrypt, and trust servers whose certificate an authority of this PEM file vouches for
+    /// Use TLS; trust certificates signed by a certificate authority (CA) in this PEM file
     #[arg(long, value_name = "FILE")]
     pub cafile: Option<PathBuf>,
     /// Certificate to show the server, as PEM
@@ -45,7 +45,7 @@ pub struct RunKeys {
     /// Private key of --cert, as PEM
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Take a certificate that is for another host: an authority of --cafile must still vouch for
+    /// Accept a certificate issued for another host name; a CA in --cafile must still have signed
     /// it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub insecure: Option<bool>,

@@ -23,7 +23,7 @@ pub use advice::Advice;
 /// What people write to have a connection encrypted; the names are mosquitto's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct TlsKeys {
-    /// Encrypt, and trust servers whose certificate an authority of this PEM file vouches for
+    /// Use TLS; trust certificates signed by a certificate authority (CA) in this PEM file
     #[arg(long, value_name = "FILE")]
     pub cafile: Option<PathBuf>,
     /// Certificate to show the server, as PEM
@@ -32,7 +32,7 @@ pub struct TlsKeys {
     /// Private key of --cert, as PEM
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Take a certificate that is for another host: an authority of --cafile must still vouch for
+    /// Accept a certificate issued for another host name; a CA in --cafile must still have signed
     /// it
     #[arg(long)]
     pub insecure: bool,
