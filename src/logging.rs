@@ -24,11 +24,12 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// What can be named before `=`: the parts of Millrace, then the libraries in it that log. A target
 /// begins with the name of the library that it is in.
-const TARGETS: [&str; 18] = [
+const TARGETS: [&str; 19] = [
     "millrace",
     "broker",
     "ingest",
     "journal",
+    "router",
     "simulator",
     "store",
     "telemetry",

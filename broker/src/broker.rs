@@ -20,7 +20,7 @@ use crate::session::SlowSession;
 use crate::stats::Stats;
 use crate::system::SystemValues;
 use crate::tls::Certificates;
-use crate::{retained, router, session_log, system};
+use crate::{retained, session_log, system};
 use mqtt::ReasonCode;
 
 /// How often silent clients, delayed wills and expired sessions are looked for; all of them count

@@ -5,23 +5,27 @@ use std::sync::Arc;
 use crate::delivery::Delivery;
 use crate::lock::read;
 use crate::message::Message;
-use crate::router::{Deliver, FilterId};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::subscriptions::{FilterEntry, Kept, Subscriptions};
+use router::{Outlet, Router};
 
-/// What the router calls for every announcement that matches a wildcard filter.
+/// What the broker tells about itself travels by this to wildcard subscribers.
+pub(crate) type AnnouncementRouter = dyn Router<Arc<FilterEntry>, Arc<Message>>;
+
+/// Where the router delivers.
 pub(crate) struct Fanout {
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) stats: Arc<Stats>,
 }
 
-impl Deliver for Fanout {
-    fn deliver(&self, filter: FilterId, message: &Arc<Message>) {
-        // A filter that is gone had its last holder leave while the message was on its way.
-        if let Some(entry) = self.subscriptions.by_id(filter) {
-            to_holders(&entry, message, &self.stats);
-        }
+impl Outlet<Arc<FilterEntry>, Arc<Message>> for Fanout {
+    fn deliver(&self, filter: &Arc<FilterEntry>, message: &Arc<Message>) {
+        to_holders(filter, message, &self.stats);
+    }
+
+    fn matching(&self, topic: &str) -> Vec<Arc<FilterEntry>> {
+        self.subscriptions.targets(topic).wildcards
     }
 }
 

@@ -21,19 +21,19 @@ use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::delivery::QueueLimits;
-use crate::fanout::{self, Fanout};
+use crate::fanout::{self, AnnouncementRouter, Fanout};
 use crate::handshake;
 use crate::limits::{Addresses, KeptSessions, Refusals, Room, Seldom, TokenBucket};
 use crate::lock::lock;
 use crate::message::Message;
 use crate::registry::Registry;
 use crate::retained::{self, Retained};
-use crate::router::{self, Router};
 use crate::session::{Session, cut_to_budget};
 use crate::session_log::{self, SavedSession, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
 use crate::system::System;
+use router::Rumqttd;
 
 /// Tells whether a topic carries telemetry, which goes into the journal; ingest's topic templates
 /// decide.
@@ -82,7 +82,7 @@ pub(crate) struct Gate {
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) retained: Retained,
     pub(crate) system: System,
-    pub(crate) router: Router,
+    pub(crate) router: Arc<AnnouncementRouter>,
     /// Cancelled when nothing new is to be accepted.
     pub(crate) stop: CancellationToken,
     /// Cancelled when nothing at all is published any more.
@@ -160,7 +160,7 @@ impl Gate {
         let gate = Arc::new(Gate {
             session_log,
             retained: Retained::open(retained_journals, &data, retained_limits)?,
-            router: Router::start(router::Settings::of_the_process(), Arc::new(fanout))?,
+            router: Arc::new(Rumqttd::start(Arc::new(fanout))?),
             addresses: Addresses::new(settings.max_connections_per_address),
             kept_sessions: KeptSessions::new(settings.kept_sessions),
             connect_rate: settings
@@ -318,7 +318,12 @@ impl Gate {
     /// travel through the router, since no client waits for them.
     pub(crate) fn announce(&self, message: &Arc<Message>) {
         let targets = self.subscriptions.targets(&message.topic);
-        if targets.wildcards.is_empty() || self.router.publish(message).is_err() {
+        let is_routed = !targets.wildcards.is_empty()
+            && self
+                .router
+                .publish(&message.topic, Arc::clone(message))
+                .is_ok();
+        if !is_routed {
             self.fan_out(&targets, message);
         } else if let Some(entry) = &targets.exact {
             fanout::to_holders(entry, message, &self.stats);
@@ -328,7 +333,9 @@ impl Gate {
     /// Ends the router; nobody may be connected.
     pub(crate) async fn end(&self) {
         self.ended.cancel();
-        self.router.shutdown().await;
+        let router = Arc::clone(&self.router);
+        // An error means that it has panicked, and so has nothing left to deliver.
+        let _ = tokio::task::spawn_blocking(move || router.close()).await;
     }
 
     /// Writes what is retained and what kept sessions hold; to be called after `end`. Blocks.

@@ -1,4 +1,4 @@
-//! The gate, and rumqttd's router behind it.
+//! The gate: every MQTT session, and what is published to whom.
 //!
 //! Owns: every MQTT session, from the socket to the acknowledgement. Never: decodes telemetry or
 //! touches a database. Invariant: a QoS 1 publish on a telemetry topic is acknowledged only after
@@ -33,7 +33,6 @@ mod publisher;
 mod registry;
 mod reload;
 mod retained;
-mod router;
 mod session;
 mod session_log;
 mod stats;

@@ -92,8 +92,6 @@ pub struct Stats {
     pub dropped_denied: Counter,
     /// Copies not made because rules deny the subscriber a part of what its filter brings.
     pub withheld: Counter,
-    /// QoS 0 publishes not fanned out because the router was behind.
-    pub dropped_router_busy: Counter,
     /// Messages not retained because the retained store is at its limit.
     pub dropped_retained_full: Counter,
     /// Changes of kept sessions that their log could not take; the sessions go on in memory.

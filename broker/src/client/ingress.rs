@@ -8,7 +8,7 @@ use journal::{Position, RecordBatch};
 use super::acks::{Ack, AckKind, Wait};
 use super::publish::Route;
 use super::subscribe::Effort;
-use super::{Client, End, Parked};
+use super::{Client, End};
 use crate::access::{Action, Decision};
 use crate::session::Mismatch;
 use mqtt::{self, Disconnect, Frame, Packet, ReasonCode, encode, frame, frame_v31};
@@ -66,7 +66,7 @@ impl Client {
         if self.commit(&mut batch, waker) {
             BATCH.set(batch);
         } else {
-            self.parked().batch = Some(batch);
+            self.parked = Some(Box::new(batch));
         }
         if !self.may_receive() {
             self.session.suspend_keep_alive();
@@ -130,12 +130,10 @@ impl Client {
             }
             Packet::Subscribe(subscribe) => {
                 self.subscribe(&subscribe, &mut intake.effort, intake.out)?;
-                self.await_router(intake.waker);
                 Ok(())
             }
             Packet::Unsubscribe(unsubscribe) => {
                 self.unsubscribe(&unsubscribe, &mut intake.effort, intake.out)?;
-                self.await_router(intake.waker);
                 Ok(())
             }
             Packet::PingReq => {
@@ -196,20 +194,6 @@ impl Client {
 
     pub(super) fn denies(&self, action: Action, topic: &str) -> bool {
         self.gate.access.authorize(&self.principal(), action, topic) == Decision::Deny
-    }
-
-    /// A client that brings filters faster than the router takes them up is not read until it has
-    /// caught up.
-    fn await_router(&mut self, waker: &Waker) {
-        if self.gate.router.is_crowded() {
-            self.parked().filters = true;
-            // The router may have caught up in between; the next poll tries.
-            waker.wake_by_ref();
-        }
-    }
-
-    pub(super) fn parked(&mut self) -> &mut Parked {
-        self.parked.get_or_insert_default()
     }
 }
 

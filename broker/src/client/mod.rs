@@ -48,15 +48,6 @@ pub(crate) struct Terms {
     pub(crate) kept: bool,
 }
 
-/// What could not go on at once and is tried again before anything more is received.
-#[derive(Default)]
-struct Parked {
-    /// Telemetry the journal could not take.
-    batch: Option<RecordBatch>,
-    /// The router is behind with the filters that it was given.
-    filters: bool,
-}
-
 pub(crate) struct Client {
     pub(crate) gate: Arc<Gate>,
     pub(crate) session: Arc<Session>,
@@ -74,7 +65,9 @@ pub(crate) struct Client {
     departure: Departure,
     /// What follows the bytes that were sent: a payload too large to be copied for each subscriber.
     pub(crate) payload: Option<Bytes>,
-    parked: Option<Box<Parked>>,
+    /// Telemetry that the journal could not take; it is tried again before anything more is
+    /// received.
+    parked: Option<Box<RecordBatch>>,
     /// The last `receive` stopped for its batch's size; complete packets may wait.
     pub(crate) has_more_input: bool,
     closing: Option<ReasonCode>,
@@ -118,7 +111,7 @@ impl Client {
         self.terms.version == Version::V5
     }
 
-    /// Whether bytes from the client may be handled now; false while the journal or the router
+    /// Whether bytes from the client may be handled now; false while the journal
     /// holds it back.
     pub(crate) fn may_receive(&self) -> bool {
         self.parked.is_none()
@@ -169,19 +162,13 @@ impl Client {
     }
 
     fn retry_parked(&mut self, waker: &Waker) {
-        let Some(mut parked) = self.parked.take() else {
+        let Some(mut batch) = self.parked.take() else {
             return;
         };
-        if let Some(batch) = &mut parked.batch
-            && self.commit(batch, waker)
-        {
-            parked.batch = None;
-        }
-        parked.filters &= !self.gate.router.has_room_for_filters(waker);
-        if parked.batch.is_some() || parked.filters {
-            self.parked = Some(parked);
-        } else {
+        if self.commit(&mut batch, waker) {
             self.resume_keep_alive();
+        } else {
+            self.parked = Some(batch);
         }
     }
 

@@ -119,7 +119,8 @@ impl Session {
     ) -> bool {
         let guarded = guard.is_some();
         let subscriptions = &gate.subscriptions;
-        let (membership, new) = subscriptions.subscribe(&gate.router, filter, self, options, guard);
+        let (membership, new) =
+            subscriptions.subscribe(&*gate.router, filter, self, options, guard);
         match filters.by_name.get_mut(name) {
             Some(held) => {
                 held.options = options;
@@ -194,7 +195,7 @@ impl Session {
                 .tell(&Event::Unsubscribed { filter: name });
         }
         gate.subscriptions
-            .unsubscribe(&gate.router, &held.membership, self.number);
+            .unsubscribe(&*gate.router, &held.membership, self.number);
         gate.stats.subscriptions.subtract(1);
     }
 }

@@ -1,9 +1,9 @@
 //! Who wants what: every live filter with those who hold it, and the index that finds them for a
 //! topic.
 //!
-//! Owns: the table of filters, their ids, the shared groups, and the link of each wildcard filter
-//! to the router. Never: sends anything. Invariant: the router has exactly the wildcard filters of
-//! this table, so it can be rebuilt from it.
+//! Owns: the table of filters, the shared groups, and which filters the router for announcements
+//! knows. Never: sends anything. Invariant: the router has exactly the wildcard filters of this
+//! table that may match an announcement.
 //!
 //! Locks are taken in this order: the index, a filter's holders, a group's members, a session's
 //! own. So nothing here may be called by somebody who holds a session's lock.
@@ -20,9 +20,9 @@ pub(crate) use self::group::{Group, Kept};
 use self::tree::Node;
 use crate::access::Guard;
 use crate::delivery::Options;
+use crate::fanout::AnnouncementRouter;
 use crate::lock::{read, write};
 use crate::message::Message;
-use crate::router::{FilterId, Router};
 use crate::session::Session;
 use mqtt::topic::{self, Filter};
 
@@ -64,7 +64,6 @@ pub(crate) struct Membership {
 
 /// One distinct filter and those who hold it.
 pub(crate) struct FilterEntry {
-    id: FilterId,
     filter: Box<str>,
     pub(crate) holders: RwLock<Holders>,
 }
@@ -81,9 +80,7 @@ pub(crate) struct Holders {
 struct Index {
     exact: HashMap<Box<str>, Arc<FilterEntry>>,
     wildcard: HashMap<Box<str>, Arc<FilterEntry>>,
-    by_id: HashMap<FilterId, Arc<FilterEntry>>,
     tree: Node<Arc<FilterEntry>>,
-    next_id: u64,
 }
 
 #[derive(Default)]
@@ -136,7 +133,7 @@ impl Subscriptions {
     /// the filter.
     pub(crate) fn subscribe(
         &self,
-        router: &Router,
+        router: &AnnouncementRouter,
         filter: &Filter<'_>,
         session: &Arc<Session>,
         options: Options,
@@ -158,7 +155,12 @@ impl Subscriptions {
     }
 
     /// Removes the session from where it was entered; the last holder takes the filter with it.
-    pub(crate) fn unsubscribe(&self, router: &Router, membership: &Membership, session: u64) {
+    pub(crate) fn unsubscribe(
+        &self,
+        router: &AnnouncementRouter,
+        membership: &Membership,
+        session: u64,
+    ) {
         let Membership { entry, group } = membership;
         let mut index = self.changed();
         let mut holders = write(&entry.holders);
@@ -172,7 +174,7 @@ impl Subscriptions {
         }
         let empty = holders.members.is_empty() && holders.groups.is_empty();
         drop(holders);
-        if empty && index.by_id.contains_key(&entry.id) {
+        if empty && index.has(entry) {
             index.remove(router, entry);
         }
     }
@@ -197,10 +199,6 @@ impl Subscriptions {
     /// topic asks this instead of taking the lock that all publishers share.
     pub(crate) fn is_current(&self, targets: &Targets) -> bool {
         targets.generation == self.generation.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn by_id(&self, id: FilterId) -> Option<Arc<FilterEntry>> {
-        read(&self.index).by_id.get(&id).cloned()
     }
 }
 
@@ -253,7 +251,18 @@ fn leave(members: &mut Vec<Member>, session: u64) {
 }
 
 impl Index {
-    fn entry(&mut self, router: &Router, filter: &str) -> Arc<FilterEntry> {
+    /// Whether the entry is the present one of its filter.
+    fn has(&self, entry: &Arc<FilterEntry>) -> bool {
+        let map = if topic::is_wildcard(&entry.filter) {
+            &self.wildcard
+        } else {
+            &self.exact
+        };
+        let known = map.get(&entry.filter);
+        known.is_some_and(|known| Arc::ptr_eq(known, entry))
+    }
+
+    fn entry(&mut self, router: &AnnouncementRouter, filter: &str) -> Arc<FilterEntry> {
         let wildcard = topic::is_wildcard(filter);
         let map = if wildcard {
             &mut self.wildcard
@@ -263,26 +272,26 @@ impl Index {
         if let Some(entry) = map.get(filter) {
             return Arc::clone(entry);
         }
-        self.next_id += 1;
         let entry = Arc::new(FilterEntry {
-            id: FilterId(self.next_id),
             filter: filter.into(),
             holders: RwLock::default(),
         });
         map.insert(filter.into(), Arc::clone(&entry));
-        self.by_id.insert(entry.id, Arc::clone(&entry));
         if wildcard {
             self.tree.insert(filter, Arc::clone(&entry));
-            router.subscribe(entry.id, filter);
+            if may_match_announcements(filter) {
+                router.subscribe(filter, Arc::clone(&entry));
+            }
         }
         entry
     }
 
-    fn remove(&mut self, router: &Router, entry: &FilterEntry) {
-        self.by_id.remove(&entry.id);
+    fn remove(&mut self, router: &AnnouncementRouter, entry: &FilterEntry) {
         if self.wildcard.remove(&entry.filter).is_some() {
             self.tree.remove(&entry.filter);
-            router.unsubscribe(entry.id);
+            if may_match_announcements(&entry.filter) {
+                router.unsubscribe(&entry.filter);
+            }
         } else {
             self.exact.remove(&entry.filter);
         }
@@ -296,4 +305,10 @@ impl Index {
         }
         found
     }
+}
+
+/// Announcements have topics that begin with `$`, which a wildcard in the first level does not
+/// match.
+fn may_match_announcements(filter: &str) -> bool {
+    filter.starts_with('$')
 }

@@ -149,7 +149,7 @@ fn logins(stats: &Stats) -> [(&'static str, u64); 11] {
 }
 
 /// Copies and messages that somebody did not get, by reason.
-fn dropped(stats: &Stats) -> [(&'static str, u64); 12] {
+fn dropped(stats: &Stats) -> [(&'static str, u64); 11] {
     [
         (
             "publish/messages/dropped/denied",
@@ -190,10 +190,6 @@ fn dropped(stats: &Stats) -> [(&'static str, u64); 12] {
         (
             "publish/messages/dropped/revoked",
             stats.dropped_revoked.get(),
-        ),
-        (
-            "publish/messages/dropped/router-busy",
-            stats.dropped_router_busy.get(),
         ),
         (
             "publish/messages/dropped/retained-full",

@@ -235,7 +235,7 @@ impl Line {
         self.flush(Vec::new())
     }
 
-    /// What comes by way of the router, which has threads of its own.
+    /// What comes by way of other threads.
     pub(super) async fn gets(&mut self, count: usize) -> Vec<String> {
         let mut packets = Vec::new();
         let all = async {

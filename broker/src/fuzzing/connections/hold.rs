@@ -4,8 +4,6 @@
 //! Owns: which threads are held. Never: holds one for long. Invariant: whoever waits for a thread
 //! that is held is left waiting.
 
-use std::sync::mpsc;
-
 use super::oracle::Fleeting;
 use super::script::Threads;
 use super::stage::Stage;
@@ -21,8 +19,6 @@ const SESSION_EXPIRY_SECONDS: u32 = 60;
 pub(super) struct Holds {
     /// The disk of the log of kept sessions.
     pub(super) disk: HandDisk,
-    /// While it is there the router's thread stands still.
-    router: Option<mpsc::Sender<()>>,
     journal: bool,
     /// What a crash may take back of what has happened since then.
     pub(super) before: Option<Fleeting>,
@@ -35,10 +31,6 @@ impl Holds {
         self.before.is_some()
     }
 
-    pub(super) fn holds_router(&self) -> bool {
-        self.router.is_some()
-    }
-
     pub(super) fn holds_log(&self) -> bool {
         self.disk.is_held()
     }
@@ -48,9 +40,6 @@ impl Stage {
     pub(super) fn hold(&mut self, threads: Threads) {
         let fleeting = self.oracle.fleeting();
         self.holds.before.get_or_insert(fleeting);
-        if threads.router && !self.holds.holds_router() {
-            self.holds.router = Some(self.gate.router.stall());
-        }
         self.holds.journal |= threads.journal;
         if threads.log {
             self.holds.disk.hold();

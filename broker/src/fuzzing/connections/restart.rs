@@ -81,7 +81,6 @@ impl Stage {
             &self.holds.disk,
             &self.clock,
         );
-        self.delivered = 0;
         self.oracle.restarted(Arc::clone(&self.gate));
     }
 

@@ -139,7 +139,6 @@ pub(super) enum Disk {
 /// Threads of the broker that are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Threads {
-    pub(super) router: bool,
     /// The writer of the telemetry journal,
     pub(super) journal: bool,
     /// and that of the log of kept sessions.
@@ -288,7 +287,6 @@ impl<'a> Iterator for Script<'a> {
                 what @ 0..=0x7F => Step::Own { what },
                 0x80..=0x8F => Step::System,
                 which @ 0x90..=0xA7 => Step::Hold(Threads {
-                    router: which & 1 != 0,
                     journal: which & 2 != 0,
                     log: which & 4 != 0,
                 }),

@@ -34,7 +34,7 @@ use mqtt::{Qos, ReasonCode, encode};
 /// packet read byte by byte takes an eighth of its bytes.
 const ROUNDS_MAX: usize = 10_000;
 
-/// Steps for which threads are held at most: a router that hangs for seconds is replaced.
+/// Steps for which threads are held at most.
 const HOLD_STEPS_MAX: u32 = 8;
 
 pub(super) struct Stage {
@@ -48,8 +48,6 @@ pub(super) struct Stage {
     /// Millrace ends in the midst of the next step.
     crashes_next: bool,
     pub(super) holds: Holds,
-    /// What the router had accepted when it had delivered all of it.
-    pub(super) delivered: u64,
     /// Payloads and packet ids of subscribes come from here.
     count: u16,
     pub(super) folder: Folder,
@@ -109,7 +107,6 @@ impl Stage {
             config,
             crashes_next: false,
             holds,
-            delivered: 0,
             count: 0,
             folder,
         }
@@ -417,8 +414,13 @@ impl Stage {
     /// there was something to wait for.
     fn await_threads(&mut self) -> bool {
         let mut waited = false;
-        if !self.holds.holds_router() && self.gate.router.accepted() != self.delivered {
-            self.await_router();
+        let is_routed = |stats: router::Stats| stats.accepted == stats.delivered;
+        if !is_routed(self.gate.router.stats()) {
+            let start = std::time::Instant::now();
+            while !is_routed(self.gate.router.stats()) {
+                assert!(start.elapsed() < PATIENCE, "announcements never arrive");
+                std::thread::yield_now();
+            }
             waited = true;
         }
         if let Some(log) = &self.gate.session_log {
@@ -432,17 +434,6 @@ impl Stage {
             }
         }
         waited
-    }
-
-    /// Waits until the router has delivered what it accepted, and woken who waits for that: a
-    /// message of our own, which nobody gets, goes behind the others.
-    pub(super) fn await_router(&mut self) {
-        let router = &self.gate.router;
-        let message = Message::own("$".into(), "".into(), Qos::AtMostOnce, false, 0);
-        let _ = router.publish(&Arc::new(message));
-        let accepted = router.accepted();
-        wait_until(|waker| router.is_delivered(accepted, waker));
-        self.delivered = accepted;
     }
 
     /// A payload that nothing else has.

@@ -116,7 +116,7 @@ fn come_and_go(address: SocketAddr, id: usize) {
     let mut bytes = Vec::new();
     client::connect(&mut bytes, &Connect::new(version, &client_id));
     if id.is_multiple_of(100) {
-        // Some also leave a filter behind in the router, which must be forgotten too.
+        // Some also leave a filter behind, which must be forgotten too.
         client::subscribe(
             &mut bytes,
             version,

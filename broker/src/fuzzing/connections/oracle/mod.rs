@@ -206,7 +206,6 @@ impl Oracle {
             &stats.dropped_too_large,
             &stats.dropped_expired,
             &stats.dropped_offline_full,
-            &stats.dropped_router_busy,
             &stats.dropped_revoked,
         ];
         self.past.dropped + dropped.map(|counter| counter.get()).iter().sum::<u64>()

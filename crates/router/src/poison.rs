@@ -14,12 +14,12 @@ use std::thread::{self, ThreadId};
 use bytes::Bytes;
 
 /// Ends the thread that drops it, unless that is the one that made it.
-pub(super) struct Poison {
+pub(crate) struct Poison {
     maker: ThreadId,
 }
 
 impl Poison {
-    pub(super) fn payload() -> Bytes {
+    pub(crate) fn payload() -> Bytes {
         Bytes::from_owner(Poison {
             maker: thread::current().id(),
         })
@@ -44,37 +44,36 @@ impl Drop for Poison {
 }
 
 /// What can be made to go wrong in rumqttd's router.
-#[cfg(any(test, fuzzing))]
-pub(super) enum Fault {
+#[cfg(test)]
+pub(crate) enum Fault {
     /// It panics, by itself, over a topic that begins with a character of several bytes.
-    #[cfg(test)]
     Panic,
     /// Its thread stands still until the sender of this channel is dropped.
     Hang(std::sync::mpsc::Receiver<()>),
 }
 
 /// Stops the thread that drops it until the other end of the channel is gone.
-#[cfg(any(test, fuzzing))]
-pub(super) struct Hang(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+#[cfg(test)]
+pub(crate) struct Hang(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
 
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 impl Hang {
-    pub(super) fn payload(until: std::sync::mpsc::Receiver<()>) -> Bytes {
+    pub(crate) fn payload(until: std::sync::mpsc::Receiver<()>) -> Bytes {
         Bytes::from_owner(Hang(std::sync::Mutex::new(until)))
     }
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 impl AsRef<[u8]> for Hang {
     fn as_ref(&self) -> &[u8] {
         b"hang"
     }
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 impl Drop for Hang {
     fn drop(&mut self) {
         // An error is what ends the wait.
-        let _ = crate::lock::lock(&self.0).recv();
+        let _ = self.0.lock().map(|until| until.recv());
     }
 }

@@ -1,9 +1,9 @@
 //! rumqttd's router and the one link to it.
 //!
 //! Owns: everything that touches rumqttd. Never: is used by two threads; disconnects (the link ends
-//! with its router). Invariant: when the link's buffer holds something, an event that makes the
-//! router take it is on its way, so at most a handful of events are ever queued, and sending never
-//! blocks (the channel holds 1,000).
+//! with its router); blocks in `send`. Invariant: when the link's buffer holds something, an event
+//! that makes the router take it is on its way, so at most a handful of events are ever queued, and
+//! the channel holds 1,000.
 
 use std::panic;
 use std::pin::pin;
@@ -16,31 +16,33 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::{
-    Filter, Packet, Publish, QoS, RetainForwardRule, Subscribe, SubscribeProperties, Unsubscribe,
+    Filter, Packet, Publish, QoS, RetainForwardRule, Subscribe, SubscribeProperties,
 };
 use rumqttd::{Notification, RouterConfig};
 
-use super::laps::Number;
-use super::poison::Poison;
-use super::tickets::Tickets;
+use crate::poison::Poison;
 
 /// Tells the subscriptions of the link apart; an MQTT 5 subscription identifier.
-pub(super) type Tag = usize;
+pub(crate) type Tag = usize;
 
 /// The marker's own subscription.
-pub(super) const MARKER_TAG: Tag = 1;
+pub(crate) const MARKER_TAG: Tag = 1;
 /// The first tag for anything else.
-pub(super) const FIRST_TAG: Tag = 2;
+pub(crate) const FIRST_TAG: Tag = 2;
 
 /// Neither of these has the prefix of a client's topic.
 const MARKER_TOPIC: &str = "marker";
 const UNHEARD_TOPIC: &str = "unheard";
 
-/// Nothing that the router reads for us is ever left for the next time: see `Laps`.
+/// Nothing that the router reads for us is ever left for the next time.
 const READ_COUNT_MAX: u64 = u32::MAX as u64;
 /// rumqttd drops the oldest of its segments when the newest is full. With two, the last full
 /// segment is always there.
 const SEGMENT_COUNT: usize = 2;
+/// rumqttd takes no less.
+pub(crate) const SEGMENT_BYTES: usize = 1 << 10;
+/// What a log counts for an entry beside its topic: a prefix, a number and four bytes.
+const ENTRY_BYTES: usize = 14;
 
 /// Why a router is given up.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +57,8 @@ pub enum Failure {
     Disconnected,
     #[error("the router sent something that it was never given")]
     Unknown,
-    #[error("the thread in front of the router panicked")]
-    OwnerPanicked,
+    #[error("the router is behind")]
+    Behind,
     #[error("the router's thread cannot be started")]
     NoThread,
     #[error("the router refused the link")]
@@ -64,34 +66,34 @@ pub enum Failure {
 }
 
 /// What the router returned.
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// The link's buffer was full: the router pauses until it hears that we are ready.
     Unschedule,
-    Marker(Number),
+    Marker(u64),
     Entry(Entry),
     /// An acknowledgement that nobody needs.
     Nothing,
 }
 
 /// A message matched a filter.
-pub(super) struct Entry {
-    pub(super) tag: Tag,
-    pub(super) sequence: u64,
+pub(crate) struct Entry {
+    pub(crate) tag: Tag,
+    /// Of the message.
+    pub(crate) number: u64,
     /// Its number in the filter's log; consecutive.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
 }
 
-pub(super) struct Link {
+pub(crate) struct Link {
     tx: LinkTx,
     rx: LinkRx,
     waker: Waker,
-    tickets: Tickets,
 }
 
 impl Link {
     /// Starts a router, and links to it. Blocks until it answers. To be called on the owner's
     /// thread.
-    pub(super) fn connect(segment_bytes: usize) -> Result<Link, Failure> {
+    pub(crate) fn connect() -> Result<Link, Failure> {
         // Names the thread (`router-1`) and the link, neither of which may occur twice in a
         // process.
         static ROUTERS: AtomicUsize = AtomicUsize::new(0);
@@ -99,7 +101,7 @@ impl Link {
         let config = RouterConfig {
             max_connections: 1,
             max_outgoing_packet_count: READ_COUNT_MAX,
-            max_segment_size: segment_bytes,
+            max_segment_size: SEGMENT_BYTES,
             max_segment_count: SEGMENT_COUNT,
             ..RouterConfig::default()
         };
@@ -110,24 +112,16 @@ impl Link {
             .build()
             .map_err(|error| Failure::Link(Box::new(error)))?;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut link = Link {
-            tx,
-            rx,
-            waker,
-            tickets: Tickets::default(),
-        };
-        link.send(&mut vec![subscribe(MARKER_TOPIC, MARKER_TAG)])?;
+        let mut link = Link { tx, rx, waker };
+        link.send(&mut vec![subscribe_raw(
+            MARKER_TOPIC.to_owned(),
+            MARKER_TAG,
+        )])?;
         Ok(link)
     }
 
-    /// Whether the router has taken all that was sent. What is sent next is then the first that it
-    /// takes, alone or with what follows.
-    pub(super) fn is_taken(&self) -> bool {
-        self.tx.buffer().is_empty()
-    }
-
     /// Sends the packets with one event, and empties `batch`.
-    pub(super) fn send(&mut self, batch: &mut Vec<Packet>) -> Result<(), Failure> {
+    pub(crate) fn send(&mut self, batch: &mut Vec<Packet>) -> Result<(), Failure> {
         let Some(last) = batch.pop() else {
             return Ok(());
         };
@@ -146,55 +140,40 @@ impl Link {
         }
     }
 
-    pub(super) fn publish(&mut self, topic: Bytes, sequence: u64) -> Packet {
-        Packet::Publish(Publish::new(topic, self.tickets.of(sequence), false), None)
-    }
-
-    pub(super) fn marker(&mut self, number: Number) -> Packet {
-        self.publish(Bytes::from_static(MARKER_TOPIC.as_bytes()), number)
-    }
-
-    /// What the router has returned, if anything.
-    pub(super) fn hear(&mut self) -> Result<Option<Heard>, Failure> {
+    /// What the router returns next; `None` when it has not within this time.
+    pub(crate) fn hear(&mut self, timeout: Duration) -> Result<Option<Heard>, Failure> {
+        let deadline = Instant::now() + timeout;
         loop {
-            match poll_once(self.rx.next(), &self.waker) {
-                Poll::Ready(Ok(Some(notification))) => return heard(notification).map(Some),
+            let mut next = pin!(self.rx.next());
+            let mut context = Context::from_waker(&self.waker);
+            let result = loop {
+                match next.as_mut().poll(&mut context) {
+                    Poll::Ready(result) => break result,
+                    Poll::Pending => {}
+                }
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Ok(None);
+                }
+                thread::park_timeout(left);
+            };
+            match result {
+                Ok(Some(notification)) => return heard(notification).map(Some),
                 // A signal whose notifications came with an earlier one.
-                Poll::Ready(Ok(None)) => {}
-                Poll::Ready(Err(_)) => return Err(Failure::Died),
-                Poll::Pending => return Ok(None),
+                Ok(None) => {}
+                Err(_) => return Err(Failure::Died),
             }
-        }
-    }
-
-    /// Sleeps until the router has something to say, somebody unparks the thread, or the time is
-    /// up.
-    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> Result<Option<Heard>, Failure> {
-        let mut next = pin!(self.rx.next());
-        let mut context = Context::from_waker(&self.waker);
-        let mut result = next.as_mut().poll(&mut context);
-        if result.is_pending() {
-            match timeout {
-                Some(timeout) => thread::park_timeout(timeout),
-                None => thread::park(),
-            }
-            result = next.as_mut().poll(&mut context);
-        }
-        match result {
-            Poll::Ready(Ok(Some(notification))) => heard(notification).map(Some),
-            Poll::Ready(Err(_)) => Err(Failure::Died),
-            Poll::Ready(Ok(None)) | Poll::Pending => Ok(None),
         }
     }
 
     /// The answer to `Unschedule`, and to nothing else: the router panics when it is not waiting
     /// for it.
-    pub(super) fn ready(&self) -> Result<(), Failure> {
+    pub(crate) fn ready(&self) -> Result<(), Failure> {
         self.rx.ready().map_err(|_| Failure::Died)
     }
 
     /// Tells the router's thread to end, whatever it still had to do.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let mut buffer = self.tx.buffer();
         let needs_event = buffer.is_empty();
         buffer.clear();
@@ -216,14 +195,11 @@ impl Link {
     }
 
     /// Waits until the router's thread has ended; false when it has not by then.
-    pub(super) fn wait_ended(&mut self, timeout: Duration) -> bool {
+    pub(crate) fn wait_ended(&mut self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if self
-                .sleep(Some(left))
-                .is_err_and(|failure| matches!(failure, Failure::Died))
-            {
+            if matches!(self.hear(left), Err(Failure::Died)) {
                 return true;
             }
             if left.is_zero() {
@@ -233,9 +209,40 @@ impl Link {
     }
 }
 
-pub(super) fn subscribe(filter: &str, tag: Tag) -> Packet {
+/// What the message counts in a log.
+pub(crate) fn cost_bytes(topic: &str) -> usize {
+    topic.len() + ENTRY_BYTES
+}
+
+pub(crate) fn publish(topic: &str, number: u64) -> Packet {
+    publish_raw(namespaced(topic).into(), number)
+}
+
+/// A message that comes back behind those that were published before.
+pub(crate) fn marker(number: u64) -> Packet {
+    publish_raw(Bytes::from_static(MARKER_TOPIC.as_bytes()), number)
+}
+
+fn publish_raw(topic: Bytes, number: u64) -> Packet {
+    let number = Bytes::copy_from_slice(&number.to_le_bytes());
+    Packet::Publish(Publish::new(topic, number, false), None)
+}
+
+/// A name as rumqttd sees it, topic or filter: behind a prefix, so that it begins with an ASCII
+/// letter, and a topic of Millrace is neither the marker nor one that rumqttd refuses for its `$`.
+/// The first level is still its own: `#` does not see `$SYS`.
+fn namespaced(name: &str) -> String {
+    let prefix = if name.starts_with('$') { "s/" } else { "m/" };
+    [prefix, name].concat()
+}
+
+pub(crate) fn subscribe(filter: &str, tag: Tag) -> Packet {
+    subscribe_raw(namespaced(filter), tag)
+}
+
+fn subscribe_raw(path: String, tag: Tag) -> Packet {
     let filter = Filter {
-        path: filter.to_owned(),
+        path,
         qos: QoS::AtMostOnce,
         nolocal: false,
         preserve_retain: false,
@@ -254,29 +261,17 @@ pub(super) fn subscribe(filter: &str, tag: Tag) -> Packet {
     )
 }
 
-pub(super) fn unsubscribe(filter: &str) -> Packet {
-    Packet::Unsubscribe(
-        Unsubscribe {
-            pkid: 1,
-            filters: vec![filter.to_owned()],
-        },
-        None,
-    )
-}
+/// A publish that has the router fail.
+#[cfg(test)]
+pub(crate) fn faulty(fault: crate::poison::Fault) -> Packet {
+    use crate::poison::{Fault, Hang};
 
-/// A publish that makes rumqttd's router panic: it cuts the topic behind its first byte.
-pub(super) fn panicking() -> Packet {
-    Packet::Publish(Publish::new("é", "x", false), None)
-}
-
-/// A publish that makes the router's thread stand still.
-#[cfg(any(test, fuzzing))]
-pub(super) fn hanging(until: std::sync::mpsc::Receiver<()>) -> Packet {
-    let topic = Bytes::from_static(UNHEARD_TOPIC.as_bytes());
-    Packet::Publish(
-        Publish::new(topic, super::poison::Hang::payload(until), false),
-        None,
-    )
+    let publish = match fault {
+        // It cuts the topic behind its first byte.
+        Fault::Panic => Publish::new("é", "x", false),
+        Fault::Hang(until) => Publish::new(UNHEARD_TOPIC.into(), Hang::payload(until), false),
+    };
+    Packet::Publish(publish, None)
 }
 
 fn heard(notification: Notification) -> Result<Heard, Failure> {
@@ -298,9 +293,9 @@ fn heard(notification: Notification) -> Result<Heard, Failure> {
         .map(|properties| &*properties.subscription_identifiers);
     match (number, tags, forward.cursor) {
         (Ok(number), Some(&[MARKER_TAG]), _) => Ok(Heard::Marker(number)),
-        (Ok(sequence), Some(&[tag]), Some((_, offset))) => Ok(Heard::Entry(Entry {
+        (Ok(number), Some(&[tag]), Some((_, offset))) => Ok(Heard::Entry(Entry {
             tag,
-            sequence,
+            number,
             offset,
         })),
         _ => Err(Failure::Unknown),
@@ -327,48 +322,45 @@ impl Wake for Unpark {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(30);
+
     #[test]
     fn a_router_that_is_told_to_end_ends() {
-        let mut link = Link::connect(1_024).expect("a router");
+        let mut link = Link::connect().expect("a router");
         link.stop();
-        assert!(link.wait_ended(Duration::from_secs(30)));
+        assert!(link.wait_ended(PATIENCE));
         // What is sent to it now finds nobody, and nobody is harmed.
-        let _ = link.send(&mut vec![unsubscribe("m/a")]);
+        let _ = link.send(&mut vec![marker(1)]);
         link.stop();
-        assert!(matches!(link.hear(), Err(Failure::Died)));
+        assert!(matches!(link.hear(PATIENCE), Err(Failure::Died)));
     }
 
     #[test]
     fn a_router_that_panics_is_noticed_without_asking() {
-        let mut link = Link::connect(1_024).expect("a router");
-        link.send(&mut vec![panicking()])
+        let mut link = Link::connect().expect("a router");
+        link.send(&mut vec![faulty(crate::poison::Fault::Panic)])
             .expect("it is still alive");
-        assert!(link.wait_ended(Duration::from_secs(30)));
+        assert!(link.wait_ended(PATIENCE));
     }
 
     #[test]
     fn what_one_filter_of_a_link_gets_says_so() {
-        let mut link = Link::connect(1_024).expect("a router");
-        let topic = Bytes::from_static(b"m/a/b");
-        let mut batch = vec![subscribe("m/a/#", 7), subscribe("m/+/b", 8)];
-        batch.push(link.publish(topic, 99));
-        batch.push(link.marker(1));
+        let mut link = Link::connect().expect("a router");
+        let mut batch = vec![subscribe("a/#", 7), subscribe("+/b", 8), subscribe("#", 9)];
+        batch.extend([publish("a/b", 99), publish("$a/b", 100), marker(1)]);
         link.send(&mut batch).expect("alive");
         assert!(batch.is_empty());
         let mut tags = Vec::new();
-        loop {
-            let heard = link.sleep(Some(Duration::from_secs(30))).expect("alive");
+        while tags.len() < 3 {
+            let heard = link.hear(PATIENCE).expect("alive");
             if let Some(Heard::Entry(entry)) = heard {
-                assert_eq!((entry.sequence, entry.offset), (99, 0));
+                assert_eq!((entry.number, entry.offset), (99, 0));
                 tags.push(entry.tag);
-                if tags.len() == 2 {
-                    break;
-                }
             }
         }
         tags.sort_unstable();
-        assert_eq!(tags, [7, 8]);
+        assert_eq!(tags, [7, 8, 9]);
         link.stop();
-        assert!(link.wait_ended(Duration::from_secs(30)));
+        assert!(link.wait_ended(PATIENCE));
     }
 }
