@@ -138,6 +138,27 @@ impl Subscribers {
         Ok((sent * count) as f64 / elapsed.as_secs_f64())
     }
 
+    /// Waits until so many deliveries have come, or none for the time; how many there are, and when
+    /// the last one came.
+    pub(crate) fn wait_until_quiet(
+        &self,
+        received: u64,
+        quiet: Duration,
+    ) -> io::Result<(u64, Instant)> {
+        let (mut last, mut since) = (0, Instant::now());
+        while last < received && since.elapsed() < quiet {
+            let now = self.received.load(Ordering::Relaxed);
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            if self.stopped.load(Ordering::Acquire) {
+                return Err(io::Error::other("the subscriber was disconnected"));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok((last, since))
+    }
+
     fn wait_for(&self, received: u64) -> io::Result<()> {
         let (mut last, mut since) = (0, Instant::now());
         loop {

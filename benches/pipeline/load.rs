@@ -25,7 +25,36 @@ pub(crate) struct ClosedLoop {
     pub(crate) address: SocketAddr,
     pub(crate) connections: usize,
     pub(crate) window: usize,
-    pub(crate) duration: Duration,
+    pub(crate) topics: Topics,
+    pub(crate) end: End,
+}
+
+/// When a connection publishes nothing more.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    After(Duration),
+    /// So many of its own.
+    Messages(u64),
+}
+
+/// Where the connections publish.
+#[derive(Clone, Copy)]
+pub(crate) enum Topics {
+    /// Each to a topic of its own, with its number between these.
+    Each(&'static str, &'static str),
+    /// All to this one.
+    All(&'static str),
+}
+
+impl Topics {
+    pub(crate) const TELEMETRY: Topics = Topics::Each("devices/load-", "/telemetry");
+
+    fn topic(self, device: usize) -> String {
+        match self {
+            Topics::Each(before, behind) => format!("{before}{device:04}{behind}"),
+            Topics::All(topic) => topic.to_owned(),
+        }
+    }
 }
 
 pub(crate) struct Sent {
@@ -34,20 +63,20 @@ pub(crate) struct Sent {
 }
 
 impl ClosedLoop {
-    /// Runs to the end of the duration and until everything sent is acknowledged.
+    /// Runs to the end and until everything sent is acknowledged.
     pub(crate) fn run(&self) -> io::Result<Sent> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let total = Arc::new(AtomicU64::new(0));
             let started = Instant::now();
-            let end = started + self.duration;
             let mut tasks = Vec::new();
             for device in 0..self.connections {
                 let stream = connect(self.address, &format!("load-{device}")).await?;
                 let total = Arc::clone(&total);
-                let window = self.window;
+                let template = Template::new(&self.topics.topic(device));
+                let (window, end) = (self.window, self.end);
                 tasks.push(tokio::spawn(keep_window_full(
-                    stream, device, window, end, total,
+                    stream, template, window, end, total,
                 )));
             }
             for task in tasks {
@@ -88,12 +117,16 @@ pub(crate) async fn connect_as(
 
 async fn keep_window_full(
     mut stream: TcpStream,
-    device: usize,
+    mut template: Template,
     window: usize,
-    end: Instant,
+    end: End,
     total: Arc<AtomicU64>,
 ) -> io::Result<()> {
-    let mut template = Template::new(device);
+    let started = Instant::now();
+    let mut left = match end {
+        End::After(_) => u64::MAX,
+        End::Messages(messages) => messages,
+    };
     let mut out = Vec::with_capacity(window * 160);
     let mut acks = [0; 16 * 1024];
     let (mut free, mut acknowledged, mut partial) = (window, 0, 0);
@@ -101,8 +134,10 @@ async fn keep_window_full(
     while sending || free < window {
         if sending && free > 0 {
             out.clear();
-            template.append(free, &mut out);
-            free = 0;
+            let count = free.min(usize::try_from(left).unwrap_or(usize::MAX));
+            template.append(count, &mut out);
+            free -= count;
+            left -= count as u64;
             stream.write_all(&out).await?;
         }
         let read = stream.read(&mut acks).await?;
@@ -113,7 +148,11 @@ async fn keep_window_full(
         free += partial / PUBACK_BYTES;
         acknowledged += (partial / PUBACK_BYTES) as u64;
         partial %= PUBACK_BYTES;
-        sending = Instant::now() < end;
+        sending = left > 0
+            && match end {
+                End::After(duration) => started.elapsed() < duration,
+                End::Messages(_) => true,
+            };
     }
     total.fetch_add(acknowledged, Ordering::Relaxed);
     Ok(())
@@ -185,7 +224,10 @@ fn send_as_planned(
     plan: Plan,
     alternating: bool,
 ) -> io::Result<()> {
-    let mut templates: Vec<_> = (0..writers.len()).map(Template::new).collect();
+    let topic = |device| Topics::TELEMETRY.topic(device);
+    let mut templates: Vec<_> = (0..writers.len())
+        .map(|device| Template::new(&topic(device)))
+        .collect();
     let mut out = Vec::new();
     for index in 0..plan.count {
         let planned = plan.first + plan.interval * index;
@@ -229,13 +271,12 @@ const TIME_DIGITS: usize = 16;
 const VALUE_DIGITS: usize = 3;
 
 impl Template {
-    fn new(device: usize) -> Template {
-        let topic = format!("devices/load-{device:04}/telemetry");
+    fn new(topic: &str) -> Template {
         let payload =
             br#"{"ts":0000000000000000,"temperature":20.000,"pressure":1.013,"humidity":45.2}"#;
         let mut packet = Vec::new();
         let publish = encode::Publish {
-            topic: &topic,
+            topic,
             payload,
             qos: Qos::AtLeastOnce,
             packet_id: 1,

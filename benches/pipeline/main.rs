@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench pipeline --
-//!     [throughput|sqlite|latency|alerts|idle|connects|storm|fanout|churn|overload]…
+//!     [throughput|sqlite|latency|alerts|idle|connects|storm|fanout|wildcard|churn|overload]…
 //!     [--seconds N] [--against HOST:PORT] [--binary MILLRACE]
 //! ```
 //!
@@ -18,6 +18,7 @@ mod load;
 mod server;
 mod storm;
 mod subscriber;
+mod wildcard;
 
 use std::error::Error;
 use std::io;
@@ -25,7 +26,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fanout::{Pace, Subscribers, Subscribing};
-use load::{ClosedLoop, OpenLoop};
+use load::{ClosedLoop, End, OpenLoop, Topics};
 use mqtt::Qos;
 use server::Server;
 use storm::Newcomers;
@@ -79,6 +80,13 @@ fn main() -> Done {
                 let binary = arguments.next().ok_or("--binary needs a path")?;
                 server::measure(binary.into());
             }
+            // What `wildcard` starts its peer with.
+            "--serve-stock-rumqttd" => {
+                let port = arguments
+                    .next()
+                    .ok_or("--serve-stock-rumqttd needs a port")?;
+                return wildcard::serve_stock_rumqttd(port.parse()?);
+            }
             // What `cargo bench` adds by itself.
             "--bench" => {}
             name => names.push(name.to_owned()),
@@ -116,6 +124,9 @@ fn main() -> Done {
     if runs("fanout") {
         fanout(duration, against)?;
     }
+    if runs("wildcard") {
+        wildcard::run()?;
+    }
     if runs("churn") {
         churn(duration.max(CHURN))?;
     }
@@ -130,7 +141,8 @@ fn full_load(server: &Server, duration: Duration) -> io::Result<load::Sent> {
         address: server.address,
         connections: CONNECTIONS,
         window: WINDOW,
-        duration,
+        topics: Topics::TELEMETRY,
+        end: End::After(duration),
     }
     .run()
 }
@@ -433,8 +445,7 @@ fn churn(duration: Duration) -> Done {
     Ok(())
 }
 
-/// One topic to all subscribers: through the gate's own index for an exact filter, through the
-/// router for a wildcard one.
+/// One topic to all subscribers: by the index for an exact filter, by the trie for a wildcard one.
 fn fanout(duration: Duration, against: Option<SocketAddr>) -> Done {
     println!("one topic to {FANOUT_SUBSCRIBERS} subscribers, median of {FANOUT_ROUNDS} rounds:");
     for (filter, kept, kind) in [
