@@ -24,9 +24,10 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// What can be named before `=`: the parts of Millrace, then the libraries in it that log. A target
 /// begins with the name of the library that it is in.
-const TARGETS: [&str; 19] = [
+const TARGETS: [&str; 20] = [
     "millrace",
     "broker",
+    "devices",
     "ingest",
     "journal",
     "router",

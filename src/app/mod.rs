@@ -5,8 +5,8 @@
 //! in the journal.
 
 mod descriptors;
-mod devices;
 mod full;
+mod known_devices;
 mod outlet;
 mod reload;
 mod system;
@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use broker::{Broker, Listening};
+use devices::Devices;
 use ingest::alert::{LaneHandle, Pending, SystemClock};
 use ingest::prepare::Preparer;
 use ingest::{alert, rows};
@@ -28,9 +29,8 @@ use tracing::{info, warn};
 
 use crate::config::Settings;
 use crate::diagnostics::Failure;
-use devices::Devices;
-pub(crate) use devices::{CACHE_FILE, now_micros, verify_cache};
 use full::{FullWatch, Turn};
+use known_devices::KnownDevices;
 use outlet::GateOutlet;
 use untaken::Untaken;
 
@@ -94,7 +94,7 @@ impl App {
             journal: journal.clone(),
             is_telemetry: Arc::new(move |topic: &str| topics.matches(topic).is_some()),
             on_untaken: Some(Arc::new(move |publish| untaken.look(publish))),
-            devices: Some(devices.credentials()),
+            devices: Some(Arc::new(KnownDevices(devices.known()))),
             system_values: Some(system::values(
                 Arc::clone(&journal) as Arc<dyn Journal>,
                 rows.observer(),

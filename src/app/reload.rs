@@ -7,6 +7,7 @@ use broker::{ReloadOutcome, Reloaded};
 use tracing::info;
 
 use super::App;
+use super::known_devices::outcome;
 
 impl App {
     /// Takes up what has changed in files and among the devices, without waiting for the next look.
@@ -14,7 +15,7 @@ impl App {
         let (mut reloaded, devices) = tokio::join!(self.broker.reload(), self.devices.reload());
         reloaded.push(Reloaded {
             name: "device credentials".to_owned(),
-            outcome: devices,
+            outcome: outcome(devices),
         });
         info!(
             "asked to look again: {}; the configuration file, alert rules and the device registry \

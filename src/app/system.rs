@@ -9,8 +9,7 @@ use std::time::Duration;
 use broker::SystemValues;
 use ingest::rows::{Observer, Snapshot};
 use journal::{Journal, Status};
-
-use super::now_micros;
+use telemetry::now_micros;
 
 pub(super) fn values(journal: Arc<dyn Journal>, rows: Observer) -> SystemValues {
     let commits = Mutex::new(Commits::default());

@@ -8,7 +8,6 @@ mod batch;
 mod civil;
 mod config;
 mod contract;
-pub mod credentials;
 mod error;
 mod guard;
 pub mod postgres;

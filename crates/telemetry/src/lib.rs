@@ -3,11 +3,14 @@
 //! Owns: what a payload means. Never: does I/O, keeps state between messages. Invariant: the same
 //! bytes always decode to the same samples.
 
+mod clock;
 pub mod decode;
 pub mod encode;
 pub mod time;
 pub mod topic;
 pub mod unit;
+
+pub use clock::now_micros;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub type Micros = i64;

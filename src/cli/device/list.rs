@@ -1,7 +1,7 @@
 //! What `millrace device list` shows of a device.
 
+use devices::credentials::Credential;
 use serde::Serialize;
-use store::credentials::Credential;
 
 use super::time;
 

@@ -10,21 +10,21 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-use documents::Problem;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
+use devices::credentials::{self, ChangeError, Credentials, Existing, NewSecret};
+use documents::Problem;
 use jiff::Timestamp;
 use serde::Serialize;
-use store::credentials::{self, ChangeError, Credentials, Existing, NewSecret};
 use store::{StoreError, Target};
+use telemetry::now_micros;
 
 use super::options::{ConfigFile, Overrides};
 use super::{Outcome, entry, output};
-use crate::app::now_micros;
 use crate::config::{self, Settings};
 use crate::diagnostics::{Failure, display};
 use crate::private;

@@ -3,14 +3,14 @@
 //! Owns: which column holds them, and how a name that cannot be is told. Never: asks the database.
 //! Invariant: what is returned is valid, and no name occurs twice.
 
-use documents::Problem;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use ::csv::{ReaderBuilder, StringRecord, Trim};
-use store::credentials::{DEVICES_MAX, check_name};
+use devices::credentials::{DEVICES_MAX, check_name};
+use documents::Problem;
 
 use super::output;
 use crate::diagnostics::{Failure, display};

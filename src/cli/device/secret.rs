@@ -5,9 +5,9 @@
 
 use std::fmt;
 
+use devices::credentials::SecretDigest;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Serialize, Serializer};
-use store::credentials::SecretDigest;
 
 use crate::diagnostics::Failure;
 
@@ -38,7 +38,7 @@ impl Secret {
     }
 
     pub(super) fn digest(&self) -> SecretDigest {
-        broker::secret_digest(self.0.as_bytes())
+        devices::secret_digest(self.0.as_bytes())
     }
 }
 

@@ -1,5 +1,5 @@
+use devices::credentials::{Credential, Previous};
 use expect_test::expect;
-use store::credentials::{Credential, Previous};
 
 use super::*;
 use crate::diagnostics::tests::plain;

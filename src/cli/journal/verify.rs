@@ -4,7 +4,6 @@
 //! Owns: the list of logs and how what was found is told. Never: changes a byte. Invariant: every
 //! log is looked at, however many are damaged, and each line names one.
 
-use documents::Problem;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,13 +12,13 @@ use broker::verify::{
     self as broker_logs, RETAINED_FOLDER, RetainedError, SESSIONS_FOLDER, SessionsError,
 };
 use bytesize::ByteSize;
+use documents::Problem;
 use ingest::alert::published;
 use journal::inspect::{self, Report};
 use journal::{DamageKind, OpenError};
 use serde::Serialize;
 
 use super::{Place, existing, torn_text};
-use crate::app;
 use crate::cli::Outcome;
 use crate::cli::output::{self, count};
 use crate::config::JOURNAL_FOLDER;
@@ -212,8 +211,8 @@ fn published(data: &Path) -> Log {
 }
 
 fn devices(data: &Path) -> Log {
-    let builder = Builder::new("device cache", data.join(app::CACHE_FILE));
-    match app::verify_cache(data) {
+    let builder = Builder::new("device cache", data.join(devices::CACHE_FILE));
+    match devices::verify_cache(data) {
         Ok(Some(devices)) => builder.log(State::Intact, count(devices as u64, "device")),
         Ok(None) => builder.none(),
         Err(error) => builder.damaged(problem_of(&error).hint(CACHE_COST)),

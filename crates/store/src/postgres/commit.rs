@@ -1,10 +1,8 @@
 //! One batch, one transaction.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::BytesMut;
 use journal::Position;
-use telemetry::Micros;
+use telemetry::{Micros, now_micros};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -126,7 +124,7 @@ async fn ensure_partitions(
     batch: &Batch,
     indexes: Indexes,
 ) -> Result<(), Failure> {
-    let now = now();
+    let now = now_micros();
     let samples = batch.samples.iter().map(|sample| sample.time);
     let texts = batch.texts.iter().map(|text| text.time);
     let timeout = session.answer_timeout();
@@ -341,10 +339,4 @@ fn bounds(times: impl Iterator<Item = Micros>) -> Option<(Micros, Micros)> {
 /// PostgreSQL has no unsigned numbers; 2^63 records take longer than anyone will wait.
 fn signed(position: Position) -> i64 {
     position.0 as i64
-}
-
-pub(super) fn now() -> Micros {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros() as Micros)
 }

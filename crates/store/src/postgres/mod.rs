@@ -8,8 +8,8 @@
 mod address;
 mod alerts;
 mod commit;
+mod connection;
 mod copy;
-mod credentials;
 mod error;
 mod index;
 mod load;
@@ -35,9 +35,11 @@ use super::series::SeriesIds;
 use crate::batch::Batch;
 use crate::contract::{Checkpoint, Store};
 use crate::error::StoreError;
+pub use connection::{Connection, WorkError, within};
+pub use types::Instant;
+
 use address::Address;
 use commit::Scratch;
-pub(super) use credentials::PostgresCredentials;
 use error::Failure;
 use load_rate::LoadRate;
 use maintenance::Maintenance;

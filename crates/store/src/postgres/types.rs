@@ -15,7 +15,7 @@ const EPOCH: Micros = 946_684_800_000_000;
 /// An instant as PostgreSQL's binary format has it. The caller has checked the range, or wants it
 /// clamped.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Instant(pub(super) Micros);
+pub struct Instant(pub Micros);
 
 impl Instant {
     /// Microseconds since 2000; what lies outside the years 1 to 9999 is moved to their edge.

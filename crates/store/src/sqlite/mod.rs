@@ -11,7 +11,6 @@
 mod alerts;
 mod commit;
 mod connection;
-mod credentials;
 mod error;
 mod load;
 mod migration;
@@ -29,8 +28,19 @@ use super::series::SeriesIds;
 use crate::batch::Batch;
 use crate::contract::{Checkpoint, Store};
 use crate::error::StoreError;
-pub(super) use credentials::SqliteCredentials;
 use error::Failure;
+
+/// A connection for those who are neither lane nor writer: the file is created when it is missing
+/// (its folder is not), and the schema brought up to date. `busy_timeout`: how long to wait for a
+/// lock that another connection holds.
+pub fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    open(path, busy_timeout).map_err(|failure| failure.classify(path))
+}
+
+/// What an error of a connection to this file means for the caller.
+pub fn explain(error: rusqlite::Error, path: &Path) -> StoreError {
+    Failure::from(error).classify(path)
+}
 
 /// A store in a file.
 pub struct SqliteStore {
@@ -57,11 +67,7 @@ impl SqliteStore {
     fn try_load(&mut self, journal: Uuid) -> Result<Checkpoint, Failure> {
         let connection = match self.connection.take() {
             Some(open) => self.connection.insert(open),
-            None => {
-                let mut connection = connection::open(&self.path, self.busy_timeout)?;
-                migration::migrate(&mut connection)?;
-                self.connection.insert(connection)
-            }
+            None => self.connection.insert(open(&self.path, self.busy_timeout)?),
         };
         let checkpoint = load::checkpoint(connection, journal)?;
         self.committed.found(journal, checkpoint.rows)?;
@@ -104,4 +110,10 @@ impl Store for SqliteStore {
     fn describe(&self) -> String {
         self.path.display().to_string()
     }
+}
+
+fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Failure> {
+    let mut connection = connection::open(path, busy_timeout)?;
+    migration::migrate(&mut connection)?;
+    Ok(connection)
 }

@@ -4,7 +4,6 @@ mod backend;
 mod batches;
 mod contract;
 mod contract_alerts;
-mod contract_credentials;
 mod contract_reasons;
 mod contract_values;
 mod postgres;
@@ -76,17 +75,5 @@ run_against_both! {
         a_repeated_event_is_ignored,
         changes_come_without_records,
         journals_do_not_share_alerts,
-    ]
-    contract_credentials: [
-        an_added_device_is_read_until_it_is_revoked,
-        a_change_is_told_by_its_version,
-        a_device_is_added_once,
-        a_revoked_device_is_added_anew,
-        the_secret_before_a_rotation_is_kept_for_its_grace,
-        an_unknown_device_leaves_all_as_they_were,
-        many_change_at_once_and_no_change_is_missed,
-        devices_come_in_bulk,
-        rows_and_credentials_share_the_database,
-        a_newer_schema_keeps_its_credentials,
     ]
 }

@@ -1,12 +1,10 @@
 //! A PostgreSQL that refuses, disappears, freezes or dies in the middle of a commit.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use journal::Position;
 use store::Batch;
-use store::credentials::{self, ChangeError, Existing, NewSecret};
 use store::{Config, StoreError};
 use testkit::{Options, Postgres, free_port, wait_until};
 
@@ -311,38 +309,6 @@ fn names_that_postgres_cannot_hold_are_refused() {
         .build();
     store.commit(journal(1), &good).expect("committed");
     assert_eq!(count(&backend, "readings_text"), 1);
-}
-
-#[test]
-fn credentials_tell_a_lost_connection_from_what_a_person_must_change() {
-    let backend = PostgresBackend::new();
-    let settings = |config: Config| config.validate(Path::new("/")).expect("a valid section");
-    let mut table = credentials::open(&settings(backend.config())).expect("the table");
-    end_sessions(&backend);
-    let devices = [NewSecret {
-        device: "a".into(),
-        digest: [1; 32],
-    }];
-    assert_unavailable(table.version());
-    assert_unavailable(table.read(0, &mut |_| {}));
-    match table.add(&devices, NOON, Existing::Refuse) {
-        Err(ChangeError::Store(error)) => assert_unavailable(Err::<(), _>(error)),
-        other => panic!("not unavailable: {other:?}"),
-    }
-    let mut table = credentials::open(&settings(backend.config())).expect("the table");
-    assert_eq!(table.version().expect("a version"), 0, "nothing was added");
-
-    let nowhere = Config {
-        url: format!("postgres://me@127.0.0.1:{}/x", free_port()),
-        ..Config::default()
-    };
-    assert_unavailable(credentials::open(&settings(nowhere)).map(|_| ()));
-    let unknown = Config {
-        url: backend.database.postgres.url("nowhere"),
-        ..Config::default()
-    };
-    let opened = credentials::open(&settings(unknown)).map(|_| ());
-    assert_fatal(opened, "there is no database `nowhere`");
 }
 
 fn end_sessions(backend: &PostgresBackend) {

@@ -12,7 +12,7 @@
 //! starts years off, a virtual machine wakes up, somebody corrects an hour. A second clock that
 //! only counts on tells such a step from time that has passed.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use journal::Position;
 use telemetry::Micros;
@@ -55,8 +55,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Micros {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| since.as_micros() as Micros)
+        telemetry::now_micros()
     }
 
     fn monotonic(&self) -> Micros {

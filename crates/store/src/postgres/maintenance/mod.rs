@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 use tokio_postgres::{CancelToken, Client, NoTls};
 
 use super::address::Address;
-use super::commit::now;
 use super::error::Failure;
 use super::index::{self, Indexes};
 use super::load_rate::{Judge, LoadRate};
@@ -182,7 +181,7 @@ impl Tender {
     /// So that the first commit after midnight finds its partition. Only where data flow: not for
     /// an idle database.
     async fn prepare_tomorrow(&self, client: &Client) -> Result<(), Failure> {
-        let now = now();
+        let now = telemetry::now_micros();
         let mut partitions = partition::list(client, "samples").await?;
         if partitions.covering(now).is_none() {
             return Ok(());

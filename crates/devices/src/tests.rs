@@ -1,9 +1,17 @@
-use std::path::PathBuf;
+//! A process that follows the table, over changes, restarts and a database that goes away.
 
-use store::credentials::{self, Credential, Credentials, Existing, NewSecret, Previous};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::Settings;
+use telemetry::now_micros;
 use testkit::{Options, Postgres, wait_until};
 
-use super::*;
+use crate::cache::Cache;
+use crate::credentials::{self, Credential, Credentials, Existing, NewSecret, Previous};
+use crate::table::{Change, Table};
+use crate::{Devices, Known, Lookup, Reread, secret_digest};
 
 /// Far more than a change takes to be seen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +41,7 @@ fn away() -> Settings {
 fn new(device: &str, secret: &str) -> NewSecret {
     NewSecret {
         device: device.into(),
-        digest: broker::secret_digest(secret.as_bytes()),
+        digest: secret_digest(secret.as_bytes()),
     }
 }
 
@@ -44,13 +52,13 @@ fn add(table: &mut dyn Credentials, device: &str, secret: &str) {
 
 fn known(current: &str, previous: Option<&str>) -> Lookup {
     Lookup::Known {
-        current: broker::secret_digest(current.as_bytes()),
-        previous: previous.map(|secret| broker::secret_digest(secret.as_bytes())),
+        current: secret_digest(current.as_bytes()),
+        previous: previous.map(|secret| secret_digest(secret.as_bytes())),
     }
 }
 
 #[track_caller]
-fn wait_for(credentials: &Arc<dyn DeviceCredentials>, device: &str, expected: Lookup) {
+fn wait_for(credentials: &Arc<Known>, device: &str, expected: Lookup) {
     let what = format!("`{device}` to be {expected:?}");
     wait_until(
         &what,
@@ -69,7 +77,7 @@ fn changes_are_seen_while_it_runs() {
 
     let devices = Devices::start(folder.path(), &store).expect("a thread");
     devices.wait_until_asked(PATIENCE);
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     assert_eq!(credentials.find("a"), known("one", None));
     assert_eq!(credentials.find("b"), Lookup::Unknown);
     let generation = credentials.generation();
@@ -98,29 +106,29 @@ async fn who_asks_has_everything_read_anew() {
     add(&mut *table, "b", "two");
     let devices = Devices::start(folder.path(), &store).expect("a thread");
     devices.wait_until_asked(PATIENCE);
-    assert_eq!(devices.reload().await, ReloadOutcome::Same);
+    assert_eq!(devices.reload().await, Reread::Same);
 
     // By hand, so that the version stays as it is and nobody notices.
     let database = rusqlite::Connection::open(folder.path().join("test.db")).expect("the file");
     database.busy_timeout(PATIENCE).expect("a timeout");
     let delete = "DELETE FROM device_credentials WHERE device = 'b'";
     assert_eq!(database.execute(delete, ()), Ok(1));
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     let generation = credentials.generation();
-    assert_eq!(devices.reload().await, ReloadOutcome::New);
+    assert_eq!(devices.reload().await, Reread::New);
     assert_eq!(credentials.find("b"), Lookup::Unknown);
     assert!(credentials.generation() > generation, "a secret has ended");
 
     // Emptied: there is none, and there was one; so says a start that has no copy.
     let delete = "DELETE FROM device_credentials";
     assert_eq!(database.execute(delete, ()), Ok(1));
-    assert_eq!(devices.reload().await, ReloadOutcome::New);
+    assert_eq!(devices.reload().await, Reread::New);
     assert!(!credentials.any() && credentials.any_ever());
     drop(devices);
     let other = tempfile::tempdir().expect("a folder");
     let devices = Devices::start(other.path(), &store).expect("a thread");
     devices.wait_until_asked(PATIENCE);
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     assert!(!credentials.any() && credentials.any_ever());
     drop(devices);
     add(&mut *table, "a", "one");
@@ -129,8 +137,8 @@ async fn who_asks_has_everything_read_anew() {
     drop(devices);
 
     let devices = Devices::start(folder.path(), &away()).expect("a thread");
-    assert_eq!(devices.reload().await, ReloadOutcome::Failed);
-    assert_eq!(devices.credentials().find("a"), known("one", None));
+    assert_eq!(devices.reload().await, Reread::Failed);
+    assert_eq!(devices.known().find("a"), known("one", None));
 }
 
 #[test]
@@ -141,7 +149,7 @@ fn an_older_state_that_was_put_back_is_what_holds() {
     add(&mut *table, "a", "one");
     add(&mut *table, "b", "two");
     let devices = Devices::start(folder.path(), &store).expect("a thread");
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     wait_for(&credentials, "b", known("two", None));
 
     let database = rusqlite::Connection::open(folder.path().join("test.db")).expect("the file");
@@ -157,7 +165,7 @@ fn an_older_state_that_was_put_back_is_what_holds() {
 
     // The copy on disk is of that state too.
     let devices = Devices::start(folder.path(), &away()).expect("a thread");
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     assert_eq!(credentials.find("b"), Lookup::Unknown);
     assert_eq!(credentials.find("a"), known("one", None));
 }
@@ -167,21 +175,21 @@ fn a_grace_time_ends_by_itself_even_while_the_database_is_away() {
     let folder = tempfile::tempdir().expect("a folder");
     let rotated = Credential {
         device: "a".into(),
-        digest: broker::secret_digest(b"new"),
+        digest: secret_digest(b"new"),
         previous: Some(Previous {
-            digest: broker::secret_digest(b"old"),
+            digest: secret_digest(b"old"),
             until: now_micros() + 3_000_000,
         }),
         created_at: 0,
         rotated_at: Some(0),
         revoked_at: None,
     };
-    let table = Table::default().with(&[table::Change::from(&rotated)]);
+    let table = Table::default().with(&[Change::from(&rotated)]);
     Cache::in_folder(folder.path())
         .write(&table)
         .expect("written");
     let devices = Devices::start(folder.path(), &away()).expect("a thread");
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     let generation = || credentials.generation();
     wait_until("the word of it", PATIENCE, generation, |now| *now == 1);
     assert_eq!(credentials.find("a"), known("new", None));
@@ -192,7 +200,7 @@ fn nothing_is_known_before_the_database_was_reached_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let devices = Devices::start(folder.path(), &away()).expect("a thread");
     devices.wait_until_asked(PATIENCE);
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     assert_eq!(credentials.find("a"), Lookup::Unavailable);
     assert!(!credentials.any() && !credentials.any_ever());
     drop(devices);
@@ -213,7 +221,7 @@ fn a_database_that_goes_and_comes_keeps_nobody_out() {
     let mut table = credentials::open(&store).expect("the table");
     add(&mut *table, "a", "one");
     let devices = Devices::start(folder.path(), &store).expect("a thread");
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     wait_for(&credentials, "a", known("one", None));
 
     postgres.stop_fast();
@@ -221,7 +229,7 @@ fn a_database_that_goes_and_comes_keeps_nobody_out() {
     drop(devices);
     // A start without the database: what was known last is in the folder.
     let devices = Devices::start(folder.path(), &store).expect("a thread");
-    let credentials = devices.credentials();
+    let credentials = devices.known();
     devices.wait_until_asked(PATIENCE);
     assert_eq!(credentials.find("a"), known("one", None));
     assert_eq!(credentials.find("b"), Lookup::Unknown);

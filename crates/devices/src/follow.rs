@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use broker::ReloadOutcome;
-use store::credentials::{self, Credentials, DEVICES_MAX, Version};
 use store::{Settings, StoreError};
+use telemetry::{Micros, now_micros};
+use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
-use super::cache::Cache;
-use super::table::{Change, Table};
-use super::{Asked, Known, now_micros};
+use crate::cache::Cache;
+use crate::credentials::{self, Credentials, DEVICES_MAX, Version};
+use crate::known::Known;
+use crate::table::{Change, Table};
 
 /// How often the database is asked for its version: one number, so that a change counts within
 /// seconds.
@@ -27,7 +28,20 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// times as long, however often something changes.
 const WRITING_REST: u32 = 10;
 
-pub(super) struct Follower {
+/// What a look at the whole table has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reread {
+    /// Something was changed.
+    New,
+    Same,
+    /// The database did not answer; what was known still holds.
+    Failed,
+}
+
+/// The follower answers here when it has looked.
+pub(crate) type Asked = oneshot::Sender<Reread>;
+
+pub(crate) struct Follower {
     store: Settings,
     cache: Cache,
     known: Arc<Known>,
@@ -39,7 +53,7 @@ pub(super) struct Follower {
     is_unsaved: bool,
     save_after: Instant,
     /// When the next secret ends.
-    next_end: Option<i64>,
+    next_end: Option<Micros>,
     is_away: bool,
     is_overfull: bool,
     /// Who waits to hear what the next look finds.
@@ -50,7 +64,7 @@ pub(super) struct Follower {
 struct Stopped;
 
 impl Follower {
-    pub(super) fn new(
+    pub(crate) fn new(
         store: Settings,
         cache: Cache,
         table: Option<Table>,
@@ -75,7 +89,7 @@ impl Follower {
     }
 
     /// Returns when the sender of `orders` is gone.
-    pub(super) fn run(mut self, orders: &Receiver<Asked>) {
+    pub(crate) fn run(mut self, orders: &Receiver<Asked>) {
         let mut pause = RETRY_MIN;
         loop {
             let failure = match self.follow(orders, &mut pause) {
@@ -83,7 +97,7 @@ impl Follower {
                 Err(failure) => failure,
             };
             self.tell_away(&failure);
-            self.answer(ReloadOutcome::Failed);
+            self.answer(Reread::Failed);
             let _ = self.answered.try_send(());
             if self.wait(orders, pause).is_err() {
                 break;
@@ -147,11 +161,7 @@ impl Follower {
             self.known.secrets_ended();
         }
         self.tell_overfull(devices);
-        self.answer(if is_news {
-            ReloadOutcome::New
-        } else {
-            ReloadOutcome::Same
-        });
+        self.answer(if is_news { Reread::New } else { Reread::Same });
         Ok(version)
     }
 
@@ -230,7 +240,7 @@ impl Follower {
         Ok(())
     }
 
-    fn answer(&mut self, outcome: ReloadOutcome) {
+    fn answer(&mut self, outcome: Reread) {
         if let Some(asked) = self.asked.take() {
             // Whoever asked may have given up.
             let _ = asked.send(outcome);

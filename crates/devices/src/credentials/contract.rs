@@ -5,12 +5,10 @@
 //! of the table counts its version up in the same transaction, so whoever has read up to a version
 //! needs only what came later.
 
-use telemetry::{Micros, NAME_BYTES_MAX};
+use std::collections::HashSet;
 
-use super::postgres::PostgresCredentials;
-use super::sqlite::SqliteCredentials;
-use crate::config::{Settings, Target};
-use crate::error::StoreError;
+use store::StoreError;
+use telemetry::{Micros, NAME_BYTES_MAX};
 
 /// SHA-256 of a device's secret. A plain digest, because secrets are generated: 160 random bits
 /// cannot be guessed, so a slow hash would protect nothing and make thousands of devices that come
@@ -95,20 +93,6 @@ pub trait Credentials: Send {
     fn revoke(&mut self, devices: &[String], now: Micros) -> Result<(), ChangeError>;
 }
 
-/// Connects to the database of these settings and brings its schema up to date.
-pub fn open(settings: &Settings) -> Result<Box<dyn Credentials>, StoreError> {
-    Ok(match &settings.target {
-        Target::Sqlite(path) => {
-            Box::new(SqliteCredentials::open(path, settings.statement_timeout)?)
-        }
-        Target::Postgres(config) => Box::new(PostgresCredentials::open(
-            config,
-            settings.connect_timeout,
-            settings.statement_timeout,
-        )?),
-    })
-}
-
 /// Why the table was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
@@ -183,7 +167,7 @@ pub fn check_name(device: &str) -> Result<(), NameError> {
 /// The names that are not among those that the database has changed; both of the same statement.
 pub(super) fn others<'a>(
     given: impl Iterator<Item = &'a str>,
-    changed: &std::collections::HashSet<String>,
+    changed: &HashSet<String>,
 ) -> Vec<String> {
     given
         .filter(|device| !changed.contains(*device))

@@ -1,13 +1,16 @@
 //! Device credentials: what was changed is what is read, whoever changes it.
 
-use store::StoreError;
-use store::credentials::{
+use devices::credentials::{
     self, ChangeError, Credential, Credentials, Existing, NewSecret, Previous, Version,
 };
+use journal::Position;
+use store::{Batch, NewSeries, Outcome, SampleRow, SeriesKey, StoreError};
+use uuid::Uuid;
 
-use crate::backend::{Backend, count};
-use crate::batches::{NOON, batch, journal};
+use crate::backend::Backend;
 
+/// 2026-03-15T12:00:00Z, in microseconds.
+pub(crate) const NOON: i64 = 1_773_576_000_000_000;
 const HOUR: i64 = 3_600_000_000;
 
 pub(crate) fn an_added_device_is_read_until_it_is_revoked(backend: &dyn Backend) {
@@ -189,25 +192,40 @@ pub(crate) fn devices_come_in_bulk(backend: &dyn Backend) {
 
 pub(crate) fn rows_and_credentials_share_the_database(backend: &dyn Backend) {
     let mut table = open(backend);
-    let mut store = backend.store();
-    store.load(journal(1)).expect("loaded");
+    let mut store = store::open(&backend.settings()).expect("a store");
+    let journal = Uuid::from_u128(1);
+    store.load(journal).expect("loaded");
     for start in 0..3 {
-        let rows = batch(start)
-            .series(0, "a", "m")
-            .sample(0, NOON, 1.0)
-            .build();
-        store.commit(journal(1), &rows).expect("committed");
+        let rows = Batch {
+            start: Position(start),
+            outcomes: vec![Outcome::Stored],
+            samples: vec![SampleRow {
+                series: SeriesKey(0),
+                record: 0,
+                time: NOON,
+                value: 1.0,
+            }],
+            new_series: vec![NewSeries {
+                key: SeriesKey(0),
+                device: "a".into(),
+                metric: "m".into(),
+                unit: String::new(),
+                labels: "{}".into(),
+            }],
+            ..Batch::default()
+        };
+        store.commit(journal, &rows).expect("committed");
         let device = [new(&format!("d{start}"), 1)];
         table.add(&device, NOON, Existing::Refuse).expect("added");
     }
-    assert_eq!(count(backend, "samples"), 3);
-    assert_eq!(count(backend, "device_credentials"), 3);
+    assert_eq!(backend.count("samples"), 3);
+    assert_eq!(backend.count("device_credentials"), 3);
 }
 
 pub(crate) fn a_newer_schema_keeps_its_credentials(backend: &dyn Backend) {
     open(backend);
     backend.execute("INSERT INTO schema_version (version, name) VALUES (99, 'later')");
-    let refused = credentials::open(&settings(backend))
+    let refused = credentials::open(&backend.settings())
         .err()
         .expect("no table");
     assert!(
@@ -216,13 +234,8 @@ pub(crate) fn a_newer_schema_keeps_its_credentials(backend: &dyn Backend) {
     );
 }
 
-fn settings(backend: &dyn Backend) -> store::Settings {
-    let settings = backend.config().validate(std::path::Path::new("/"));
-    settings.expect("a valid section")
-}
-
 fn open(backend: &dyn Backend) -> Box<dyn Credentials> {
-    credentials::open(&settings(backend)).expect("the table")
+    credentials::open(&backend.settings()).expect("the table")
 }
 
 fn new(device: &str, digest: u8) -> NewSecret {

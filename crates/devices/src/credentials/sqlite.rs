@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use store::{StoreError, sqlite};
 use telemetry::Micros;
 
-use super::error::Failure;
-use super::{connection, migration};
-use crate::credentials::{
+use super::contract::{
     ChangeError, Credential, Credentials, DEVICES_MAX, Existing, NewSecret, Previous, Version,
     others,
 };
-use crate::error::StoreError;
 
 const VERSION: &str = "SELECT version FROM device_credentials_version";
 
@@ -52,41 +50,33 @@ const REVOKE: &str = "
     WHERE device = ?1
     RETURNING device";
 
-pub(crate) struct SqliteCredentials {
+pub(super) struct SqliteCredentials {
     path: PathBuf,
     connection: Connection,
 }
 
 impl SqliteCredentials {
     /// The file is created when it is missing, its folder is not.
-    pub(crate) fn open(
+    pub(super) fn open(
         path: &Path,
         busy_timeout: Duration,
     ) -> Result<SqliteCredentials, StoreError> {
-        let open = || {
-            let mut connection = connection::open(path, busy_timeout)?;
-            migration::migrate(&mut connection)?;
-            Ok(connection)
-        };
-        match open() {
-            Ok(connection) => Ok(SqliteCredentials {
-                path: path.to_owned(),
-                connection,
-            }),
-            Err(failure) => Err(Failure::classify(failure, path)),
-        }
+        Ok(SqliteCredentials {
+            path: path.to_owned(),
+            connection: sqlite::connect(path, busy_timeout)?,
+        })
     }
 
-    fn try_version(&self) -> Result<Version, Failure> {
+    fn try_version(&self) -> rusqlite::Result<Version> {
         let mut statement = self.connection.prepare_cached(VERSION)?;
-        Ok(statement.query_row([], |row| row.get(0))?)
+        statement.query_row([], |row| row.get(0))
     }
 
     fn try_read(
         &mut self,
         since: Version,
         each: &mut dyn FnMut(Credential),
-    ) -> Result<Version, Failure> {
+    ) -> rusqlite::Result<Version> {
         let transaction = self.connection.transaction()?;
         let version = transaction.query_row(VERSION, [], |row| row.get(0))?;
         let mut statement = transaction.prepare_cached(READ)?;
@@ -112,7 +102,7 @@ impl SqliteCredentials {
             Ok(done)
         };
         change().map_err(|stopped| match stopped {
-            Stopped::Failed(error) => Failure::from(error).classify(&self.path).into(),
+            Stopped::Failed(error) => sqlite::explain(error, &self.path).into(),
             Stopped::Refused(refusal) => refusal,
         })
     }
@@ -121,7 +111,7 @@ impl SqliteCredentials {
 impl Credentials for SqliteCredentials {
     fn version(&mut self) -> Result<Version, StoreError> {
         self.try_version()
-            .map_err(|failure| failure.classify(&self.path))
+            .map_err(|error| sqlite::explain(error, &self.path))
     }
 
     fn read(
@@ -130,7 +120,7 @@ impl Credentials for SqliteCredentials {
         each: &mut dyn FnMut(Credential),
     ) -> Result<Version, StoreError> {
         self.try_read(since, each)
-            .map_err(|failure| failure.classify(&self.path))
+            .map_err(|error| sqlite::explain(error, &self.path))
     }
 
     fn add(

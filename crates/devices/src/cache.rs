@@ -14,11 +14,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
-use store::credentials::DEVICES_MAX;
 
-use super::table::{Entry, Table};
+use crate::credentials::DEVICES_MAX;
+use crate::table::{Entry, Table};
 
-pub(crate) const FILE_NAME: &str = "devices.cache";
+pub const FILE_NAME: &str = "devices.cache";
 const MAGIC: &[u8; 8] = b"MRDEVS01";
 /// Each device has two secrets at most.
 const ENTRIES_MAX: u64 = 2 * DEVICES_MAX as u64;
@@ -27,7 +27,7 @@ const MODE: u32 = 0o600;
 
 /// What is wrong with the copy.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CacheError {
+pub enum CacheError {
     #[error("cannot read `{}`", file.display())]
     Read { file: PathBuf, source: io::Error },
     #[error("`{}` is damaged, or of another version", file.display())]
@@ -36,13 +36,13 @@ pub(crate) enum CacheError {
     Write { file: PathBuf, source: io::Error },
 }
 
-pub(super) struct Cache {
+pub(crate) struct Cache {
     folder: PathBuf,
     file: PathBuf,
 }
 
 impl Cache {
-    pub(super) fn in_folder(folder: &Path) -> Cache {
+    pub(crate) fn in_folder(folder: &Path) -> Cache {
         Cache {
             folder: folder.to_owned(),
             file: folder.join(FILE_NAME),
@@ -50,7 +50,7 @@ impl Cache {
     }
 
     /// `None` when there is no copy.
-    pub(super) fn read(&self) -> Result<Option<Table>, CacheError> {
+    pub(crate) fn read(&self) -> Result<Option<Table>, CacheError> {
         let read = || {
             let file = File::open(&self.file)?;
             decode(&mut Checked::new(BufReader::new(file)))
@@ -70,7 +70,7 @@ impl Cache {
     }
 
     /// Puts this table in the place of the copy; when it returns, it is on the disk.
-    pub(super) fn write(&self, table: &Table) -> Result<(), CacheError> {
+    pub(crate) fn write(&self, table: &Table) -> Result<(), CacheError> {
         self.try_write(table).map_err(|source| CacheError::Write {
             file: self.file.clone(),
             source,
@@ -172,10 +172,9 @@ impl<T: Read> Checked<T> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use store::credentials::{Credential, Previous};
-
     use super::*;
-    use crate::app::devices::table::Change;
+    use crate::credentials::{Credential, Previous};
+    use crate::table::Change;
 
     fn table() -> Table {
         let credentials = ["a", "b", "größe"].map(|device| Credential {

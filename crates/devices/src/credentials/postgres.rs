@@ -5,21 +5,16 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
+use store::StoreError;
+use store::postgres::{Connection, Instant, WorkError, within};
 use telemetry::Micros;
-use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
-use super::address::Address;
-use super::error::Failure;
-use super::session::{connect, within};
-use super::types::Instant;
-use super::{migration, runtime};
-use crate::credentials::{
+use super::contract::{
     ChangeError, Credential, Credentials, DEVICES_MAX, Existing, NewSecret, Previous, SecretDigest,
     Version, others,
 };
-use crate::error::StoreError;
 
 /// Devices in one statement; a million at once would be one message of 100 MB.
 const DEVICES_PER_STATEMENT: usize = 10_000;
@@ -66,44 +61,27 @@ const REVOKE: &str = "
     WHERE device = ANY($1)
     RETURNING device";
 
-pub(crate) struct PostgresCredentials {
-    address: Address,
-    runtime: Runtime,
-    client: Client,
+pub(super) struct PostgresCredentials {
+    connection: Connection,
 }
 
 impl PostgresCredentials {
-    pub(crate) fn open(
+    pub(super) fn open(
         config: &tokio_postgres::Config,
         connect_timeout: Duration,
         statement_timeout: Duration,
     ) -> Result<PostgresCredentials, StoreError> {
-        let address = Address::new(config, connect_timeout, statement_timeout);
-        let runtime = runtime()?;
-        let opened = runtime.block_on(async {
-            let client = connect(&address).await?;
-            migration::migrate(&client, address.answer_timeout()).await?;
-            Ok(client)
-        });
-        match opened {
-            Ok(client) => Ok(PostgresCredentials {
-                address,
-                runtime,
-                client,
-            }),
-            Err(failure) => Err(Failure::while_loading(failure, &address)),
-        }
+        let connection = Connection::open(config, connect_timeout, statement_timeout)?;
+        Ok(PostgresCredentials { connection })
     }
 
     /// Waits for the outcome of one whole change.
-    fn run<T>(
+    fn change<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut Client, Duration) -> Result<T, Stopped>,
     ) -> Result<T, ChangeError> {
-        let timeout = self.address.answer_timeout();
-        let done = self.runtime.block_on(work(&mut self.client, timeout));
-        done.map_err(|stopped| match stopped {
-            Stopped::Failed(failure) => failure.while_loading(&self.address).into(),
+        self.connection.run(work).map_err(|stopped| match stopped {
+            Stopped::Failed(error) => self.connection.explain(error).into(),
             Stopped::Refused(refusal) => refusal,
         })
     }
@@ -111,12 +89,11 @@ impl PostgresCredentials {
 
 impl Credentials for PostgresCredentials {
     fn version(&mut self) -> Result<Version, StoreError> {
-        let timeout = self.address.answer_timeout();
-        let found = self.runtime.block_on(async {
-            let row = within(timeout, self.client.query_one(VERSION, &[])).await?;
-            Ok::<_, Failure>(row.try_get(0)?)
+        let found = self.connection.run(async |client, timeout| {
+            let row = within(timeout, client.query_one(VERSION, &[])).await?;
+            Ok(row.try_get(0)?)
         });
-        found.map_err(|failure| failure.while_loading(&self.address))
+        found.map_err(|error| self.connection.explain(error))
     }
 
     fn read(
@@ -124,11 +101,10 @@ impl Credentials for PostgresCredentials {
         since: Version,
         each: &mut dyn FnMut(Credential),
     ) -> Result<Version, StoreError> {
-        let timeout = self.address.answer_timeout();
         let read = self
-            .runtime
-            .block_on(read(&mut self.client, timeout, since, each));
-        read.map_err(|failure| failure.while_loading(&self.address))
+            .connection
+            .run(async |client, timeout| read(client, timeout, since, each).await);
+        read.map_err(|error| self.connection.explain(error))
     }
 
     fn add(
@@ -137,7 +113,7 @@ impl Credentials for PostgresCredentials {
         now: Micros,
         existing: Existing,
     ) -> Result<Vec<String>, ChangeError> {
-        self.run(async |client, timeout| {
+        self.change(async |client, timeout| {
             let (transaction, version) = begin(client, timeout).await?;
             let mut added = HashSet::new();
             for group in devices.chunks(DEVICES_PER_STATEMENT) {
@@ -166,7 +142,7 @@ impl Credentials for PostgresCredentials {
         now: Micros,
         grace_until: Option<Micros>,
     ) -> Result<(), ChangeError> {
-        self.run(async |client, timeout| {
+        self.change(async |client, timeout| {
             let (transaction, version) = begin(client, timeout).await?;
             let mut rotated = HashSet::new();
             for group in devices.chunks(DEVICES_PER_STATEMENT) {
@@ -182,7 +158,7 @@ impl Credentials for PostgresCredentials {
     }
 
     fn revoke(&mut self, devices: &[String], now: Micros) -> Result<(), ChangeError> {
-        self.run(async |client, timeout| {
+        self.change(async |client, timeout| {
             let (transaction, version) = begin(client, timeout).await?;
             let mut revoked = HashSet::new();
             for group in devices.chunks(DEVICES_PER_STATEMENT) {
@@ -197,12 +173,18 @@ impl Credentials for PostgresCredentials {
 
 /// Why a change did not come about.
 enum Stopped {
-    Failed(Failure),
+    Failed(WorkError),
     Refused(ChangeError),
 }
 
-impl<E: Into<Failure>> From<E> for Stopped {
-    fn from(error: E) -> Stopped {
+impl From<WorkError> for Stopped {
+    fn from(error: WorkError) -> Stopped {
+        Stopped::Failed(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Stopped {
+    fn from(error: tokio_postgres::Error) -> Stopped {
         Stopped::Failed(error.into())
     }
 }
@@ -213,7 +195,7 @@ async fn read(
     timeout: Duration,
     since: Version,
     each: &mut dyn FnMut(Credential),
-) -> Result<Version, Failure> {
+) -> Result<Version, WorkError> {
     let transaction = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -256,7 +238,7 @@ fn fixed(digest: &[u8]) -> SecretDigest {
 async fn begin(
     client: &mut Client,
     timeout: Duration,
-) -> Result<(Transaction<'_>, Version), Failure> {
+) -> Result<(Transaction<'_>, Version), WorkError> {
     let transaction = within(timeout, client.transaction()).await?;
     let version = within(timeout, transaction.query_one(NEXT_VERSION, &[])).await?;
     let version = version.try_get(0)?;
@@ -270,7 +252,7 @@ async fn changed(
     sql: &str,
     parameters: &[&(dyn ToSql + Sync)],
     into: &mut HashSet<String>,
-) -> Result<(), Failure> {
+) -> Result<(), WorkError> {
     for row in within(timeout, transaction.query(sql, parameters)).await? {
         into.insert(row.try_get(0)?);
     }
