@@ -252,14 +252,14 @@ fn revocation_lists_are_read_and_counted() {
     shown(
         Authority::new("Office").list(&[7], 2020),
         expect![[r#"
-        error: `broker.listener.0.crl` cannot be used
-         --> millrace.toml:9:7
-          |
-        9 | crl = 'revoked.pem'
-          |       ^^^^^^^^^^^^^
-          caused by: `revoked.pem` holds no revocation list of the authority `CN=Plant`
-          hint: nobody with a certificate of that authority could be let in: add its list, which may be empty, to the file, or take the authority out of `client_ca`
-    "#]],
+            error: `broker.listener.0.crl` cannot be used
+             --> millrace.toml:9:7
+              |
+            9 | crl = 'revoked.pem'
+              |       ^^^^^^^^^^^^^
+              caused by: `revoked.pem` holds no revocation list of the authority `CN=Plant`
+              hint: no client with a certificate of that authority could connect: add its list, which may be empty, to the file, or remove the authority from `client_ca`
+        "#]],
     );
 }
 
