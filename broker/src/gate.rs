@@ -28,8 +28,8 @@ use crate::lock::lock;
 use crate::message::Message;
 use crate::registry::Registry;
 use crate::retained::{self, Retained};
-use crate::session::{Session, cut_to_budget};
-use crate::session_log::{self, SavedSession, SessionLog};
+use crate::session::{Session, State, cut_to_budget, highest_number};
+use crate::session_log::{self, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
 use crate::system::System;
@@ -182,7 +182,7 @@ impl Gate {
             stop,
             ended: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            sessions_created: AtomicU64::new(session_log::highest_number(&saved)),
+            sessions_created: AtomicU64::new(highest_number(&saved)),
             ids_assigned: AtomicU64::new(0),
             connects: AtomicU64::new(0),
             started_at: clock.now_micros(),
@@ -193,7 +193,7 @@ impl Gate {
     }
 
     /// Enters the sessions that were kept over a restart, and lets the log look after itself.
-    fn restore(self: &Arc<Self>, saved: Vec<SavedSession>) -> Result<(), StartError> {
+    fn restore(self: &Arc<Self>, saved: Vec<State>) -> Result<(), StartError> {
         let Some(log) = &self.session_log else {
             return Ok(());
         };

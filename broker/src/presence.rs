@@ -138,7 +138,7 @@ pub(crate) fn page(
         Some(Arc::new(message(gate, topic, status)))
     });
     let last = sessions.last().filter(|_| sessions.len() == PAGE_SESSIONS);
-    let next = last.map(|session| session.client_id.clone());
+    let next = last.map(|session| (*session.client_id).into());
     (messages.collect(), next)
 }
 

@@ -20,8 +20,8 @@ use crate::budget::Turn;
 use crate::gate::Gate;
 use crate::limits::NoPlace;
 use crate::lock::lock;
-use crate::session::{Arrival, Attach, Session, SlowSession};
-use crate::session_log::{SavedSession, Source};
+use crate::session::{Arrival, Attach, Session, SlowSession, State};
+use crate::session_log::Source;
 use mqtt::ReasonCode;
 
 /// How long a newcomer waits for the one whose client id it has. Letting go takes one turn of that
@@ -91,10 +91,10 @@ impl Registry {
     pub(crate) fn leave(&self, session: &Session) {
         let mut by_client = lock(&self.by_client);
         if by_client
-            .get(&session.client_id)
+            .get(&*session.client_id)
             .is_some_and(|held| held.number == session.number)
         {
-            by_client.remove(&session.client_id);
+            by_client.remove(&*session.client_id);
         }
     }
 
@@ -182,7 +182,7 @@ impl Registry {
 
     /// Enters a session that was kept over a restart.
     pub(crate) fn restore(&self, session: Arc<Session>) {
-        lock(&self.by_client).insert(session.client_id.clone(), session);
+        lock(&self.by_client).insert((*session.client_id).into(), session);
     }
 
     fn find(&self, client_id: &str) -> Option<Arc<Session>> {
@@ -240,11 +240,11 @@ impl Source for Registry {
         let logged = self.collect(Session::is_logged);
         logged
             .iter()
-            .map(|session| session.client_id.clone())
+            .map(|session| (*session.client_id).into())
             .collect()
     }
 
-    fn with_state(&self, client_id: &str, show: &mut dyn FnMut(&SavedSession)) {
+    fn with_state(&self, client_id: &str, show: &mut dyn FnMut(&State)) {
         if let Some(session) = self.find(client_id) {
             session.show_state(show);
         }

@@ -11,7 +11,7 @@ use super::{Client, End};
 use crate::delivery::Delivery;
 use crate::gate::Gate;
 use crate::limits::UNSENT_BYTES_MAX;
-use crate::session::{InFlight, Next, Outbound, Scribe, Search, Session, Stage, UNSAVED};
+use crate::session::{InFlight, Next, Outbound, Search, Session, Stage, UNSAVED};
 use mqtt::{Qos, ReasonCode, Version, encode};
 
 impl Client {
@@ -72,12 +72,12 @@ impl Client {
             bytes: out,
             payload: None,
         };
-        let (step, caught_up) = self.session.with_outbound(waker, |outbound, scribe| {
+        let (step, caught_up) = self.session.with_outbound(waker, |outbound| {
             let step = loop {
                 if out.is_full() {
                     break Step::Taken;
                 }
-                match self.send_one(outbound, scribe, now, &mut out) {
+                match self.send_one(outbound, now, &mut out) {
                     Step::Taken => {}
                     other => break other,
                 }
@@ -102,13 +102,7 @@ impl Client {
     }
 
     /// Sends what is next: of the window what this connection has not sent yet, then the queue.
-    fn send_one(
-        &self,
-        outbound: &mut Outbound,
-        scribe: Scribe<'_>,
-        now: i64,
-        out: &mut Outgoing<'_>,
-    ) -> Step {
+    fn send_one(&self, outbound: &mut Outbound, now: i64, out: &mut Outgoing<'_>) -> Step {
         let inflight_max = usize::from(self.terms.inflight_max);
         if let Some(entry) = outbound.window().unsent() {
             // After a reconnect the window may be larger than what this connection takes; PUBREL is
@@ -122,25 +116,25 @@ impl Client {
             }
             match self.send_entry(entry, now, out) {
                 Ok(()) => outbound.mark_sent(),
-                Err(TooLarge) => outbound.drop_unsent(scribe),
+                Err(TooLarge) => outbound.drop_unsent(),
             }
             return Step::Taken;
         }
         let inflight_free = outbound.window().len() < inflight_max;
-        let (delivery, source) = match outbound.pop(inflight_free, scribe) {
+        let (delivery, source) = match outbound.pop(inflight_free) {
             Next::Delivery(delivery, source) => (delivery, source),
             Next::Page(search) => return Step::Page(search),
             Next::Nothing => return Step::Nothing,
         };
         let Ok(expiry) = delivery.message.remaining_expiry(now) else {
             self.gate.stats.dropped_expired.add(1);
-            outbound.discard(&delivery, source, scribe);
+            outbound.discard(&delivery, source);
             return Step::Taken;
         };
         match delivery.qos {
             // Too large: counted, and [MQTT-3.1.2-25] has it as if it had been sent.
             Qos::AtMostOnce => drop(self.send_publish(&delivery, expiry, None, out)),
-            _ => outbound.assign(delivery, source, scribe),
+            _ => outbound.assign(&delivery, source),
         }
         Step::Taken
     }

@@ -140,7 +140,7 @@ impl Client {
         if self.closing.is_none() {
             self.closing = self
                 .session
-                .with_outbound(waker, |outbound, _| outbound.close_requested());
+                .with_outbound(waker, |outbound| outbound.close_requested());
         }
         match self.closing {
             Some(reason) if !self.lingers(reason) => return Err(End::Refused(reason)),

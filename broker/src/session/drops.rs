@@ -106,7 +106,7 @@ impl Session {
     pub(crate) fn slow(&self) -> Option<SlowSession> {
         let outbound = self.lock_outbound();
         outbound.drops.is_dropping().then(|| SlowSession {
-            client_id: self.client_id.clone(),
+            client_id: (*self.client_id).into(),
             connected: outbound.is_connected(),
             queued_messages: outbound.queued(),
             queued_bytes: outbound.bytes(),

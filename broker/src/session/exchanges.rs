@@ -5,7 +5,6 @@
 //! order of their ordinals, and one is told when all copies of its publish are queued, so what is
 //! told of one holds for those before it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -13,15 +12,14 @@ use journal::Position;
 
 use super::Session;
 use super::load::Locked;
+use super::state::IncomingQos2;
 use crate::exchange::{Origin, Progress};
-use crate::session_log::{Event, Exchange, SavedHold};
+use crate::session_log::{Event, Exchange};
 
 /// A QoS 2 publish that was received and is not released by its client yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) packet_id: u16,
-    /// As the log was told.
-    part: Part,
     /// It came on this connection, and the log is still to be told what comes of it.
     pub(crate) is_begun: bool,
     /// Behind its record in the journal; `Position::ZERO` when it needs none, or has no place there
@@ -33,19 +31,6 @@ pub(crate) struct Held {
     pub(crate) counted: bool,
     /// Its exchange's number; 0 when it began before a restart.
     pub(super) ordinal: u64,
-}
-
-/// What has come of a publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// Nothing yet.
-    Nothing,
-    /// All that is to be.
-    Whole,
-    /// Subscribers have it, and the journal is to have it.
-    Distributed,
-    /// The journal has it, and subscribers are to have it.
-    Journalled,
 }
 
 /// What a QoS 2 publish is.
@@ -76,8 +61,8 @@ pub(crate) struct Begun {
 pub(super) struct Exchanges {
     /// The last one that was begun,
     begun: u64,
-    /// and the last one that was told.
-    pub(super) told_through: u64,
+    /// and the last one that was told, or that nothing will be told of any more.
+    told_through: u64,
     /// Once there was one that copies rely on.
     progress: Option<Arc<Progress>>,
 }
@@ -117,6 +102,7 @@ impl Session {
         let is_relied_on = log.is_some_and(|log| log.takes(&self.client_id));
         let mut outbound = self.lock_outbound();
         let outbound = &mut *outbound;
+        let incoming = outbound.state.incoming.get(&packet_id).copied();
         let held = outbound
             .held
             .entry(packet_id)
@@ -129,11 +115,11 @@ impl Session {
                 ..*held
             },
         );
-        if known.is_begun || known.part == Part::Whole {
+        if known.is_begun || matches!(incoming, Some(IncomingQos2::Whole(_))) {
             held.is_begun = known.is_begun;
             return Hold::Again(known);
         }
-        if known.part == Part::Distributed {
+        if incoming == Some(IncomingQos2::Distributed) {
             return Hold::Distributed(Begun {
                 packet_id,
                 journals: false,
@@ -149,9 +135,10 @@ impl Session {
             ordinal,
             is_relied_on,
         };
-        match known.part {
-            Part::Journalled => Hold::Journalled(begun, origin),
-            _ => Hold::New(begun, origin),
+        if incoming.is_some() {
+            Hold::Journalled(begun, origin)
+        } else {
+            Hold::New(begun, origin)
         }
     }
 
@@ -174,51 +161,47 @@ impl Session {
     ) -> Position {
         let mut locked = self.lock_outbound();
         let outbound = &mut *locked;
-        let scribe = self.scribe(waker);
-        let mut batch = scribe.log.map(|log| (log, log.batch(scribe.client_id)));
+        let log = outbound.log.clone();
+        let mut batch = log.as_ref().map(|log| log.batch(&self.client_id));
         let mut told = Vec::with_capacity(all.len());
         let mut through = 0;
         for begun in all {
-            let held = outbound.held.get_mut(&begun.packet_id);
-            let mut held = held.filter(|held| held.ordinal == begun.ordinal);
-            let part = begun.part(journalled);
-            if let Some(held) = &mut held {
+            let &Begun {
+                packet_id, ordinal, ..
+            } = begun;
+            let is_distributed = journalled.is_none() && begun.journals;
+            let held = outbound.held.get_mut(&packet_id);
+            let held = held.filter(|held| held.ordinal == ordinal);
+            let is_released = held.is_none();
+            if let Some(held) = held {
                 held.is_begun = false;
-                if held.part == part {
+                let known = outbound.state.incoming.get(&packet_id);
+                if is_distributed && known == Some(&IncomingQos2::Distributed) {
                     // It still waits for the journal.
                     continue;
                 }
-            }
-            through = through.max(begun.ordinal);
-            let is_released = held.is_none();
-            if let Some(held) = held {
-                held.part = part;
                 held.journalled = begun.behind_record(journalled).unwrap_or_default();
-                told.push(begun.packet_id);
+                told.push(packet_id);
             }
-            if let Some((_, batch)) = &mut batch {
-                batch.push(&begun.event(journalled));
-                if is_released {
-                    let packet_id = begun.packet_id;
-                    batch.push(&Event::Released { packet_id });
-                }
+            through = through.max(ordinal);
+            outbound.change_in(&mut batch, &begun.event(journalled));
+            if is_released {
+                outbound.change_in(&mut batch, &Event::Released { packet_id });
             }
         }
         let is_relied_on = all.iter().any(|begun| begun.is_relied_on);
-        let written = batch.map_or(Position::ZERO, |(log, batch)| {
-            match log.write(batch, waker) {
-                // Of what is relied on something was to be written, unless it was before.
+        let written = match log.as_ref().zip(batch) {
+            None => Position::ZERO,
+            Some((log, batch)) => match log.write(batch, waker) {
+                // When copies rely on one, something was to be written, unless it was before.
                 Position::ZERO if is_relied_on && through > 0 => UNSAVED,
                 position => position,
-            }
-        });
+            },
+        };
         for packet_id in told {
             if let Some(held) = outbound.held.get_mut(&packet_id) {
                 held.saved = written;
             }
-        }
-        if let Some(before) = journalled.filter(|_| all.iter().any(|begun| begun.journals)) {
-            outbound.held_through = before;
         }
         // Behind the events: who is woken writes behind them.
         locked.told(through);
@@ -228,13 +211,14 @@ impl Session {
     /// The connection is gone. What it had begun and not told was not received: a panic has ended
     /// it.
     pub(crate) fn forget_begun(&self) {
-        let mut outbound = self.lock_outbound();
-        outbound.held.retain(|_, held| {
+        let mut locked = self.lock_outbound();
+        let outbound = &mut *locked;
+        outbound.held.retain(|packet_id, held| {
             held.is_begun = false;
-            held.part != Part::Nothing
+            outbound.state.incoming.contains_key(packet_id)
         });
         let begun = outbound.exchanges.begun;
-        outbound.told(begun);
+        locked.told(begun);
     }
 
     /// To be held from journalling QoS 2 publishes until they are told; `None` when the log does
@@ -248,11 +232,9 @@ impl Session {
     /// another one.
     pub(crate) fn refused(&self, packet_id: u16) {
         let mut outbound = self.lock_outbound();
-        let held = outbound.held.get(&packet_id);
-        if held.is_some_and(|held| held.part == Part::Distributed) {
+        if outbound.state.incoming.get(&packet_id) == Some(&IncomingQos2::Distributed) {
             outbound.held.remove(&packet_id);
-            self.scribe(Waker::noop())
-                .tell(&Event::Released { packet_id });
+            outbound.change(&Event::Released { packet_id });
         }
     }
 
@@ -260,12 +242,10 @@ impl Session {
     /// PUBCOMP. `None`: it was not held.
     pub(crate) fn release(&self, packet_id: u16, waker: &Waker) -> Option<Position> {
         let mut outbound = self.lock_outbound();
-        let held = outbound.held.remove(&packet_id)?;
-        Some(match held.part {
-            // `tell` finds it gone.
-            Part::Nothing => Position::ZERO,
-            _ => self.scribe(waker).tell(&Event::Released { packet_id }),
-        })
+        let was_held = outbound.held.remove(&packet_id).is_some();
+        let released = outbound.change_and_wake(&Event::Released { packet_id }, waker);
+        // `tell` finds one gone that the log has not been told of.
+        released.or(was_held.then_some(Position::ZERO))
     }
 }
 
@@ -286,7 +266,6 @@ impl Held {
     fn new(packet_id: u16) -> Held {
         Held {
             packet_id,
-            part: Part::Nothing,
             is_begun: false,
             journalled: Position::ZERO,
             saved: Position::ZERO,
@@ -297,13 +276,6 @@ impl Held {
 }
 
 impl Begun {
-    fn part(&self, journalled: Option<Position>) -> Part {
-        match journalled {
-            None if self.journals => Part::Distributed,
-            _ => Part::Whole,
-        }
-    }
-
     fn behind_record(&self, journalled: Option<Position>) -> Option<Position> {
         journalled.filter(|_| self.journals)
     }
@@ -312,45 +284,17 @@ impl Begun {
         let &Begun {
             packet_id, ordinal, ..
         } = self;
-        match self.part(journalled) {
-            Part::Distributed => Event::Distributed { packet_id, ordinal },
-            _ => Event::Held {
-                packet_id,
-                // They became durable together, so for all of them the last record's position will
-                // do.
-                telemetry: self
-                    .behind_record(journalled)
-                    .and_then(|before| before.0.checked_sub(1))
-                    .map(Position),
-                ordinal,
-            },
+        if self.journals && journalled.is_none() {
+            return Event::Distributed { packet_id, ordinal };
+        }
+        // They became durable together, so for all of them the last record's position will do.
+        let behind = self.behind_record(journalled);
+        Event::Held {
+            packet_id,
+            telemetry: behind
+                .and_then(|behind| behind.0.checked_sub(1))
+                .map(Position),
+            ordinal,
         }
     }
-}
-
-/// As the log keeps them. One that was not told was not received.
-pub(super) fn saved(held: &BTreeMap<u16, Held>) -> BTreeMap<u16, SavedHold> {
-    let saved = held.iter().filter_map(|(&packet_id, held)| {
-        let hold = match held.part {
-            Part::Nothing => return None,
-            Part::Whole => SavedHold::Whole(held.journalled.0.checked_sub(1).map(Position)),
-            Part::Distributed => SavedHold::Distributed,
-            Part::Journalled => SavedHold::Journalled,
-        };
-        Some((packet_id, hold))
-    });
-    saved.collect()
-}
-
-pub(super) fn restored((packet_id, hold): (u16, SavedHold)) -> (u16, Held) {
-    let held = Held {
-        packet_id,
-        part: match hold {
-            SavedHold::Whole(_) => Part::Whole,
-            SavedHold::Distributed => Part::Distributed,
-            SavedHold::Journalled => Part::Journalled,
-        },
-        ..Held::new(packet_id)
-    };
-    (packet_id, held)
 }

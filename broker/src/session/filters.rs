@@ -4,7 +4,6 @@
 //! for exactly these filters, whoever changes them: both change under the session's lock.
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use foldhash::HashMap;
 
@@ -17,10 +16,9 @@ use crate::session_log::Event;
 use crate::subscriptions::Membership;
 use mqtt::topic::Filter;
 
-/// What the session asked for with one filter.
+/// A subscription as the table of subscriptions has it; its options are in the session's state.
 pub(super) struct Held {
     pub(super) membership: Membership,
-    pub(super) options: Options,
     /// Rules deny a part of what it brings.
     pub(super) guarded: bool,
 }
@@ -90,7 +88,7 @@ impl Session {
         guard: Option<Arc<Guard>>,
     ) -> bool {
         let mut filters = lock(&self.filters);
-        self.scribe(Waker::noop()).tell(&Event::Subscribed {
+        self.lock_outbound().change(&Event::Subscribed {
             filter: name,
             options,
         });
@@ -122,14 +120,10 @@ impl Session {
         let (membership, new) =
             subscriptions.subscribe(&*gate.router, filter, self, options, guard);
         match filters.by_name.get_mut(name) {
-            Some(held) => {
-                held.options = options;
-                held.guarded = guarded;
-            }
+            Some(held) => held.guarded = guarded,
             None => {
                 let held = Held {
                     membership,
-                    options,
                     guarded,
                 };
                 filters.insert(name, held);
@@ -179,8 +173,7 @@ impl Session {
     pub(crate) fn enqueue_snapshot(&self, snapshot: Snapshot) {
         let filters = lock(&self.filters);
         if filters.by_name.contains_key(&**snapshot.filter()) {
-            let mut outbound = self.lock_outbound();
-            outbound.begin_snapshot(Box::new(snapshot), self.scribe(Waker::noop()));
+            self.lock_outbound().begin_snapshot(Box::new(snapshot));
         }
     }
 
@@ -188,11 +181,9 @@ impl Session {
     /// wait already stay.
     pub(super) fn leave_filter(&self, gate: &Gate, name: &str, held: &Held) {
         {
-            // Told while the snapshot cannot come to its end, of which the log would be told too.
             let mut outbound = self.lock_outbound();
             outbound.end_snapshot(name);
-            self.scribe(Waker::noop())
-                .tell(&Event::Unsubscribed { filter: name });
+            outbound.change(&Event::Unsubscribed { filter: name });
         }
         gate.subscriptions
             .unsubscribe(&*gate.router, &held.membership, self.number);

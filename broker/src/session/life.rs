@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use journal::Position;
 
-use super::filters::Filters;
 use super::outbound::{Outbound, Presence, Stay};
 use super::{Session, Will};
 use crate::auth::{self, Identity};
@@ -20,7 +19,7 @@ use crate::gate::Gate;
 use crate::limits::{KeptSessions, NoPlace};
 use crate::lock::lock;
 use crate::presence::{self, Cause, Visit};
-use crate::session_log::Event;
+use crate::session_log::{Event, SessionLog};
 use crate::subscriptions::Kept;
 use mqtt::ReasonCode;
 
@@ -76,16 +75,15 @@ pub(crate) struct Departure {
 impl Session {
     /// `waker` is woken when what the log is told is durable, or when to try again.
     pub(crate) fn try_attach(&self, arrival: &mut Arrival, gate: &Gate, waker: &Waker) -> Attach {
-        let filters = lock(&self.filters);
         let mut outbound = self.lock_outbound();
-        let stay = &outbound.stay;
+        let (stay, state) = (&outbound.stay, &outbound.state);
         if stay.ended {
             return Attach::Ended;
         }
         // A client id is not a secret: nobody is to end another user's connection, or what is kept
         // for him, by knowing it.
-        let is_others = !stay.fresh && stay.identity.user != arrival.identity.user;
-        let is_owned = is_others && !stay.identity.user.is_empty();
+        let is_others = !stay.fresh && state.identity.user != arrival.identity.user;
+        let is_owned = is_others && !state.identity.user.is_empty();
         if is_owned && gate.settings.auth.exclusive_client_ids {
             return Attach::Foreign;
         }
@@ -93,7 +91,6 @@ impl Session {
             return Attach::Superseded;
         }
         if outbound.stay.presence != Presence::Away {
-            drop(filters);
             outbound.give_way_to(arrival.order, waker);
             return Attach::Occupied;
         }
@@ -104,23 +101,16 @@ impl Session {
             return Attach::Unwanted;
         }
         let no_place = take_place(stay, arrival, &gate.kept_sessions);
-        let expiry_changed = stay.expiry_seconds != arrival.expiry_seconds;
         stay.presence = Presence::Here;
         stay.order = arrival.order;
         stay.fresh = false;
-        stay.expiry_seconds = arrival.expiry_seconds;
+        stay.new_expiry_seconds = None;
         stay.ends_at = u32::MAX;
         stay.will_at = u32::MAX;
-        stay.identity = Arc::clone(&arrival.identity);
         *lock(&self.visit) = Some((arrival.visit.clone(), Arc::clone(&arrival.identity)));
-        // One that waited for its moment is cancelled by this: [MQTT-3.1.3-9].
-        stay.will = arrival.will.take();
-        if let Some(will) = &mut stay.will {
-            will.message.publisher = self.number;
-        }
         outbound.newcomer = None;
         outbound.close = None;
-        outbound.window.start_over();
+        outbound.state.window.start_over();
         for held in outbound.held.values_mut() {
             held.counted = false;
         }
@@ -136,7 +126,7 @@ impl Session {
         if present {
             gate.stats.sessions_kept.subtract(1);
         }
-        let saved = self.tell_arrival(gate, &filters, &mut outbound, expiry_changed, waker);
+        let saved = self.arrive(gate, &mut outbound, present, arrival, waker);
         Attach::Attached {
             present,
             saved,
@@ -144,58 +134,73 @@ impl Session {
         }
     }
 
-    /// Tells the log who has come, or that it has nothing to do with the session any more.
-    fn tell_arrival(
+    /// Puts what the CONNECT brings into the state, and tells the log who has come, or that it has
+    /// nothing to do with the session any more.
+    fn arrive(
         &self,
         gate: &Gate,
-        filters: &Filters,
         outbound: &mut Outbound,
-        expiry_changed: bool,
+        present: bool,
+        arrival: &mut Arrival,
         waker: &Waker,
     ) -> Position {
-        let Some(log) = &self.log else {
+        let (identity, expiry_seconds) = (&arrival.identity, arrival.expiry_seconds);
+        let log = self.log.as_deref();
+        let is_to_be_logged = log.is_some() && expiry_seconds > 0;
+        let expiry_changes = present && outbound.state.expiry_seconds != expiry_seconds;
+        // A change of the expiry has no event: the whole state is written instead.
+        let mut batch = log
+            .filter(|_| is_to_be_logged && !expiry_changes)
+            .map(|log| log.batch(&self.client_id));
+        if present {
+            outbound.change_in(&mut batch, &Event::Attached { identity });
+            outbound.state.expiry_seconds = expiry_seconds;
+        } else {
+            let created = Event::Created {
+                identity,
+                expiry_seconds,
+                held_through: log.map_or(Position::ZERO, SessionLog::telemetry_end),
+            };
+            outbound.change_in(&mut batch, &created);
+            let numbered = Event::Numbered {
+                number: self.number,
+                completed_through: 0,
+            };
+            outbound.change_in(&mut batch, &numbered);
+        }
+        // A will that waited for its moment is cancelled by this: [MQTT-3.1.3-9].
+        match arrival.will.take() {
+            Some(mut will) => {
+                will.message.publisher = self.number;
+                outbound.change_in(&mut batch, &will.armed());
+            }
+            None if present => outbound.change_in(&mut batch, &Event::WillCleared),
+            None => {}
+        }
+        let Some(log) = log else {
             return Position::ZERO;
         };
-        let stay = &outbound.stay;
-        let (identity, expiry_seconds) = (&stay.identity, stay.expiry_seconds);
-        let was_logged = self.is_logged();
-        self.logged.store(expiry_seconds > 0, Ordering::Relaxed);
-        let mut batch = log.batch(&self.client_id);
-        match (was_logged, self.is_logged()) {
-            (false, false) => return Position::ZERO,
+        let was_logged = self.logged.swap(is_to_be_logged, Ordering::Relaxed);
+        outbound.log = self.log.clone().filter(|_| is_to_be_logged);
+        let mut batch = batch.unwrap_or_else(|| log.batch(&self.client_id));
+        match (was_logged, is_to_be_logged) {
             // It ends with this connection, whatever ends that.
             (true, false) => {
                 gate.stats.sessions_saved.subtract(1);
                 batch.push(&Event::Ended);
             }
-            (true, true) if expiry_changed => batch.push_state(&self.state(filters, outbound)),
-            (true, true) => {
-                batch.push(&Event::Attached { identity });
-                batch.push(&will_event(stay));
-            }
-            (false, true) => {
-                gate.stats.sessions_saved.add(1);
-                outbound.held_through = log.telemetry_end();
-                batch.push(&Event::Created {
-                    identity,
-                    expiry_seconds,
-                    held_through: outbound.held_through,
-                });
-                batch.push(&Event::Numbered {
-                    number: self.number,
-                    completed_through: outbound.exchanges.told_through,
-                });
-                if stay.will.is_some() {
-                    batch.push(&will_event(stay));
-                }
-            }
+            (false, true) => gate.stats.sessions_saved.add(1),
+            (true, true) if expiry_changes => batch.push_state(&outbound.state),
+            _ => {}
         }
         log.write(batch, waker)
     }
 
     /// Tells the log that the session is over; nothing more is told of it.
-    fn tell_end(&self, gate: &Gate) {
-        self.scribe(Waker::noop()).tell(&Event::Ended);
+    fn tell_end(&self, gate: &Gate, outbound: &mut Outbound) {
+        if let Some(log) = outbound.log.take() {
+            log.write_one(&self.client_id, &Event::Ended, Waker::noop());
+        }
         if self.logged.swap(false, Ordering::Relaxed) {
             gate.stats.sessions_saved.subtract(1);
         }
@@ -205,7 +210,7 @@ impl Session {
     pub(crate) fn set_expiry_seconds(&self, seconds: u32) {
         let stay = &mut self.lock_outbound().stay;
         if stay.place.is_some() {
-            stay.expiry_seconds = seconds;
+            stay.new_expiry_seconds = Some(seconds);
         }
     }
 
@@ -226,9 +231,9 @@ impl Session {
             Kept::Yes => self.go_away(gate, departure),
             Kept::No => {
                 let mut left = self.clear_away(gate);
-                left.stay.will.take_if(|_| departure.will_withdrawn);
+                left.state.will.take_if(|_| departure.will_withdrawn);
                 let newcomer = left.newcomer.map(|newcomer| newcomer.waker);
-                (left.stay.will, newcomer)
+                (left.state.will, newcomer)
             }
         };
         if let Some(newcomer) = newcomer {
@@ -246,18 +251,17 @@ impl Session {
     /// From here on the session counts as offline; whether it will be kept. It is not for a client
     /// that cannot come back.
     fn begin_to_leave(&self, gate: &Gate, is_welcome: bool) -> Kept {
-        let _filters = lock(&self.filters);
         let mut outbound = self.lock_outbound();
         outbound.waker = None;
         outbound.close = None;
         outbound.stay.presence = Presence::Leaving;
         self.silence_seconds_max.store(0, Ordering::Relaxed);
         self.due.store(u32::MAX, Ordering::Relaxed);
-        if outbound.stay.expiry_seconds > 0 && is_welcome {
+        if outbound.expiry_seconds() > 0 && is_welcome {
             Kept::Yes
         } else {
             outbound.stay.ended = true;
-            self.tell_end(gate);
+            self.tell_end(gate, &mut outbound);
             Kept::No
         }
     }
@@ -272,8 +276,7 @@ impl Session {
             }
         }
         if kept == Kept::Yes && !gone.is_empty() {
-            self.lock_outbound()
-                .remove(&gone, self.scribe(Waker::noop()));
+            self.lock_outbound().remove(&gone);
         }
     }
 
@@ -282,29 +285,30 @@ impl Session {
         let mut outbound = self.lock_outbound();
         let dropped = outbound.client_left();
         gate.stats.dropped_offline.add(dropped as u64);
-        let shed = outbound.shed(&gate.budget, self.scribe(Waker::noop()));
+        let shed = outbound.shed(&gate.budget);
         gate.stats.dropped_queues_full.add(shed as u64);
-        let stay = &mut outbound.stay;
-        stay.presence = Presence::Away;
-        let had_will = stay.will.is_some();
-        stay.will.take_if(|_| departure.will_withdrawn);
-        stay.left_at = gate.clock.now_micros();
-        let after = |seconds: u32| gate.clock.second_after(Duration::from_secs(seconds.into()));
-        stay.ends_at = after(stay.expiry_seconds);
+        if departure.will_withdrawn && outbound.state.will.is_some() {
+            outbound.change(&Event::WillCleared);
+        }
+        let expiry_seconds = outbound.expiry_seconds();
+        let after = |seconds: u32| {
+            let wait = Duration::from_secs(seconds.into());
+            gate.clock.second_after(wait)
+        };
         // The end of the session publishes it too, whichever comes first: section 3.1.3.2.2.
-        stay.will_at = match &stay.will {
-            Some(will) => after(will.delay_seconds.min(stay.expiry_seconds)),
+        let will_at = match &outbound.state.will {
+            Some(will) => after(will.delay_seconds.min(expiry_seconds)),
             None => u32::MAX,
         };
-        let will = stay.take_due_will(gate.clock.seconds());
-        self.due.store(stay.due(), Ordering::Relaxed);
-        let scribe = self.scribe(Waker::noop());
-        if had_will && stay.will.is_none() {
-            scribe.tell(&Event::WillCleared);
-        }
-        scribe.tell(&Event::Detached {
-            at: stay.left_at,
-            expiry_seconds: stay.expiry_seconds,
+        let stay = &mut outbound.stay;
+        stay.presence = Presence::Away;
+        stay.ends_at = after(expiry_seconds);
+        stay.will_at = will_at;
+        let will = outbound.take_due_will(gate.clock.seconds());
+        self.due.store(outbound.stay.due(), Ordering::Relaxed);
+        outbound.change(&Event::Detached {
+            at: gate.clock.now_micros(),
+            expiry_seconds,
         });
         gate.stats.sessions_kept.add(1);
         // It keeps its turn until it is here.
@@ -321,20 +325,20 @@ impl Session {
     /// Ends the session if nobody is attached and it still is of this identity; whether it was.
     pub(crate) fn end_of(&self, gate: &Arc<Gate>, identity: &Arc<Identity>) -> bool {
         self.end_detached(gate, |outbound| {
-            !outbound.stay.fresh && Arc::ptr_eq(&outbound.stay.identity, identity)
+            !outbound.stay.fresh && Arc::ptr_eq(&outbound.state.identity, identity)
         })
     }
 
     /// What became of `known` while nobody is attached; false when nothing did, or when it is not
     /// the session's any more.
     pub(crate) fn renew_identity(&self, known: &Arc<Identity>, now: Arc<Identity>) -> bool {
-        let stay = &mut self.lock_outbound().stay;
-        let renews = stay.presence == Presence::Away
-            && Arc::ptr_eq(&stay.identity, known)
+        let mut outbound = self.lock_outbound();
+        let renews = outbound.stay.presence == Presence::Away
+            && Arc::ptr_eq(&outbound.state.identity, known)
             && !Arc::ptr_eq(known, &now);
         if renews {
             // The log need not know: a start asks again.
-            stay.identity = now;
+            outbound.state.identity = now;
         }
         renews
     }
@@ -356,11 +360,8 @@ impl Session {
         if outbound.stay.presence != Presence::Away || outbound.stay.ended {
             return;
         }
-        let will = outbound.stay.take_due_will(now);
+        let will = outbound.take_due_will(now);
         self.due.store(outbound.stay.due(), Ordering::Relaxed);
-        if will.is_some() {
-            self.scribe(Waker::noop()).tell(&Event::WillCleared);
-        }
         drop(outbound);
         if let Some(will) = will {
             will.publish(gate, &self.client_id);
@@ -368,21 +369,20 @@ impl Session {
     }
 
     fn end_detached(&self, gate: &Arc<Gate>, when: impl FnOnce(&Outbound) -> bool) -> bool {
-        let filters = lock(&self.filters);
         let mut outbound = self.lock_outbound();
         if outbound.stay.presence != Presence::Away || outbound.stay.ended || !when(&outbound) {
             return false;
         }
         outbound.stay.ended = true;
-        self.tell_end(gate);
+        self.tell_end(gate, &mut outbound);
         if !outbound.stay.fresh {
             gate.stats.sessions_kept.subtract(1);
         }
-        drop((filters, outbound));
+        drop(outbound);
         self.due.store(u32::MAX, Ordering::Relaxed);
         self.drop_subscriptions(gate);
         self.hand_on_shared(gate, Kept::No);
-        if let Some(will) = self.clear_away(gate).stay.will {
+        if let Some(will) = self.clear_away(gate).state.will {
             will.publish(gate, &self.client_id);
         }
         true
@@ -421,27 +421,16 @@ fn take_place(
     None
 }
 
-fn will_event(stay: &Stay) -> Event<'_> {
-    match stay.will.as_deref() {
-        Some(will) => Event::WillArmed {
-            message: &will.message,
-            delay_seconds: will.delay_seconds,
-            content_type: &will.content_type,
-        },
-        None => Event::WillCleared,
+impl Outbound {
+    /// Seconds the session is kept once its connection has ended.
+    fn expiry_seconds(&self) -> u32 {
+        let new = self.stay.new_expiry_seconds;
+        new.unwrap_or(self.state.expiry_seconds)
     }
 }
 
 impl Stay {
     pub(super) fn due(&self) -> u32 {
         self.ends_at.min(self.will_at)
-    }
-
-    fn take_due_will(&mut self, now: u32) -> Option<Box<Will>> {
-        if self.will_at > now {
-            return None;
-        }
-        self.will_at = u32::MAX;
-        self.will.take()
     }
 }

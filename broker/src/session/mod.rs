@@ -10,8 +10,11 @@
 //! changes; what a packet promises is durable there before the packet leaves. The table in that
 //! module says which.
 //!
-//! Two locks, in this order: `filters`, then (inside the table of subscriptions) a filter's
-//! members, then `outbound`.
+//! What the log has of a session is its `State`, which changes by the events that are written
+//! (`state.rs`); everything else is of this process alone.
+//!
+//! Three locks, in this order: `filters`, then (inside the table of subscriptions) a filter's
+//! members, then `outbound`, then `visit`.
 
 mod drops;
 mod exchanges;
@@ -20,10 +23,11 @@ mod life;
 mod load;
 mod newcomer;
 mod outbound;
+mod queue;
+mod restore;
 mod revoked;
-mod saved;
-mod scribe;
 mod snapshot;
+mod state;
 mod will;
 mod window;
 
@@ -40,10 +44,14 @@ pub(crate) use self::filters::FilterLimits;
 pub(crate) use self::life::{Arrival, Attach, Departure};
 use self::outbound::{Bounds, Presence, To};
 pub(crate) use self::outbound::{Next, Outbound, Refused};
-pub(crate) use self::saved::cut_to_budget;
-pub(crate) use self::scribe::Scribe;
+#[cfg(test)]
+pub(crate) use self::queue::{Queue, Waiting};
+pub(crate) use self::restore::cut_to_budget;
 pub(crate) use self::snapshot::{Found, Search, Snapshot};
+pub(crate) use self::state::{IncomingQos2, State, highest_number};
 pub(crate) use self::will::Will;
+#[cfg(test)]
+pub(crate) use self::window::Window;
 pub(crate) use self::window::{InFlight, Mismatch, Stage};
 use crate::auth::Identity;
 use crate::budget::Budget;
@@ -57,7 +65,7 @@ use mqtt::ReasonCode;
 pub(crate) struct Session {
     /// Unique, over restarts too; names the session where the client id would be ambiguous.
     pub(crate) number: u64,
-    pub(crate) client_id: Box<str>,
+    pub(crate) client_id: Arc<str>,
     /// Seconds without a packet after which the client counts as gone; 0: never.
     silence_seconds_max: AtomicU32,
     /// Seconds of the broker's clock when the last packet arrived.
@@ -68,7 +76,7 @@ pub(crate) struct Session {
     limits: QueueLimits,
     budget: Arc<Budget>,
     log: Option<Arc<SessionLog>>,
-    /// The log knows it. Changed under both locks.
+    /// The log knows it. Changed under the lock of `outbound`.
     logged: AtomicBool,
     filters: Mutex<filters::Filters>,
     outbound: Mutex<Outbound>,
@@ -85,9 +93,9 @@ impl Session {
         budget: Arc<Budget>,
         log: Option<Arc<SessionLog>>,
     ) -> Session {
+        let client_id = client_id.into();
         Session {
             number,
-            client_id: client_id.into(),
             silence_seconds_max: AtomicU32::new(0),
             last_heard: AtomicU32::new(0),
             due: AtomicU32::new(u32::MAX),
@@ -96,14 +104,15 @@ impl Session {
             log,
             logged: AtomicBool::new(false),
             filters: Mutex::default(),
-            outbound: Mutex::new(Outbound::fresh()),
+            outbound: Mutex::new(Outbound::fresh(&client_id)),
+            client_id,
             visit: Mutex::new(None),
         }
     }
 
-    /// Of the latest connection.
+    /// The identity of the latest connection.
     pub(crate) fn identity(&self) -> Arc<Identity> {
-        Arc::clone(&self.lock_outbound().stay.identity)
+        Arc::clone(&self.lock_outbound().state.identity)
     }
 
     /// The connection that is attached, if one is.
@@ -133,18 +142,10 @@ impl Session {
         }
     }
 
-    fn scribe<'a>(&'a self, waker: &'a Waker) -> Scribe<'a> {
-        Scribe {
-            log: self.log.as_deref().filter(|_| self.is_logged()),
-            client_id: &self.client_id,
-            waker,
-        }
-    }
-
     /// Queues a message for the client, or counts it as dropped.
     pub(crate) fn enqueue(&self, delivery: Delivery, stats: &Stats) {
         let mut outbound = self.lock_outbound();
-        outbound.push(delivery, self.bounds(), stats, self.scribe(Waker::noop()));
+        outbound.push(delivery, self.bounds(), stats);
         let begun = outbound.drops.take_begun();
         outbound.wake();
         if begun {
@@ -156,8 +157,7 @@ impl Session {
     /// or is not connected.
     pub(crate) fn offer(&self, delivery: Delivery) -> Result<(), Refused> {
         let mut outbound = self.lock_outbound();
-        let scribe = self.scribe(Waker::noop());
-        outbound.offer(delivery, To::Connected, self.bounds(), scribe)?;
+        outbound.offer(delivery, To::Connected, self.bounds())?;
         outbound.wake();
         Ok(())
     }
@@ -165,9 +165,8 @@ impl Session {
     /// As `offer`, for a session whose client is away: at QoS 1 and 2, since nothing else is kept
     /// for it.
     pub(crate) fn offer_offline(&self, delivery: Delivery) -> Result<(), Refused> {
-        let scribe = self.scribe(Waker::noop());
         self.lock_outbound()
-            .offer(delivery, To::Offline, self.bounds(), scribe)
+            .offer(delivery, To::Offline, self.bounds())
     }
 
     /// Of the queue and of what is in flight, each message as if the session had it alone.
@@ -207,21 +206,20 @@ impl Session {
     pub(crate) fn with_outbound<T>(
         &self,
         waker: &Waker,
-        take: impl FnOnce(&mut Outbound, Scribe<'_>) -> T,
+        take: impl FnOnce(&mut Outbound) -> T,
     ) -> T {
         let mut outbound = self.lock_outbound();
         match &mut outbound.waker {
             Some(registered) => registered.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
-        take(&mut outbound, self.scribe(waker))
+        take(&mut outbound)
     }
 
     /// Waits until the connection is told to end, and why.
     pub(crate) async fn closing(&self) -> ReasonCode {
         poll_fn(|context| {
-            let closing = |outbound: &mut Outbound, _: Scribe<'_>| outbound.close_requested();
-            match self.with_outbound(context.waker(), closing) {
+            match self.with_outbound(context.waker(), |outbound| outbound.close_requested()) {
                 Some(reason) => Poll::Ready(reason),
                 None => Poll::Pending,
             }
@@ -232,18 +230,17 @@ impl Session {
     /// PUBACK, or a PUBREC that refuses: the delivery is done. One the client never got is ignored:
     /// MQTT names no answer to it.
     pub(crate) fn acknowledged(&self, packet_id: u16) {
-        self.lock_outbound()
-            .acknowledge(packet_id, self.scribe(Waker::noop()));
+        self.lock_outbound().acknowledge(packet_id);
     }
 
     /// PUBACK for a delivery that must be one of QoS 1.
     pub(crate) fn puback(&self, packet_id: u16) -> Result<(), Mismatch> {
         let mut outbound = self.lock_outbound();
-        let found = outbound.window.get_mut(packet_id);
+        let found = outbound.state.window.get_mut(packet_id);
         if found.is_some_and(|entry| entry.is_exactly_once()) {
             return Err(Mismatch);
         }
-        outbound.acknowledge(packet_id, self.scribe(Waker::noop()));
+        outbound.acknowledge(packet_id);
         Ok(())
     }
 
@@ -254,16 +251,15 @@ impl Session {
         packet_id: u16,
         waker: &Waker,
     ) -> Result<Option<Position>, Mismatch> {
-        self.lock_outbound()
-            .release_sent(packet_id, self.scribe(waker))
+        self.lock_outbound().release_sent(packet_id, waker)
     }
 
     /// PUBCOMP: the exchange is over. One that nothing waits for is ignored.
     pub(crate) fn completed(&self, packet_id: u16) {
         let mut outbound = self.lock_outbound();
-        let found = outbound.window.get_mut(packet_id);
+        let found = outbound.state.window.get_mut(packet_id);
         if found.is_some_and(|entry| matches!(entry.stage, Stage::Released)) {
-            outbound.acknowledge(packet_id, self.scribe(Waker::noop()));
+            outbound.acknowledge(packet_id);
         }
     }
 

@@ -4,7 +4,6 @@
 //! client may know. Invariant: what a remaining subscription wants as well stays.
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use foldhash::HashSet;
 
@@ -85,7 +84,7 @@ impl Session {
         let is_meant = |delivery: &Delivery| topics.contains(&delivery.message.topic);
         let taken = {
             let mut outbound = self.lock_outbound();
-            outbound.take_out(is_meant, self.scribe(Waker::noop()))
+            outbound.take_out(is_meant)
         };
         let (shared, own): (Vec<_>, Vec<_>) = taken
             .into_iter()
@@ -113,9 +112,7 @@ impl Session {
             delivery.share.is_none() && topics.contains(&delivery.message.topic)
         };
         let mut outbound = self.lock_outbound();
-        outbound
-            .take_out(is_meant, self.scribe(Waker::noop()))
-            .len()
+        outbound.take_out(is_meant).len()
     }
 
     /// Gives the messages that this session was chosen for to other members of their groups.
@@ -130,7 +127,7 @@ impl Session {
         // Out of this queue first: its connection may be sending.
         let given_up = {
             let mut outbound = self.lock_outbound();
-            outbound.take_out(is_meant, self.scribe(Waker::noop()))
+            outbound.take_out(is_meant)
         };
         fanout::hand_on(given_up, self, Kept::No, &gate.stats);
     }

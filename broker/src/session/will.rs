@@ -15,6 +15,7 @@ use crate::auth::Identity;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Who};
 use crate::message::Message;
+use crate::session_log::Event;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Will {
@@ -47,6 +48,15 @@ impl Will {
             delay_seconds: will.delay,
             content_type: will.properties.content_type.unwrap_or_default().into(),
             identity: Arc::clone(identity),
+        }
+    }
+
+    /// The event that brings it.
+    pub(super) fn armed(&self) -> Event<'_> {
+        Event::WillArmed {
+            message: &self.message,
+            delay_seconds: self.delay_seconds,
+            content_type: &self.content_type,
         }
     }
 

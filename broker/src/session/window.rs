@@ -71,15 +71,36 @@ impl Window {
     }
 
     /// The messages that are in flight; not those that were released.
-    pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
         self.entries.iter().filter_map(|entry| match &entry.stage {
             Stage::Published(delivery) => Some(delivery),
             Stage::Released => None,
         })
     }
 
-    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut InFlight> {
-        self.entries.iter_mut()
+    pub(super) fn deliveries_mut(&mut self) -> impl Iterator<Item = &mut Delivery> {
+        let entries = self.entries.iter_mut();
+        entries.filter_map(|entry| match &mut entry.stage {
+            Stage::Published(delivery) => Some(delivery),
+            Stage::Released => None,
+        })
+    }
+
+    /// The message that came last, while it is in flight.
+    pub(super) fn last_delivery(&self) -> Option<&Delivery> {
+        match &self.entries.back()?.stage {
+            Stage::Published(delivery) => Some(delivery),
+            Stage::Released => None,
+        }
+    }
+
+    /// Whether what is in flight had left before a restart is not known; saying DUP of a message
+    /// that had not does no harm.
+    pub(super) fn lose_connection(&mut self) {
+        self.sent = 0;
+        for entry in &mut self.entries {
+            entry.sent_before = true;
+        }
     }
 
     /// How many have been sent on this connection.
@@ -98,15 +119,15 @@ impl Window {
     }
 
     /// Takes in what was in flight before a restart.
-    pub(super) fn take_back(&mut self, entry: InFlight) {
+    pub(crate) fn take_back(&mut self, entry: InFlight) {
         self.entries.push_back(entry);
     }
 
-    pub(super) fn last_packet_id(&self) -> u16 {
+    pub(crate) fn last_packet_id(&self) -> u16 {
         self.last_packet_id
     }
 
-    pub(super) fn set_last_packet_id(&mut self, packet_id: u16) {
+    pub(crate) fn set_last_packet_id(&mut self, packet_id: u16) {
         self.last_packet_id = packet_id;
     }
 
@@ -121,13 +142,6 @@ impl Window {
             entry.sent_before = true;
             self.sent += 1;
         }
-    }
-
-    /// Takes the entry that `unsent` shows out: it will never be sent.
-    pub(crate) fn drop_unsent(&mut self) -> Option<InFlight> {
-        let entry = self.entries.remove(self.sent);
-        self.tidy();
-        entry
     }
 
     /// A new connection: everything is to be sent again.

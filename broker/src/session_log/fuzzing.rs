@@ -3,7 +3,7 @@
 use journal::Record;
 
 use super::event::{self, Event};
-use super::state::SavedSession;
+use crate::session::State;
 
 /// A record's topic is one of these, by a byte of the input: what makes an event is in its payload.
 const TOPICS: [&str; 4] = ["", "a", "a/+", "$share/g/#"];
@@ -15,7 +15,7 @@ type Bytes = (Vec<u8>, String);
 /// for the history of one session. Nothing panics; an event that was read is written as what is
 /// read alike again; and a snapshot leads to the state it was taken of.
 pub(crate) fn events(mut data: &[u8]) {
-    let mut session = SavedSession::default();
+    let mut session = State::default();
     while let [topic, length, rest @ ..] = data {
         let (payload, rest) = rest.split_at(usize::from(*length).min(rest.len()));
         data = rest;
@@ -30,7 +30,7 @@ pub(crate) fn events(mut data: &[u8]) {
         assert_eq!(twice, Ok(once));
     }
     let snapshot = snapshot(&session);
-    let mut restored = SavedSession::default();
+    let mut restored = State::default();
     for (payload, topic) in &snapshot {
         let taken = read(payload, topic, |event| take(&mut restored, event));
         assert_eq!(taken, Ok(()), "a snapshot can be read");
@@ -38,17 +38,12 @@ pub(crate) fn events(mut data: &[u8]) {
     assert_eq!(sorted(snapshot), sorted(self::snapshot(&restored)));
 }
 
-fn take(session: &mut SavedSession, event: &Event<'_>) {
-    match event {
-        Event::Created { .. } | Event::Restored { .. } => {
-            *session = SavedSession::begin("c", event);
-        }
-        // An event that does not fit changes nothing.
-        event => drop(session.apply(event)),
-    }
+fn take(session: &mut State, event: &Event<'_>) {
+    // An event that does not fit changes nothing.
+    drop(session.apply(event));
 }
 
-fn snapshot(session: &SavedSession) -> Vec<Bytes> {
+fn snapshot(session: &State) -> Vec<Bytes> {
     let mut events = Vec::new();
     session.for_each_event(|event| events.push(write(event)));
     events

@@ -10,14 +10,14 @@ use std::task::Waker;
 use std::thread::JoinHandle;
 
 use foldhash::HashMap;
-use journal::{AppendError, Journal, Journals, Position, RecordBatch, State};
+use journal::{AppendError, Journal, Journals, Position, RecordBatch, State as JournalState};
 use tracing::{error, warn};
 
 use super::event::{self, Event};
 use super::maintenance::{self, Signal, events_bytes_max};
 use super::open::{self, OpenError, Opened};
-use super::state::SavedSession;
 use crate::lock::{lock, read};
+use crate::session::State;
 use crate::stats::Stats;
 
 /// What the sessions are, for snapshots. Called from a thread of the log's own.
@@ -28,7 +28,7 @@ pub(crate) trait Source: Send + Sync + 'static {
 
     /// Shows the session's state while nothing can change it or write an event of it; does nothing
     /// when there is no such session, or when its `Ended` was written.
-    fn with_state(&self, client_id: &str, show: &mut dyn FnMut(&SavedSession));
+    fn with_state(&self, client_id: &str, show: &mut dyn FnMut(&State));
 }
 
 /// What a log is made of.
@@ -105,7 +105,7 @@ impl SessionLog {
     pub(crate) fn open(
         parts: Parts,
         journals: &dyn Journals,
-    ) -> Result<(SessionLog, Vec<SavedSession>), OpenError> {
+    ) -> Result<(SessionLog, Vec<State>), OpenError> {
         let Opened {
             journal,
             sessions,
@@ -114,7 +114,7 @@ impl SessionLog {
         let unsaved: HashMap<_, _> = sessions
             .iter()
             .filter(|_| unsaved)
-            .map(|session| (session.client_id.clone(), 1))
+            .map(|session| ((*session.client_id).into(), 1))
             .collect();
         let bytes = journal.status().size_bytes;
         let shared = Arc::new(Shared {
@@ -189,7 +189,7 @@ impl SessionLog {
     /// no longer will.
     pub(crate) fn is_durable(&self, position: Position) -> bool {
         let journal = &self.shared.journal;
-        position <= journal.durable() || journal.status().state == State::Poisoned
+        position <= journal.durable() || journal.status().state == JournalState::Poisoned
     }
 
     /// Whether the log takes the session's events, so that what is written of it can be relied on.
@@ -203,7 +203,7 @@ impl SessionLog {
     /// it may be.
     pub(crate) fn saved_again(&self, client_id: &str, waker: &Waker) -> Option<Position> {
         let is_saved = || {
-            let is_over = self.shared.journal.status().state == State::Poisoned;
+            let is_over = self.shared.journal.status().state == JournalState::Poisoned;
             (is_over || self.takes(client_id)).then(|| self.end())
         };
         is_saved().or_else(|| {
@@ -295,7 +295,7 @@ impl<'a> Batch<'a> {
 
     /// The whole state, in place of all that was told before: for changes that are not worth an
     /// event.
-    pub(crate) fn push_state(&mut self, session: &SavedSession) {
+    pub(crate) fn push_state(&mut self, session: &State) {
         session.for_each_event(|event| self.push(event));
     }
 

@@ -20,8 +20,8 @@ use tracing::{debug, error, info, warn};
 
 use super::event::Event;
 use super::log::{Batch, Shared, Source};
-use super::state::SavedSession;
 use crate::lock::{lock, write};
+use crate::session::State;
 
 /// How often a checkpoint is written while QoS 2 telemetry comes in: what a start has to read of
 /// the telemetry journal.
@@ -426,7 +426,7 @@ fn measure(source: &dyn Source, client_ids: &[Box<str>]) -> u64 {
 
 /// Writes the session's state; it is not unsaved from here on. To be called while the session
 /// cannot change. Its bytes.
-fn snapshot(shared: &Shared, session: &SavedSession) -> Result<u64, AppendError> {
+fn snapshot(shared: &Shared, session: &State) -> Result<u64, AppendError> {
     let mut batch = Batch::new(&session.client_id);
     batch.push_state(session);
     let bytes = batch.byte_len();
@@ -434,7 +434,7 @@ fn snapshot(shared: &Shared, session: &SavedSession) -> Result<u64, AppendError>
     shared.stats.session_snapshots.add(1);
     if shared.unsaved_count.load(Ordering::Acquire) > 0 {
         let mut unsaved = lock(&shared.unsaved);
-        unsaved.remove(&session.client_id);
+        unsaved.remove(&*session.client_id);
         shared.unsaved_count.store(unsaved.len(), Ordering::Release);
         drop(unsaved);
         shared.wake_who_await_snapshots();

@@ -8,7 +8,7 @@
 //!
 //! The log is a journal (crate `journal`) in `data/sessions/`: group commit, torn tails, full disks
 //! and failed syncs are solved there. An event is a record (`event.rs`), a batch of events is
-//! atomic, and a state is what `state.rs` makes of the events in order.
+//! atomic, and a state is what `session::State` makes of the events in order.
 //!
 //! ## What a session owes the log
 //!
@@ -34,8 +34,9 @@
 //!    An outgoing PUBLISH at QoS 1, a PUBACK or a PUBCOMP that came in, need not wait: the worst is
 //!    that a message is sent again. `write` returns the position to wait for, `durable` and the
 //!    waker tell when it is reached.
-//! 4. `held_through`, the positions in `held`, its number and how far its exchanges are complete
-//!    are part of the session: it keeps them and gives them back through `Source`.
+//! 4. What the log has of a session is a `session::State`, which the session changes by the events
+//!    that it writes. A start makes the state of the same events by the same `apply`, and `Source`
+//!    shows it for a snapshot.
 //!
 //! When a change does not fit (disk full, `max_session_log_size`), the session goes on in memory:
 //! `write` returns `Position::ZERO`, so that nobody waits, the session is *unsaved*, further events
@@ -108,12 +109,10 @@ mod log;
 mod maintenance;
 mod open;
 mod share;
-mod state;
 
 pub(crate) use event::Event;
-pub(crate) use log::{Exchange, Parts, SessionLog, Source};
+pub(crate) use log::{Batch, Exchange, Parts, SessionLog, Source};
 pub(crate) use open::{EventError, FOLDER, OpenError, check};
-pub(crate) use state::{SavedHold, SavedInflight, SavedSession, SavedWill, highest_number};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -18,7 +18,8 @@ use uuid::Uuid;
 use super::event::{self, DecodeError, Event};
 use super::log::Parts;
 use super::share::Messages;
-use super::state::{SavedHold, SavedSession, highest_number};
+use crate::delivery::Delivery;
+use crate::session::{IncomingQos2, State, highest_number};
 
 /// The log's folder in the broker's.
 pub(crate) const FOLDER: &str = "sessions";
@@ -69,7 +70,7 @@ pub struct EventError(#[from] DecodeError);
 /// What was read and put right.
 pub(super) struct Opened {
     pub(super) journal: Arc<dyn Journal>,
-    pub(super) sessions: Vec<SavedSession>,
+    pub(super) sessions: Vec<State>,
     /// The log has no room for the corrections.
     pub(super) unsaved: bool,
 }
@@ -201,7 +202,7 @@ struct Checkpoint {
 }
 
 struct Replayed {
-    session: SavedSession,
+    session: State,
     /// Checkpoints before its `held_through` was set last: a later checkpoint is in its place.
     checkpoints: u64,
 }
@@ -214,11 +215,12 @@ impl Replay {
                 self.checkpoints += 1;
             }
             Event::Created { .. } | Event::Restored { .. } => {
-                let session = SavedSession::begin(client_id, event);
-                let checkpoints = self.checkpoints;
+                let mut session = State::new(client_id);
+                // Both fit any state.
+                let _ = session.apply(event);
                 let replayed = Replayed {
                     session,
-                    checkpoints,
+                    checkpoints: self.checkpoints,
                 };
                 self.sessions.insert(client_id.into(), replayed);
             }
@@ -244,7 +246,7 @@ impl Replay {
         }
         let applied = self
             .messages
-            .shared(event, |event| replayed.session.apply(event));
+            .shared(event, |event| replayed.session.apply(event).map(drop));
         if applied.is_err() {
             self.misfits += 1;
         }
@@ -272,7 +274,7 @@ impl Replay {
             if replayed.checkpoints != self.checkpoints {
                 replayed.session.held_through = checkpoint.position;
             }
-            replayed.session.forget_lost(end, correct);
+            forget_lost(&mut replayed.session, end, correct);
         }
         let from = checkpoint.position.max(telemetry.start());
         if from >= end {
@@ -286,7 +288,7 @@ impl Replay {
                 && position >= replayed.session.held_through
             {
                 found += 1;
-                replayed.session.find_record(packet_id, position, correct);
+                find_record(&mut replayed.session, packet_id, position, correct);
             }
             Ok::<_, std::convert::Infallible>(())
         });
@@ -306,7 +308,7 @@ impl Replay {
         now: i64,
         telemetry_end: Position,
         correct: &mut impl FnMut(&str, &Event<'_>),
-    ) -> Vec<SavedSession> {
+    ) -> Vec<State> {
         let mut sessions: Vec<_> = self
             .sessions
             .into_values()
@@ -324,8 +326,8 @@ impl Replay {
                 session.disconnected_at = Some(now);
             }
             session.held_through = telemetry_end;
-            for hold in session.held.values_mut() {
-                if let SavedHold::Whole(telemetry) = hold {
+            for hold in session.incoming.values_mut() {
+                if let IncomingQos2::Whole(telemetry) = hold {
                     // Its record is durable: it was read, or lies before the end that was
                     // recovered.
                     *telemetry = None;
@@ -337,7 +339,7 @@ impl Replay {
 }
 
 /// Gives a number to the sessions that have none, since an earlier Millrace wrote them down.
-fn number(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Event<'_>)) {
+fn number(sessions: &mut [State], correct: &mut impl FnMut(&str, &Event<'_>)) {
     let mut next = highest_number(sessions) + 1;
     let mut known = HashSet::default();
     for session in sessions {
@@ -355,7 +357,7 @@ fn number(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Event<'
 
 /// Takes back the copies of QoS 2 publishes that were not complete at the end, as long as their
 /// publishers may come back.
-fn take_back(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Event<'_>)) {
+fn take_back(sessions: &mut [State], correct: &mut impl FnMut(&str, &Event<'_>)) {
     let completed: HashMap<u64, u64> = sessions
         .iter()
         .map(|session| (session.number, session.completed_through))
@@ -366,14 +368,21 @@ fn take_back(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Even
         completed.is_none_or(|completed_through| ordinal <= *completed_through)
     };
     let mut begun = completed.clone();
-    for (publisher, ordinal) in sessions.iter().flat_map(SavedSession::origins) {
+    for (publisher, ordinal) in sessions.iter().flat_map(State::origins) {
         if let Some(begun) = begun.get_mut(&publisher) {
             *begun = ordinal.max(*begun);
         }
     }
     let mut taken = 0;
     for session in sessions {
-        taken += session.take_back(is_complete, correct);
+        let client_id = Arc::clone(&session.client_id);
+        // What is in flight stays. At QoS 2 it is complete, and at QoS 1 it may come twice.
+        let goes = |delivery: &Delivery| {
+            let message = &delivery.message;
+            !is_complete(message.publisher, message.origin.ordinal)
+        };
+        let gone = session.take_out(goes, |event| correct(&client_id, event));
+        taken += gone.len();
         // No further exchange has the ordinal of one that was begun.
         session.completed_through = begun[&session.number];
     }
@@ -382,5 +391,61 @@ fn take_back(sessions: &mut [SavedSession], correct: &mut impl FnMut(&str, &Even
             copies = taken,
             "QoS 2 publishes were not complete: their copies are taken back, and their clients publish again"
         );
+    }
+}
+
+/// The telemetry records at `end` and beyond are lost: the clients of the publishes that had them
+/// publish again, and the journal is to have that. Tells each to `correct`.
+fn forget_lost(session: &mut State, end: Position, correct: &mut impl FnMut(&str, &Event<'_>)) {
+    let is_lost = |incoming: &IncomingQos2| match incoming {
+        IncomingQos2::Whole(Some(position)) => *position >= end,
+        _ => false,
+    };
+    let incoming = session.incoming.iter();
+    let lost: Vec<_> = incoming
+        .filter(|(_, incoming)| is_lost(incoming))
+        .map(|(packet_id, _)| *packet_id)
+        .collect();
+    for packet_id in lost {
+        let distributed = Event::Distributed {
+            packet_id,
+            ordinal: 0,
+        };
+        apply_and_correct(session, &distributed, correct);
+    }
+    session.held_through = session.held_through.min(end);
+}
+
+/// The telemetry journal has a record of a QoS 2 publish that the log was not told of. Tells it to
+/// `correct`.
+fn find_record(
+    session: &mut State,
+    packet_id: u16,
+    position: Position,
+    correct: &mut impl FnMut(&str, &Event<'_>),
+) {
+    let event = match session.incoming.get(&packet_id) {
+        // It was the record alone that was missing.
+        Some(IncomingQos2::Distributed) => Event::Held {
+            packet_id,
+            telemetry: Some(position),
+            ordinal: 0,
+        },
+        // What is held under the id was released, and the log could not be told.
+        Some(IncomingQos2::Whole(_) | IncomingQos2::Journalled) | None => {
+            Event::Journalled { packet_id }
+        }
+    };
+    apply_and_correct(session, &event, correct);
+}
+
+/// To be called with events that fit any state.
+fn apply_and_correct(
+    session: &mut State,
+    event: &Event<'_>,
+    correct: &mut impl FnMut(&str, &Event<'_>),
+) {
+    if session.apply(event).is_ok() {
+        correct(&session.client_id, event);
     }
 }

@@ -174,7 +174,7 @@ impl Life {
             return;
         };
         let session = &line.client.session;
-        let sent = session.with_outbound(Waker::noop(), |outbound, _| {
+        let sent = session.with_outbound(Waker::noop(), |outbound| {
             let window = outbound.window();
             let sent = window.entries().take(window.sent());
             let step = |stage: &Stage| match stage {
@@ -260,7 +260,7 @@ async fn who_is_connected_is_served_when_those_that_are_away_have_used_the_budge
 /// The client has everything that was sent to it.
 fn finish_all(line: &Line) {
     let session = &line.client.session;
-    let ids = session.with_outbound(Waker::noop(), |outbound, _| {
+    let ids = session.with_outbound(Waker::noop(), |outbound| {
         let entries = outbound.window().entries();
         entries.map(|entry| entry.packet_id).collect::<Vec<_>>()
     });

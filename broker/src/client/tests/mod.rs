@@ -376,7 +376,7 @@ async fn a_newcomer_takes_the_client_id_over() {
         .gate
         .registry
         .close_all(ReasonCode::ServerShuttingDown);
-    let closed = newcomer.with_outbound(Waker::noop(), |outbound, _| outbound.close_requested());
+    let closed = newcomer.with_outbound(Waker::noop(), |outbound| outbound.close_requested());
     assert_eq!(
         closed,
         Some(ReasonCode::ServerShuttingDown),

@@ -3,10 +3,11 @@
 //! Owns: the order in which the reasons against it are asked for. Never: takes anything out of the
 //! queue. Invariant: a message that is pushed and does not enter is counted, with one reason.
 
-use super::{Outbound, Waiting};
+use super::Outbound;
 use crate::budget::{Asker, Budget};
 use crate::delivery::{Delivery, QueueLimits};
-use crate::session::Scribe;
+use crate::session::queue::Waiting;
+use crate::session::state::is_logged;
 use crate::session_log::Event;
 use crate::stats::Stats;
 use mqtt::Qos;
@@ -36,7 +37,6 @@ impl Outbound {
         delivery: Delivery,
         bounds: Bounds<'_>,
         stats: &Stats,
-        scribe: Scribe<'_>,
     ) {
         let present = self.is_connected();
         if self.stay.ended {
@@ -46,7 +46,7 @@ impl Outbound {
             stats.dropped_offline.add(1);
         } else if self.is_within_limits(&delivery, bounds) {
             if self.is_within_budget(&delivery, bounds) {
-                self.take_in(delivery, scribe);
+                self.take_in(delivery);
             } else {
                 stats.dropped_queues_full.add(1);
             }
@@ -69,7 +69,6 @@ impl Outbound {
         delivery: Delivery,
         to: To,
         bounds: Bounds<'_>,
-        scribe: Scribe<'_>,
     ) -> Result<(), Refused> {
         let present = self.is_connected();
         let takes = match to {
@@ -82,7 +81,7 @@ impl Outbound {
         if self.stay.ended || !takes || !has_room() {
             return Err(Refused);
         }
-        self.take_in(delivery, scribe);
+        self.take_in(delivery);
         Ok(())
     }
 
@@ -99,15 +98,12 @@ impl Outbound {
         bounds.budget.admits(delivery, asker, &self.load.ledger)
     }
 
-    fn take_in(&mut self, delivery: Delivery, scribe: Scribe<'_>) {
-        if delivery.qos != Qos::AtMostOnce {
-            scribe.tell(&Event::Queued(&delivery));
+    fn take_in(&mut self, delivery: Delivery) {
+        if is_logged(&delivery) {
+            self.change(&Event::Queued(&delivery));
+        } else {
+            self.load.enter_queue(&delivery);
+            self.state.queue.push(Waiting::Message(delivery));
         }
-        self.append(delivery);
-    }
-
-    pub(in crate::session) fn append(&mut self, delivery: Delivery) {
-        self.load.enter_queue(&delivery);
-        self.queue.push_back(Waiting::Message(delivery));
     }
 }

@@ -4,57 +4,41 @@
 //! is queued. Never: counts for the gate. Invariant: the exchanges that are left go on as their
 //! clients expect.
 
-use super::{Outbound, Waiting};
+use std::task::Waker;
+
+use super::Outbound;
 use crate::budget::Budget;
+use crate::session::Stage;
 use crate::session::load::Load;
-use crate::session::{Scribe, Stage};
-use crate::session_log::Event;
 use mqtt::Qos;
 
 impl Outbound {
     /// Its client leaves: what was given to it beyond the budget, because it was connected and kept
     /// up, does not stay with a session that may wait for ever. How many messages went.
-    pub(in crate::session) fn shed(&mut self, budget: &Budget, scribe: Scribe<'_>) -> usize {
+    pub(in crate::session) fn shed(&mut self, budget: &Budget) -> usize {
         let is_enough = |load: &Load| !budget.is_exceeded(&load.ledger);
-        self.shed_queued(is_enough, scribe) + self.shed_in_flight(is_enough, scribe)
+        self.shed_queued(is_enough) + self.shed_in_flight(is_enough)
     }
 
     /// Drops the newest of what is queued until it is enough; how many messages went.
-    pub(in crate::session) fn shed_queued(
-        &mut self,
-        is_enough: impl Fn(&Load) -> bool,
-        scribe: Scribe<'_>,
-    ) -> usize {
-        let mut left = self.queue.len();
-        while left > 0 && !is_enough(&self.load) {
-            left -= 1;
-            if let Waiting::Message(delivery) = &self.queue[left] {
+    pub(in crate::session) fn shed_queued(&mut self, is_enough: impl Fn(&Load) -> bool) -> usize {
+        let (mut left, mut dropped) = (0, 0);
+        for delivery in self.state.queue.deliveries().rev() {
+            // Those before one that stays, stay.
+            if left == 0 && !is_enough(&self.load) {
                 self.load.leave_queue(delivery);
+                dropped += 1;
+            } else {
+                left += 1;
             }
         }
-        if left == self.queue.len() {
-            return 0;
+        if dropped > 0 {
+            self.take_out_uncounted(|_| {
+                let goes = left == 0;
+                left -= usize::from(!goes);
+                goes
+            });
         }
-        let tail = self.queue.split_off(left);
-        // The log counts without QoS 0; each that goes has the place of the one before it.
-        let saved = |qos| qos != Qos::AtMostOnce;
-        let index = self
-            .deliveries()
-            .filter(|delivery| saved(delivery.qos))
-            .count();
-        let mut dropped = 0;
-        for waiting in tail {
-            match waiting {
-                Waiting::Message(delivery) => {
-                    dropped += 1;
-                    if saved(delivery.qos) {
-                        scribe.tell(&Event::Dropped { index });
-                    }
-                }
-                snapshot => self.queue.push_back(snapshot),
-            }
-        }
-        self.tidy();
         dropped
     }
 
@@ -66,11 +50,11 @@ impl Outbound {
     pub(in crate::session) fn shed_in_flight(
         &mut self,
         is_enough: impl Fn(&Load) -> bool,
-        scribe: Scribe<'_>,
     ) -> usize {
         let mut dropped = 0;
         while !is_enough(&self.load) {
             let newest = self
+                .state
                 .window
                 .entries()
                 .rev()
@@ -80,8 +64,10 @@ impl Outbound {
                 });
             match newest {
                 // The entry is there, and of that QoS.
-                Some((packet_id, Qos::ExactlyOnce)) => drop(self.release_sent(packet_id, scribe)),
-                Some((packet_id, _)) => self.acknowledge(packet_id, scribe),
+                Some((packet_id, Qos::ExactlyOnce)) => {
+                    let _ = self.release_sent(packet_id, Waker::noop());
+                }
+                Some((packet_id, _)) => self.acknowledge(packet_id),
                 None => break,
             }
             dropped += 1;

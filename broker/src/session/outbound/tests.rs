@@ -9,13 +9,6 @@ use crate::session::outbound::Bounds;
 use crate::stats::Stats;
 use crate::subscriptions::Group;
 
-/// Of a session that the log does not know.
-const UNLOGGED: Scribe<'static> = Scribe {
-    log: None,
-    client_id: "",
-    waker: std::task::Waker::noop(),
-};
-
 const LIMITS: QueueLimits = QueueLimits {
     messages: 10,
     bytes: 10_000,
@@ -59,9 +52,18 @@ fn bounds(budget: &Budget) -> Bounds<'_> {
 }
 
 fn outbound(presence: Presence) -> Outbound {
-    let mut outbound = Outbound::fresh();
+    let mut outbound = Outbound::fresh(&"client".into());
     outbound.stay.presence = presence;
     outbound
+}
+
+/// Queues the delivery and takes it into the window.
+fn assign(outbound: &mut Outbound, delivery: Delivery) {
+    outbound.push(delivery, bounds(&budget()), &Stats::default());
+    let Next::Delivery(delivery, source) = outbound.pop(true) else {
+        panic!("it may leave at once");
+    };
+    outbound.assign(&delivery, source);
 }
 
 /// Otherwise a message that comes just when the last member leaves would find nobody.
@@ -76,7 +78,7 @@ fn a_session_takes_messages_for_a_client_that_is_away_from_the_moment_it_leaves(
         let mut outbound = outbound(presence);
         let mut takes = |qos, to| {
             outbound
-                .offer(delivery("a", qos, None), to, bounds(&budget), UNLOGGED)
+                .offer(delivery("a", qos, None), to, bounds(&budget))
                 .is_ok()
         };
         assert_eq!(takes(Qos::AtLeastOnce, To::Connected), connected);
@@ -85,12 +87,8 @@ fn a_session_takes_messages_for_a_client_that_is_away_from_the_moment_it_leaves(
         assert!(!takes(Qos::AtMostOnce, To::Offline));
         outbound.stay.ended = true;
         for to in [To::Connected, To::Offline] {
-            let refused = outbound.offer(
-                delivery("a", Qos::AtLeastOnce, None),
-                to,
-                bounds(&budget),
-                UNLOGGED,
-            );
+            let refused =
+                outbound.offer(delivery("a", Qos::AtLeastOnce, None), to, bounds(&budget));
             assert_eq!(refused, Err(Refused));
         }
     }
@@ -103,17 +101,14 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
     let mut outbound = outbound(Presence::Here);
     let stats = Stats::default();
     let sent = |outbound: &mut Outbound, name, qos, share| {
-        outbound.assign(delivery(name, qos, share), Source::Queue, UNLOGGED);
+        assign(outbound, delivery(name, qos, share));
         outbound.mark_sent();
     };
     sent(&mut outbound, "sent 2", Qos::ExactlyOnce, Some(&group));
     sent(&mut outbound, "sent 1", Qos::AtLeastOnce, Some(&group));
     sent(&mut outbound, "own 1", Qos::AtLeastOnce, None);
-    outbound.assign(
-        delivery("assigned 2", Qos::ExactlyOnce, Some(&group)),
-        Source::Queue,
-        UNLOGGED,
-    );
+    let assigned = delivery("assigned 2", Qos::ExactlyOnce, Some(&group));
+    assign(&mut outbound, assigned);
     for (name, qos, share) in [
         ("queued 0", Qos::AtMostOnce, Some(&group)),
         ("own 0", Qos::AtMostOnce, None),
@@ -121,12 +116,7 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
         ("queued 1", Qos::AtLeastOnce, Some(&group)),
         ("own 2", Qos::ExactlyOnce, None),
     ] {
-        outbound.push(
-            delivery(name, qos, share),
-            bounds(&budget),
-            &stats,
-            UNLOGGED,
-        );
+        outbound.push(delivery(name, qos, share), bounds(&budget), &stats);
     }
     let shared = outbound.shared();
     let names: Vec<_> = shared.iter().map(|(_, d)| &*d.message.topic).collect();
@@ -135,7 +125,7 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
 
     // All but the second and the third found another member.
     let gone: Vec<_> = [0, 3, 4].map(|at| shared[at].0).to_vec();
-    outbound.remove(&gone, UNLOGGED);
+    outbound.remove(&gone);
     let window: Vec<_> = outbound
         .window()
         .entries()
@@ -146,8 +136,9 @@ fn what_goes_to_other_members_is_all_but_what_was_begun_at_qos_2() {
         .collect();
     assert_eq!(window, ["sent 2", "own 1", "assigned 2"]);
     let mut queue = Vec::new();
-    while let Next::Delivery(delivery, _) = outbound.pop(true, UNLOGGED) {
+    while let Next::Delivery(delivery, source) = outbound.pop(true) {
         queue.push(delivery.message.topic.to_string());
+        outbound.discard(&delivery, source);
     }
     assert_eq!(queue, ["queued 0", "own 0", "own 2"]);
     assert_eq!(outbound.load.messages, 0);
@@ -172,7 +163,7 @@ fn a_spell_of_dropping_is_counted_as_one_slow_session_until_the_queue_is_empty()
     assert_eq!((slow.dropped, slow.queued_messages), (3, LIMITS.messages));
     let outbound = &mut *session.lock_outbound();
     for left in (0..LIMITS.messages).rev() {
-        assert!(matches!(outbound.pop(true, UNLOGGED), Next::Delivery(..)));
+        assert!(matches!(outbound.pop(true), Next::Delivery(..)));
         assert_eq!(outbound.caught_up(), (left == 0).then_some(3));
     }
 }

@@ -6,7 +6,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::*;
 use super::sim::{Loss, SimDisk};
-use crate::session_log::{Event, SavedHold, SavedSession};
+use crate::session::{IncomingQos2, State};
+use crate::session_log::Event;
 
 const CLIENT: &str = "device";
 
@@ -28,7 +29,7 @@ fn begin() -> Logs {
 }
 
 /// What each log loses with the crash: what it has not synced, or nothing.
-fn crash(logs: Logs, telemetry: Loss, sessions: Loss) -> (Logs, Vec<(u16, SavedHold)>) {
+fn crash(logs: Logs, telemetry: Loss, sessions: Loss) -> (Logs, Vec<(u16, IncomingQos2)>) {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let telemetry_disk = logs.telemetry_disk.crash(telemetry, &mut rng);
     let disk = logs.disk.crash(sessions, &mut rng);
@@ -39,29 +40,29 @@ fn crash(logs: Logs, telemetry: Loss, sessions: Loss) -> (Logs, Vec<(u16, SavedH
     (logs, held(&sessions))
 }
 
-fn held(sessions: &[SavedSession]) -> Vec<(u16, SavedHold)> {
+fn held(sessions: &[State]) -> Vec<(u16, IncomingQos2)> {
     let session = sessions
         .iter()
         .find(|session| &*session.client_id == CLIENT);
     let session = session.expect("the session is kept");
-    let held = session.held.iter();
+    let held = session.incoming.iter();
     held.map(|(id, hold)| (*id, without_position(*hold)))
         .collect()
 }
 
 /// Nothing is to be done when the client publishes it again.
-const fn whole(packet_id: u16) -> (u16, SavedHold) {
-    (packet_id, SavedHold::Whole(None))
+const fn whole(packet_id: u16) -> (u16, IncomingQos2) {
+    (packet_id, IncomingQos2::Whole(None))
 }
 
 /// It is to be distributed then,
-const fn journalled(packet_id: u16) -> (u16, SavedHold) {
-    (packet_id, SavedHold::Journalled)
+const fn journalled(packet_id: u16) -> (u16, IncomingQos2) {
+    (packet_id, IncomingQos2::Journalled)
 }
 
 /// or to be journalled.
-const fn distributed(packet_id: u16) -> (u16, SavedHold) {
-    (packet_id, SavedHold::Distributed)
+const fn distributed(packet_id: u16) -> (u16, IncomingQos2) {
+    (packet_id, IncomingQos2::Distributed)
 }
 
 fn hold(logs: &Logs, packet_id: u16, position: Position) {
@@ -238,7 +239,7 @@ fn a_snapshot_keeps_what_was_accounted_for() {
     };
     let state = model.saved(
         CLIENT,
-        [(2, SavedHold::Whole(Some(Position(1))))],
+        [(2, IncomingQos2::Whole(Some(Position(1))))],
         Position(2),
     );
     let mut batch = logs.log.batch(CLIENT);

@@ -15,8 +15,9 @@ use crate::auth::{Identity, Voucher};
 use crate::delivery::{Delivery, Options};
 use crate::exchange::Origin;
 use crate::message::Message;
+use crate::session::{InFlight, IncomingQos2, Queue, Stage, State, Waiting, Will, Window};
 use crate::session_log::log::{Parts, Source};
-use crate::session_log::{Event, SavedHold, SavedInflight, SavedSession, SavedWill, SessionLog};
+use crate::session_log::{Event, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::Group;
 use mqtt::Qos;
@@ -30,7 +31,7 @@ pub(super) struct Model {
     pub(super) subscriptions: BTreeMap<String, u32>,
     pub(super) snapshots: BTreeSet<String>,
     /// Without positions.
-    pub(super) held: BTreeMap<u16, SavedHold>,
+    pub(super) held: BTreeMap<u16, IncomingQos2>,
     pub(super) inflight: Vec<(u16, Option<u64>)>,
     pub(super) queue: Vec<u64>,
     pub(super) will: Option<(u64, u32)>,
@@ -150,29 +151,29 @@ fn delivery_number(read: &Delivery) -> u64 {
     number
 }
 
-fn will_of(read: &SavedWill) -> (u64, u32) {
+fn will_of(read: &Will) -> (u64, u32) {
     let number = number_of(&read.message);
     assert_eq!(&*read.content_type, content_type(number));
     (number, read.delay_seconds)
 }
 
-pub(super) fn without_position(hold: SavedHold) -> SavedHold {
+pub(super) fn without_position(hold: IncomingQos2) -> IncomingQos2 {
     match hold {
-        SavedHold::Whole(_) => SavedHold::Whole(None),
+        IncomingQos2::Whole(_) => IncomingQos2::Whole(None),
         half => half,
     }
 }
 
 impl Model {
-    pub(super) fn of(session: &SavedSession) -> Model {
+    pub(super) fn of(session: &State) -> Model {
         let option_number = |filter: &str, read: &Options| {
             let number = read.identifier.map_or(0, NonZeroU32::get);
             assert_eq!(*read, options(number));
             (filter.to_string(), number)
         };
-        let inflight = |inflight: &SavedInflight| {
-            let number = inflight.delivery.as_ref().map(delivery_number);
-            (inflight.packet_id, number)
+        let inflight = |entry: &InFlight| match &entry.stage {
+            Stage::Published(delivery) => (entry.packet_id, Some(delivery_number(delivery))),
+            Stage::Released => (entry.packet_id, None),
         };
         Model {
             identity: Arc::clone(&session.identity),
@@ -185,14 +186,14 @@ impl Model {
                 .collect(),
             snapshots: session.snapshots.iter().map(|f| f.to_string()).collect(),
             held: session
-                .held
+                .incoming
                 .iter()
                 .map(|(id, hold)| (*id, without_position(*hold)))
                 .collect(),
-            inflight: session.inflight.iter().map(inflight).collect(),
-            queue: session.queue.iter().map(delivery_number).collect(),
-            will: session.will.as_ref().map(will_of),
-            last_packet_id: session.last_packet_id,
+            inflight: session.window.entries().map(inflight).collect(),
+            queue: session.queue.deliveries().map(delivery_number).collect(),
+            will: session.will.as_deref().map(will_of),
+            last_packet_id: session.window.last_packet_id(),
         }
     }
 
@@ -200,10 +201,27 @@ impl Model {
     pub(super) fn saved(
         &self,
         client_id: &str,
-        held: impl IntoIterator<Item = (u16, SavedHold)>,
+        held: impl IntoIterator<Item = (u16, IncomingQos2)>,
         held_through: Position,
-    ) -> SavedSession {
-        SavedSession {
+    ) -> State {
+        let mut window = Window::default();
+        for (packet_id, number) in &self.inflight {
+            window.take_back(InFlight {
+                packet_id: *packet_id,
+                sent_before: true,
+                saved: Position::ZERO,
+                stage: match number {
+                    Some(number) => Stage::Published(delivery(*number)),
+                    None => Stage::Released,
+                },
+            });
+        }
+        window.set_last_packet_id(self.last_packet_id);
+        let mut queue = Queue::default();
+        for number in &self.queue {
+            queue.push(Waiting::Message(delivery(*number)));
+        }
+        State {
             client_id: client_id.into(),
             number: 0,
             completed_through: 0,
@@ -216,23 +234,18 @@ impl Model {
                 .map(|(filter, number)| (filter.as_str().into(), options(*number)))
                 .collect(),
             snapshots: self.snapshots.iter().map(|f| f.as_str().into()).collect(),
-            held: held.into_iter().collect(),
+            incoming: held.into_iter().collect(),
             held_through,
-            inflight: self
-                .inflight
-                .iter()
-                .map(|(packet_id, number)| SavedInflight {
-                    packet_id: *packet_id,
-                    delivery: number.map(delivery),
+            window,
+            queue,
+            will: self.will.map(|(number, delay_seconds)| {
+                Box::new(Will {
+                    message: message(number),
+                    delay_seconds,
+                    content_type: content_type(number).into(),
+                    identity: Arc::clone(&self.identity),
                 })
-                .collect(),
-            queue: self.queue.iter().copied().map(delivery).collect(),
-            will: self.will.map(|(number, delay_seconds)| SavedWill {
-                message: message(number),
-                delay_seconds,
-                content_type: content_type(number).into(),
             }),
-            last_packet_id: self.last_packet_id,
         }
     }
 }
@@ -250,7 +263,7 @@ pub(super) struct Logs {
 pub(super) const NOW: i64 = 1_000;
 
 impl Logs {
-    pub(super) fn open(telemetry_disk: SimDisk, disk: SimDisk) -> (Logs, Vec<SavedSession>) {
+    pub(super) fn open(telemetry_disk: SimDisk, disk: SimDisk) -> (Logs, Vec<State>) {
         // Small segments: several of them, and little memory promised in vain.
         Logs::open_sized(telemetry_disk, disk, 1 << 20)
     }
@@ -259,7 +272,7 @@ impl Logs {
         telemetry_disk: SimDisk,
         disk: SimDisk,
         max_bytes: u64,
-    ) -> (Logs, Vec<SavedSession>) {
+    ) -> (Logs, Vec<State>) {
         let settings = journal::Settings {
             segment_size_bytes: 4 << 10,
             ..journal::Settings::default()
@@ -286,7 +299,7 @@ impl Logs {
     }
 
     /// Opened again on what is left; nothing of the old is written any more that counts.
-    pub(super) fn reopen(telemetry_disk: SimDisk, disk: SimDisk) -> (Logs, Vec<SavedSession>) {
+    pub(super) fn reopen(telemetry_disk: SimDisk, disk: SimDisk) -> (Logs, Vec<State>) {
         Logs::open(telemetry_disk, disk)
     }
 
@@ -328,7 +341,7 @@ impl Logs {
 /// Sessions in memory, and something that happens whenever one is shown.
 #[derive(Default)]
 pub(super) struct Sessions {
-    pub(super) by_client: Mutex<BTreeMap<String, SavedSession>>,
+    pub(super) by_client: Mutex<BTreeMap<String, State>>,
     pub(super) on_show: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
 
@@ -338,7 +351,7 @@ impl Source for Sessions {
         by_client.keys().map(|id| id.as_str().into()).collect()
     }
 
-    fn with_state(&self, client_id: &str, show: &mut dyn FnMut(&SavedSession)) {
+    fn with_state(&self, client_id: &str, show: &mut dyn FnMut(&State)) {
         if let Some(happens) = &mut *self.on_show.lock().unwrap() {
             happens();
         }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-use journal::{Position, State};
+use journal::{Position, State as JournalState};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::PATIENCE;
 use super::model::*;
 use super::sim::{Call, EIO, Loss, SimDisk};
+use crate::session::State;
+use crate::session_log::Event;
 use crate::session_log::log::Source;
-use crate::session_log::{Event, SavedSession};
 
 /// Events are taken up to a third of it.
 const SMALL_BYTES: u64 = 3 << 20;
@@ -69,7 +70,7 @@ fn sessions(of: &[(&str, Model)]) -> Sessions {
     sessions
 }
 
-fn reopen(logs: Logs) -> (Logs, Vec<SavedSession>) {
+fn reopen(logs: Logs) -> (Logs, Vec<State>) {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let telemetry_disk = logs.telemetry_disk.crash(Loss::Nothing, &mut rng);
     let disk = logs.disk.crash(Loss::Nothing, &mut rng);
@@ -77,7 +78,7 @@ fn reopen(logs: Logs) -> (Logs, Vec<SavedSession>) {
     Logs::reopen(telemetry_disk, disk)
 }
 
-fn models(sessions: &[SavedSession]) -> Vec<(String, Model)> {
+fn models(sessions: &[State]) -> Vec<(String, Model)> {
     let mut models: Vec<_> = sessions
         .iter()
         .map(|session| (session.client_id.to_string(), Model::of(session)))
@@ -272,7 +273,7 @@ fn the_end_of_the_log_saves_what_a_full_disk_kept_in_memory() {
     assert_eq!(logs.log.unsaved(), 1);
     // The journal has noticed, so that it takes nothing until it tries again.
     let deadline = std::time::Instant::now() + PATIENCE;
-    while logs.log.journal().status().state != State::Full {
+    while logs.log.journal().status().state != JournalState::Full {
         assert!(std::time::Instant::now() < deadline, "never full");
         logs.write("b", &[Event::Unsubscribed { filter: "f" }]);
         std::thread::yield_now();
@@ -343,7 +344,8 @@ fn the_thread_keeps_the_log_small() {
         // The session's lock.
         let mut by_client = source.by_client.lock().unwrap();
         let session = by_client.get_mut("b").unwrap();
-        session.last_packet_id = (number % 65_535 + 1) as u16;
+        let packet_id = (number % 65_535 + 1) as u16;
+        session.window.set_last_packet_id(packet_id);
         session
             .subscriptions
             .insert(filter.as_str().into(), options(number));

@@ -3,6 +3,7 @@
 //! Owns: what the gate's own account is held against. Never: changes the gate.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::messages::Key;
 use super::session::Session;
@@ -41,7 +42,7 @@ impl Oracle {
     }
 
     /// A connection that waits for its last word to be taken has let go of its session before.
-    fn notice_departures(&mut self, attached: &HashSet<Box<str>>) {
+    fn notice_departures(&mut self, attached: &HashSet<Arc<str>>) {
         let gone = self.sessions.iter().filter(|(client_id, session)| {
             session.line.is_some() && is_named(client_id) && !attached.contains(client_id.as_str())
         });

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::change::Change;
 use super::{Life, copied, without_position};
-use crate::session_log::SavedHold;
+use crate::session::IncomingQos2;
 use crate::session_log::tests::model::Model;
 
 /// A QoS 2 publish that came in, from its first copy to its release.
@@ -17,7 +17,7 @@ pub(super) struct Exchange {
     pub(super) incarnation: u64,
     pub(super) packet_id: u16,
     /// What the last start has found of it.
-    pub(super) found: Option<SavedHold>,
+    pub(super) found: Option<IncomingQos2>,
     /// Where its record is, when it was appended since.
     pub(super) telemetry: Option<Position>,
     /// The end of the log when it was noted as distributed, as whole, and when it was released.
@@ -126,14 +126,14 @@ impl Life {
             exchange.client == client
                 && exchange.incarnation == incarnation
                 && exchange.released.is_none()
-                && !matches!(exchange.hold(), SavedHold::Whole(_))
+                && !matches!(exchange.hold(), IncomingQos2::Whole(_))
         });
         let Some(index) = halves else {
             return;
         };
         let packet_id = self.exchanges[index].packet_id;
         let ordinal = match self.exchanges[index].hold() {
-            SavedHold::Journalled => self.copy(client, incarnation, model, log),
+            IncomingQos2::Journalled => self.copy(client, incarnation, model, log),
             _ => {
                 let telemetry = Some(self.logs.publish(client, Some(packet_id)));
                 self.exchanges[index].telemetry = telemetry;
@@ -142,7 +142,7 @@ impl Life {
         };
         let exchange = &mut self.exchanges[index];
         exchange.noted = Some(UNWRITTEN);
-        model.held.insert(packet_id, SavedHold::Whole(None));
+        model.held.insert(packet_id, IncomingQos2::Whole(None));
         log.push(Change::Held(packet_id, exchange.telemetry, ordinal));
     }
 
@@ -184,11 +184,11 @@ impl Life {
 
 impl Exchange {
     /// As it is known now.
-    pub(super) fn hold(&self) -> SavedHold {
+    pub(super) fn hold(&self) -> IncomingQos2 {
         match (self.noted, self.found) {
-            (Some(_), _) => SavedHold::Whole(self.telemetry),
+            (Some(_), _) => IncomingQos2::Whole(self.telemetry),
             (None, Some(found)) => found,
-            (None, None) => SavedHold::Distributed,
+            (None, None) => IncomingQos2::Distributed,
         }
     }
 
@@ -197,20 +197,20 @@ impl Exchange {
         &self,
         end: Position,
         telemetry_end: Position,
-    ) -> Option<SavedHold> {
+    ) -> Option<IncomingQos2> {
         let is_there = |mark: Option<Position>| mark.is_some_and(|position| position <= end);
         let has_record = self.telemetry.map(|position| position < telemetry_end);
         let before = if is_there(self.distributed) {
-            Some(SavedHold::Distributed)
+            Some(IncomingQos2::Distributed)
         } else {
             self.found
         };
         match (is_there(self.noted), has_record, before) {
-            (true, Some(false), _) => Some(SavedHold::Distributed),
-            (true, _, _) | (false, Some(true), Some(SavedHold::Distributed)) => {
-                Some(SavedHold::Whole(None))
+            (true, Some(false), _) => Some(IncomingQos2::Distributed),
+            (true, _, _) | (false, Some(true), Some(IncomingQos2::Distributed)) => {
+                Some(IncomingQos2::Whole(None))
             }
-            (false, Some(true), _) => Some(SavedHold::Journalled),
+            (false, Some(true), _) => Some(IncomingQos2::Journalled),
             (false, _, before) => before,
         }
     }

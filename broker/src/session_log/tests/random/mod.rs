@@ -15,7 +15,8 @@ use self::change::Change;
 use self::exchange::{Completion, Exchange, Ordinals, UNWRITTEN};
 use super::model::*;
 use super::sim::{Loss, SimDisk};
-use crate::session_log::{Event, SavedHold, SavedSession};
+use crate::session::{IncomingQos2, State};
+use crate::session_log::Event;
 
 const CLIENTS: [&str; 4] = ["a", "b", "ç", "d"];
 const LIVES: u64 = 60;
@@ -226,7 +227,7 @@ impl Life {
         })
     }
 
-    fn saved(&self, client: &str, model: &Model) -> SavedSession {
+    fn saved(&self, client: &str, model: &Model) -> State {
         let of_client = |exchange: &&Exchange| exchange.client == client;
         let incarnation = self.models[client].0;
         let mine = self
@@ -245,7 +246,7 @@ impl Life {
             .max();
         let completed = self.completions.iter();
         let completed = completed.filter(|completion| completion.incarnation == incarnation);
-        SavedSession {
+        State {
             number: incarnation,
             completed_through: completed.map(|c| c.ordinal).max().unwrap_or(0),
             // What the session began with is at least as far as its predecessor's records.
@@ -466,7 +467,7 @@ fn expected(remains: &Remains, end: Position, telemetry_end: Position) -> (Model
                     found: Some(hold),
                     telemetry: None,
                     distributed: None,
-                    noted: matches!(hold, SavedHold::Whole(_)).then_some(Position::ZERO),
+                    noted: matches!(hold, IncomingQos2::Whole(_)).then_some(Position::ZERO),
                     released: None,
                     ..exchange.clone()
                 });
