@@ -24,7 +24,8 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// What can be named before `=`: the parts of Millrace, then the libraries in it that log. A target
 /// begins with the name of the library that it is in.
-const TARGETS: [&str; 20] = [
+const TARGETS: [&str; 21] = [
+    "access",
     "millrace",
     "broker",
     "devices",

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use broker::PasswordHash;
+use access::PasswordHash;
 use mqtt::{Version, client};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;

@@ -6,20 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::reload::{self, Reloaded, Reloader};
+use access::{DeviceCredentials, login, rules};
 use journal::Journal;
 use tracing::{info, warn};
 
-use crate::access::{self, Rules};
-use crate::auth::{self, DeviceCredentials, TokenKeys, UsersFile, recheck};
 use crate::config::Settings;
 use crate::gate::{Gate, IsTelemetry, OnUntaken};
 use crate::listener::{Bound, Kind, Listening};
 use crate::publisher::Publisher;
-use crate::reload::{self, Reloaded, Reloader, Source};
 use crate::session::SlowSession;
 use crate::stats::Stats;
 use crate::system::SystemValues;
-use crate::tls::Certificates;
+use crate::upkeep::{self, recheck};
 use crate::{retained, session_log, system};
 use mqtt::ReasonCode;
 
@@ -35,7 +34,7 @@ pub enum StartError {
         source: io::Error,
     },
     #[error("cannot use the access rules")]
-    Access(#[from] access::LoadError),
+    Access(#[from] rules::LoadError),
     #[error("cannot open the retained messages")]
     Retained(#[from] retained::OpenError),
     #[error("cannot open the kept sessions")]
@@ -45,7 +44,7 @@ pub enum StartError {
     #[error("cannot start the router")]
     Router(#[from] router::StartError),
     #[error("cannot tell who may log in")]
-    Auth(#[from] auth::OpenError),
+    Auth(#[from] login::OpenError),
 }
 
 /// What a broker is made of.
@@ -95,7 +94,8 @@ impl Broker {
                 .spawn(system::publish(Arc::clone(&gate), interval));
         }
         let interval = gate.settings.reload_interval;
-        let (reloader, watching) = reload::watch(sources(&gate), interval, gate.stop.clone());
+        let (reloader, watching) =
+            reload::watch(upkeep::sources(&gate), interval, gate.stop.clone());
         gate.tasks.spawn(watching);
         Ok(Broker {
             gate,
@@ -188,25 +188,6 @@ impl Broker {
     }
 }
 
-/// Everything whose files may change.
-fn sources(gate: &Arc<Gate>) -> Vec<Box<dyn Source>> {
-    let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    if let Some(rules) = Rules::of(gate) {
-        sources.push(Box::new(rules));
-    }
-    sources.push(Box::new(UsersFile(Arc::clone(gate))));
-    if let Some(keys) = TokenKeys::of(gate) {
-        sources.push(Box::new(keys));
-    }
-    for listener in &gate.settings.listeners {
-        if let Some(tls) = &listener.tls {
-            let (tls, gate) = (Arc::clone(tls), Arc::clone(gate));
-            sources.push(Box::new(Certificates { tls, gate }));
-        }
-    }
-    sources
-}
-
 async fn watch_time(gate: Arc<Gate>) {
     let mut interval = tokio::time::interval(TICK);
     loop {
@@ -220,7 +201,6 @@ async fn watch_time(gate: Arc<Gate>) {
 /// What is to be done now and then.
 pub(crate) fn tick(gate: &Arc<Gate>) {
     gate.registry.tick(gate);
-    gate.authenticator.flush_report();
     gate.refusals.flush();
     gate.authenticator.review_entry();
     gate.authenticator

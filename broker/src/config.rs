@@ -1,14 +1,13 @@
 //! The `[broker]` section: what the user wrote, and what is true after it was checked.
 
-use std::borrow::Cow;
-use std::error::Error;
 use std::time::Duration;
 
+pub use access::ConfigError;
+use access::login::{self, Anonymous};
+use access::rules;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::access;
-use crate::auth::{self, Anonymous};
 use crate::limits::{ClientRates, KeptLimits};
 use crate::listener;
 use crate::session::FilterLimits;
@@ -25,7 +24,7 @@ pub struct Config {
     /// credentials.
     pub allow_anonymous: bool,
     /// Who may log in, and how.
-    pub auth: auth::Config,
+    pub auth: login::Config,
     /// Connections at one time; further ones are refused.
     pub max_connections: usize,
     /// Connections of one address (IPv6: of one /64 network) at one time; 0: as many as
@@ -96,7 +95,7 @@ pub struct Config {
     #[serde(with = "humantime_serde")]
     pub reload_interval: Duration,
     /// Who may publish and subscribe to what.
-    pub acl: access::Config,
+    pub acl: rules::Config,
     /// Further listeners, of any kind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listener: Vec<listener::Config>,
@@ -107,7 +106,7 @@ impl Default for Config {
         Config {
             listen: "127.0.0.1:1883".into(),
             allow_anonymous: false,
-            auth: auth::Config::default(),
+            auth: login::Config::default(),
             max_connections: 100_000,
             max_connections_per_address: 0,
             max_connect_rate: 0,
@@ -136,20 +135,10 @@ impl Default for Config {
             max_retained_bytes: ByteSize::mb(256),
             max_session_log_size: ByteSize::gb(3),
             reload_interval: Duration::from_secs(1),
-            acl: access::Config::default(),
+            acl: rules::Config::default(),
             listener: Vec::new(),
         }
     }
-}
-
-/// A value of the section that cannot be used; `key` is its name in the file.
-#[derive(Debug, thiserror::Error)]
-#[error("`broker.{key}` {problem}")]
-pub struct ConfigError {
-    pub key: Cow<'static, str>,
-    pub problem: String,
-    pub hint: Option<String>,
-    pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 /// The section, checked.
@@ -158,7 +147,7 @@ pub struct Settings {
     /// One at least.
     pub listeners: Vec<listener::Settings>,
     pub(crate) anonymous: Anonymous,
-    pub auth: auth::Settings,
+    pub auth: login::Settings,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     /// In a second; `None`: no limit.
@@ -187,7 +176,7 @@ pub struct Settings {
     pub max_retained_messages: usize,
     pub max_retained_bytes: usize,
     pub reload_interval: Duration,
-    pub acl: access::Settings,
+    pub acl: rules::Settings,
 }
 
 /// The smallest useful packet limit, "1KB"; below it not even a CONNECT with a will fits.

@@ -22,7 +22,7 @@ use crate::end::End;
 use crate::gate::Gate;
 use crate::handshake;
 use crate::limits::UNSENT_BYTES_MAX;
-use crate::peer::Peer;
+use access::Peer;
 
 /// Bytes read in one system call at most.
 const SCRATCH_BYTES: usize = 64 * 1024;

@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use access::{Access, Authenticator};
 use journal::disk::{Disk, RealDisk};
 use journal::{Journal, LocalJournals, Position};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::access::{self, Access};
-use crate::auth::{self, Authenticator, recheck};
 use crate::broker::{Parts, StartError};
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
@@ -33,6 +32,7 @@ use crate::session_log::{self, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::{Subscriptions, Targets};
 use crate::system::System;
+use crate::upkeep::{self, recheck};
 use router::Rumqttd;
 
 /// Tells whether a topic carries telemetry, which goes into the journal; ingest's topic templates
@@ -140,7 +140,7 @@ impl Gate {
             settings.anonymous,
             &data,
             devices,
-            Arc::clone(&stats),
+            Arc::clone(&stats.logins),
             stop.clone(),
         )?;
         authenticator.warn_of_strangers(settings.acl.file.is_none());
@@ -226,10 +226,10 @@ impl Gate {
     fn review_restored(self: &Arc<Self>) {
         let (mut sessions, mut subscriptions) = (0, 0);
         self.registry.for_each(|session| {
-            if auth::review(self, session) {
+            if upkeep::review(self, session) {
                 sessions += 1;
             } else {
-                subscriptions += access::revoke(self, session);
+                subscriptions += upkeep::revoke(self, session);
             }
         });
         recheck::tell_ended(sessions);

@@ -4,8 +4,6 @@
 //! touches a database. Invariant: a QoS 1 publish on a telemetry topic is acknowledged only after
 //! the journal holds it durably.
 
-pub mod access;
-mod auth;
 mod broker;
 mod budget;
 mod client;
@@ -14,7 +12,6 @@ mod config;
 mod connection;
 mod delivery;
 mod end;
-mod error_chain;
 mod exchange;
 mod fanout;
 #[cfg(any(test, fuzzing))]
@@ -26,12 +23,10 @@ mod limits;
 mod listener;
 mod lock;
 mod message;
-mod peer;
 mod presence;
 mod proxy_protocol;
 mod publisher;
 mod registry;
-mod reload;
 mod retained;
 mod session;
 mod session_log;
@@ -39,14 +34,10 @@ mod stats;
 mod subscriptions;
 mod system;
 mod tls;
+mod upkeep;
 pub mod verify;
 mod websocket;
 
-pub use auth::{
-    Config as AuthConfig, DeviceCredentials, Logins, Lookup, OpenError as AuthError, PasswordError,
-    PasswordHash, SecretDigest, Settings as AuthSettings, TokenAlgorithm, TokenConfig,
-    generate_password, logins_are_required, require_logins, secret_digest, users,
-};
 pub use broker::{Broker, Parts, StartError};
 pub use config::{Config, ConfigError, Settings};
 pub use gate::{IsTelemetry, OnUntaken, Untaken};
@@ -55,8 +46,6 @@ pub use listener::{
     Config as ListenerConfig, Kind as ListenerKind, Listening, Settings as ListenerSettings,
 };
 pub use publisher::Publisher;
-pub use reload::{Outcome as ReloadOutcome, Reloaded};
 pub use session::SlowSession;
 pub use stats::{Counter, Stats};
 pub use system::SystemValues;
-pub use tls::{IdentityFrom, RevocationLists};

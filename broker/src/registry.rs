@@ -15,13 +15,13 @@ use std::time::Duration;
 use journal::Position;
 use tracing::{info, warn};
 
-use crate::auth::Identity;
 use crate::budget::Turn;
 use crate::gate::Gate;
 use crate::limits::NoPlace;
 use crate::lock::lock;
 use crate::session::{Arrival, Attach, Session, SlowSession, State};
 use crate::session_log::Source;
+use access::Identity;
 use mqtt::ReasonCode;
 
 /// How long a newcomer waits for the one whose client id it has. Letting go takes one turn of that

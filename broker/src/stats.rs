@@ -1,36 +1,9 @@
 //! Counters of everything that enters, leaves or is dropped, with a bounded set of reasons.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
-use crate::auth::Logins;
-
-/// A number that only grows, or (for gauges) is moved up and down by its owner.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn subtract(&self, n: u64) {
-        self.0.fetch_sub(n, Ordering::Relaxed);
-    }
-
-    /// Moves a gauge up or down.
-    pub(crate) fn shift(&self, by: i64) {
-        self.0.fetch_add(by as u64, Ordering::Relaxed);
-    }
-
-    /// Moves it up to `value` if it is lower.
-    pub(crate) fn raise(&self, value: u64) {
-        self.0.fetch_max(value, Ordering::Relaxed);
-    }
-
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+pub use access::Counter;
+use access::login::Logins;
 
 /// The gate's account since it started. Messages, unless the name says otherwise.
 #[derive(Debug, Default)]
@@ -117,7 +90,7 @@ pub struct Stats {
     /// PUBLISH and PUBREL packets sent again to clients that came back.
     pub redelivered: Counter,
     /// How logins ended.
-    pub logins: Logins,
+    pub logins: Arc<Logins>,
     /// Live subscriptions.
     pub subscriptions: Counter,
     /// Sessions now, those of connected clients among them.

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use broker::{DeviceCredentials, Lookup, ReloadOutcome};
+use access::reload::Outcome;
+use access::{DeviceCredentials, Lookup};
 use devices::{Known, Reread};
 
 /// The devices that are known, as the broker asks for them.
@@ -32,10 +33,10 @@ impl DeviceCredentials for KnownDevices {
     }
 }
 
-pub(super) fn outcome(reread: Reread) -> ReloadOutcome {
+pub(super) fn outcome(reread: Reread) -> Outcome {
     match reread {
-        Reread::New => ReloadOutcome::New,
-        Reread::Same => ReloadOutcome::Same,
-        Reread::Failed => ReloadOutcome::Failed,
+        Reread::New => Outcome::New,
+        Reread::Same => Outcome::Same,
+        Reread::Failed => Outcome::Failed,
     }
 }

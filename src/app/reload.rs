@@ -3,7 +3,7 @@
 //! Owns: the one line that says what was found. Never: tells why something failed: whoever found
 //! that has told it.
 
-use broker::{ReloadOutcome, Reloaded};
+use access::reload::{Outcome, Reloaded};
 use tracing::info;
 
 use super::App;
@@ -28,9 +28,9 @@ impl App {
 /// What is new comes first.
 fn describe(reloaded: &[Reloaded]) -> String {
     let told = [
-        (ReloadOutcome::New, "changed"),
-        (ReloadOutcome::Same, "the same as before"),
-        (ReloadOutcome::Failed, "not usable (see the error)"),
+        (Outcome::New, "changed"),
+        (Outcome::Same, "the same as before"),
+        (Outcome::Failed, "not usable (see the error)"),
     ];
     let parts = told.iter().filter_map(|(outcome, words)| {
         let of_outcome = reloaded.iter().filter(|it| it.outcome == *outcome);
@@ -47,10 +47,10 @@ mod tests {
     #[test]
     fn everything_is_told_by_what_became_of_it() {
         let reloaded = [
-            ("access rules", ReloadOutcome::Same),
-            ("users", ReloadOutcome::New),
-            ("certificates of `a.pem`", ReloadOutcome::Failed),
-            ("device credentials", ReloadOutcome::Same),
+            ("access rules", Outcome::Same),
+            ("users", Outcome::New),
+            ("certificates of `a.pem`", Outcome::Failed),
+            ("device credentials", Outcome::Same),
         ];
         let reloaded = reloaded.map(|(name, outcome)| Reloaded {
             name: name.to_owned(),

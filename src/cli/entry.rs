@@ -6,6 +6,8 @@
 use std::io;
 use std::path::Path;
 
+use access::login;
+
 use crate::diagnostics::display;
 
 /// The first user or device has a credential.
@@ -21,8 +23,8 @@ no user is left; clients without credentials stay out all the same
 /// Notes that credentials are required where this data is, and says so if that is new. `is_first`:
 /// there was nothing to log in with before.
 pub(super) fn require_logins(data: &Path, is_first: bool, allows_anonymous: bool) {
-    let was_required = broker::logins_are_required(data);
-    match broker::require_logins(data) {
+    let was_required = login::logins_are_required(data);
+    match login::require_logins(data) {
         Ok(()) => {}
         // The broker is elsewhere, and notes it when it sees the credential.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

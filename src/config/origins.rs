@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::path::Path;
 
-use broker::access;
-use broker::users::{self, UserError};
+use access::rules;
+use access::users::{self, UserError};
 use documents::{Document, Place, Problem};
 use ingest::alert::{LoadError, RuleError};
 use ingest::filter::FilterError;
@@ -49,12 +49,12 @@ impl Origins<'_> {
     }
 
     /// Every mistake of the file with the access rules, at its place there.
-    pub(super) fn access(&self, error: access::LoadError) -> Vec<Problem> {
+    pub(super) fn access(&self, error: rules::LoadError) -> Vec<Problem> {
         match error {
-            access::LoadError::Read { .. } => vec![self.unreadable("broker.acl.file", &error)],
-            access::LoadError::Invalid { path, text, errors } => {
+            rules::LoadError::Read { .. } => vec![self.unreadable("broker.acl.file", &error)],
+            rules::LoadError::Invalid { path, text, errors } => {
                 let document = Document::new(path, text);
-                let problem = |error: access::RuleError| {
+                let problem = |error: rules::RuleError| {
                     let place = document.place(error.span, "");
                     Problem::new(error.message).at(place).hint_if(error.hint)
                 };

@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use broker::access::Policy;
-use broker::users::{self, Users};
+use access::Policy;
+use access::users::{self, Users};
 use documents::Problem;
 use ingest::alert::Rules;
 use ingest::prepare::Meaning;

@@ -213,7 +213,7 @@ fn a_log_target_that_does_not_exist_is_a_mistake() {
         .flag("--log", "log", "info,nobody=debug")
         .check(expect![[r#"
             error: `log`: nothing called `nobody` writes to the log (set by `--log`)
-              hint: these can be named: millrace, broker, devices, ingest, journal, router, simulator, store, telemetry, axum, hyper, jiff, mio, rumqttc, rumqttd, rustls, tokio, tokio_postgres, tokio_tungstenite, tungstenite
+              hint: these can be named: access, millrace, broker, devices, ingest, journal, router, simulator, store, telemetry, axum, hyper, jiff, mio, rumqttc, rumqttd, rustls, tokio, tokio_postgres, tokio_tungstenite, tungstenite
         "#]]);
 }
 

@@ -9,8 +9,8 @@ use super::acks::{Ack, AckKind, Wait};
 use super::publish::Route;
 use super::subscribe::Effort;
 use super::{Client, End};
-use crate::access::{Action, Decision};
 use crate::session::Mismatch;
+use access::{Action, Decision};
 use mqtt::{self, Disconnect, Frame, Packet, ReasonCode, encode, frame, frame_v31};
 
 /// Bytes of records after which a batch goes to the journal, even if more packets have been read: a

@@ -23,13 +23,12 @@ use journal::RecordBatch;
 
 use self::acks::Acks;
 use self::subscribe::Answers;
-use crate::access::Principal;
-use crate::auth::Identity;
 use crate::end::End;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Throttle, Who};
 use crate::presence::Cause;
 use crate::session::{Begun, Departure, Session};
+use access::{Identity, Principal};
 use mqtt::{ReasonCode, Version, encode};
 
 /// What a client's CONNECT set for the life of the connection.

@@ -13,13 +13,14 @@ use journal::{Position, Record};
 use super::acks::{AckKind, UNPLACED, UNTOLD, Wait};
 use super::ingress::Intake;
 use super::{Client, End};
-use crate::access::{self, Action, DeniedPublish};
 use crate::exchange::Origin;
 use crate::gate::Untaken;
 use crate::limits::RefusalKind;
 use crate::message::Message;
 use crate::session::{Held, Hold};
 use crate::subscriptions::Targets;
+use access::Action;
+use access::rules::{DeniedPublish, is_bridge_state};
 use mqtt::{Publish, Qos, ReasonCode};
 
 /// What is known of a topic that the client may publish to: clients send many messages to one
@@ -304,7 +305,7 @@ impl Client {
     /// what rules deny. A bridge is told so in any case: it would come back with the same message,
     /// and nothing else would ever pass.
     fn refuse_publish(&mut self, publish: &Publish<'_>, reason: ReasonCode) -> Result<(), End> {
-        let is_of_a_bridge = self.terms.is_bridge || access::is_bridge_state(publish.topic);
+        let is_of_a_bridge = self.terms.is_bridge || is_bridge_state(publish.topic);
         match publish.packet_id {
             _ if !self.speaks_v5() && !is_of_a_bridge && !self.drops(reason) => {
                 return Err(End::Refused(reason));

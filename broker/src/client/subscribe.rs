@@ -11,10 +11,10 @@ use std::task::Waker;
 use journal::Position;
 
 use super::{Client, End};
-use crate::access::{Grant, Guard};
 use crate::delivery::Options;
 use crate::limits::RefusalKind;
 use crate::session::Snapshot;
+use access::{Grant, Guard};
 use mqtt::topic::{self, Filter};
 use mqtt::{Qos, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe, encode};
 

@@ -10,16 +10,18 @@ use std::task::Poll;
 use journal::Position;
 
 use super::Refusal;
-use crate::access::{self, Action, Decision, Principal};
 use crate::client::{Client, Terms};
 use crate::end::End;
-use crate::error_chain::error_chain;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Who};
-use crate::peer::Peer;
 use crate::presence::{self, Visit};
 use crate::registry::Attached;
 use crate::session::{Arrival, Will};
+use crate::upkeep;
+use access::Peer;
+use access::error_chain;
+use access::rules::is_bridge_state;
+use access::{Action, Decision, Principal};
 use mqtt::{Connect, ReasonCode, Version, encode};
 
 /// Judges the CONNECT; the new client and the CONNACK for it.
@@ -83,7 +85,21 @@ pub(super) async fn admit(
         .authenticator
         .authenticate(peer, &connect)
         .await
-        .map_err(refuse)?;
+        .map_err(|refusal| {
+            let reason = refusal.reason_code();
+            let who = Who {
+                user: connect
+                    .user
+                    .filter(|_| refusal.user_is_known)
+                    .unwrap_or_default(),
+                client_id: connect.client_id,
+                address: Some(peer.address),
+            };
+            gate.refusals.note(RefusalKind::Login, &who, || {
+                format!("{} (0x{:02X})", refusal.words(), reason.code())
+            });
+            refuse(reason)
+        })?;
     let assigned = connect.client_id.is_empty().then(|| gate.assigned_id());
     let client_id = assigned.as_deref().unwrap_or(connect.client_id);
     if let Some(will) = &connect.will {
@@ -98,7 +114,7 @@ pub(super) async fn admit(
             == Decision::Deny
         {
             gate.stats.denied.add(1);
-            if !access::is_bridge_state(will.topic) {
+            if !is_bridge_state(will.topic) {
                 let what = format!("will to `{}`: ", will.topic);
                 let reason = ReasonCode::NotAuthorized;
                 return Err(refuse_to(&identity.user, client_id, &what, reason));
@@ -173,7 +189,7 @@ pub(super) async fn admit(
     presence::connected(gate, &client.session);
     if present {
         // The rules, or the client's groups, may be others than when it subscribed.
-        access::revoke(gate, &client.session);
+        upkeep::revoke(gate, &client.session);
     }
     // Nothing is promised before it is on disk; but a disk that is slow keeps nobody out, nor the
     // one who takes over.

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::end::End;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Room, Share, Who};
-use crate::peer::Peer;
+use access::Peer;
 use mqtt::{Frame, ReasonCode, Version, encode, frame};
 
 /// First room for a CONNECT; most fit.

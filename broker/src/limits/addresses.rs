@@ -3,9 +3,10 @@
 //! Invariant: an address stands in the table as long as it has a connection, so the table is
 //! bounded by the connections.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use access::network_of;
 use foldhash::HashMap;
 
 use crate::lock::lock;
@@ -33,7 +34,7 @@ impl Addresses {
 
     /// A place for one more connection; `None`: the address has all that it may have.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let address = counted(address);
+        let address = network_of(address);
         let mut connections = lock(&self.connections);
         let count = connections.entry(address).or_default();
         if *count >= self.connections_max {
@@ -57,18 +58,6 @@ impl Drop for Place {
                 connections.remove(&self.address);
             }
         }
-    }
-}
-
-/// What is counted as one address: for IPv6 the network of 64 bits, which one host usually has to
-/// itself.
-pub(crate) fn counted(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
     }
 }
 

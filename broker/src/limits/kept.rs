@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::HashMap;
 
-use crate::auth::Identity;
 use crate::lock::lock;
+use access::Identity;
 
 /// Places at most.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +130,7 @@ impl Drop for KeptPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::secret_digest;
+    use access::secret_digest;
 
     fn user(name: &str) -> Identity {
         Identity {

@@ -11,7 +11,7 @@ mod room;
 mod seldom;
 mod throttle;
 
-pub(crate) use addresses::{Addresses, Place, counted};
+pub(crate) use addresses::{Addresses, Place};
 pub(crate) use kept::{KeptLimits, KeptPlace, KeptSessions, NoPlace};
 pub(crate) use rate::TokenBucket;
 pub(crate) use refusals::{Kind as RefusalKind, Refusals, Who};

@@ -8,11 +8,12 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use access::certificate::{IdentityFrom, RevocationLists};
 use serde::{Deserialize, Serialize};
 
 use super::Listening;
 use crate::config::ConfigError;
-use crate::tls::{Files, IdentityFrom, RevocationLists, Tls, TlsError};
+use crate::tls::{Files, Tls, TlsError};
 use crate::websocket::Origins;
 
 /// The path that clients try when none is given, as other brokers have it.

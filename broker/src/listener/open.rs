@@ -15,13 +15,13 @@ use tracing::debug;
 
 use super::Settings;
 use crate::connection;
-use crate::error_chain::error_chain;
 use crate::gate::Gate;
 use crate::limits::{Place, RefusalKind, Who};
-use crate::peer::Peer;
 use crate::proxy_protocol::{self, ProxyError};
 use crate::tls::TlsStream;
 use crate::websocket::{self, UpgradeError, WebSocket};
+use access::Peer;
+use access::error_chain;
 
 /// One connection, from here to its end.
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use super::{Session, Snapshot};
-use crate::access::Guard;
 use crate::delivery::Options;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::session_log::Event;
 use crate::subscriptions::Membership;
+use access::Guard;
 use mqtt::topic::Filter;
 
 /// A subscription as the table of subscriptions has it; its options are in the session's state.

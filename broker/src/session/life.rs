@@ -13,7 +13,6 @@ use journal::Position;
 
 use super::outbound::{Outbound, Presence, Stay};
 use super::{Session, Will};
-use crate::auth::{self, Identity};
 use crate::fanout;
 use crate::gate::Gate;
 use crate::limits::{KeptSessions, NoPlace};
@@ -21,6 +20,7 @@ use crate::lock::lock;
 use crate::presence::{self, Cause, Visit};
 use crate::session_log::{Event, SessionLog};
 use crate::subscriptions::Kept;
+use access::Identity;
 use mqtt::ReasonCode;
 
 /// What a CONNECT brings to its session.
@@ -244,7 +244,7 @@ impl Session {
         }
         if kept == Kept::Yes {
             // Its user may have changed: that is often why the connection has ended.
-            auth::review(gate, self);
+            crate::upkeep::review(gate, self);
         }
     }
 

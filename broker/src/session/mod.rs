@@ -53,13 +53,13 @@ pub(crate) use self::will::Will;
 #[cfg(test)]
 pub(crate) use self::window::Window;
 pub(crate) use self::window::{InFlight, Mismatch, Stage};
-use crate::auth::Identity;
 use crate::budget::Budget;
 use crate::delivery::{Delivery, QueueLimits};
 use crate::lock::lock;
 use crate::presence::Visit;
 use crate::session_log::SessionLog;
 use crate::stats::Stats;
+use access::Identity;
 use mqtt::ReasonCode;
 
 pub(crate) struct Session {

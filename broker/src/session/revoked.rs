@@ -9,12 +9,12 @@ use foldhash::HashSet;
 
 use super::Session;
 use super::filters::{Filters, Held};
-use crate::access::{Grant, Guard};
 use crate::delivery::Delivery;
 use crate::fanout;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::subscriptions::{Group, Kept};
+use access::{Grant, Guard};
 use mqtt::topic;
 
 /// What a session has lost.

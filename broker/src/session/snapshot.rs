@@ -14,12 +14,12 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::access::Guard;
 use crate::delivery::{Delivery, Options};
 use crate::gate::Gate;
 use crate::message::Message;
 use crate::presence;
 use crate::retained::{self, Mark};
+use access::Guard;
 use mqtt::Qos;
 
 /// What a client has yet to get of them.

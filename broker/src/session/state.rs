@@ -19,9 +19,9 @@ use journal::Position;
 use super::Will;
 use super::queue::{Queue, Waiting};
 use super::window::{InFlight, Stage, Window};
-use crate::auth::Identity;
 use crate::delivery::{Delivery, Options};
 use crate::session_log::Event;
+use access::Identity;
 use mqtt::Qos;
 
 #[derive(Default)]

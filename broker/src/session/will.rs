@@ -10,12 +10,12 @@ use std::task::Waker;
 use bytes::Bytes;
 use journal::{Record, RecordBatch};
 
-use crate::access::{Action, Decision, Principal};
-use crate::auth::Identity;
 use crate::gate::Gate;
 use crate::limits::{RefusalKind, Who};
 use crate::message::Message;
 use crate::session_log::Event;
+use access::Identity;
+use access::{Action, Decision, Principal};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Will {

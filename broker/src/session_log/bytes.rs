@@ -10,11 +10,11 @@ use bytes::Bytes;
 use journal::Record;
 
 use super::event::DecodeError;
-use crate::auth::{Identity, Voucher};
 use crate::delivery::Delivery;
 use crate::exchange::Origin;
 use crate::message::Message;
 use crate::subscriptions::Group;
+use access::{Identity, Voucher};
 use mqtt::Qos;
 
 const QOS_MASK: u8 = 0b11;

@@ -7,12 +7,12 @@
 use std::sync::{Arc, Mutex};
 
 use super::{Member, enter, set_guard};
-use crate::access::Guard;
 use crate::delivery::{Delivery, Options};
 use crate::lock::lock;
 use crate::message::Message;
 use crate::session::Session;
 use crate::stats::Stats;
+use access::Guard;
 use mqtt::Qos;
 use mqtt::topic::SHARE_PREFIX;
 

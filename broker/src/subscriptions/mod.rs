@@ -18,12 +18,12 @@ use foldhash::HashMap;
 
 pub(crate) use self::group::{Group, Kept};
 use self::tree::Node;
-use crate::access::Guard;
 use crate::delivery::Options;
 use crate::fanout::AnnouncementRouter;
 use crate::lock::{read, write};
 use crate::message::Message;
 use crate::session::Session;
+use access::Guard;
 use mqtt::topic::{self, Filter};
 
 pub(crate) struct Member {

@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::server::VerifierBuilderError;
 
-use super::revocation::{Malformed, Revocations};
+use access::certificate::{Malformed, Revocations};
 
 /// The files that an encrypted listener is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,7 @@
 //! never replaces it.
 
 mod files;
-mod identity;
 mod refresh;
-mod revocation;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +14,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use access::certificate::{IdentityFrom, Revocable, RevocationLists, Revocations, name_in};
 use arc_swap::ArcSwap;
 use pemfile::PemError;
 use tokio::net::TcpStream;
@@ -24,14 +23,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
-pub(crate) use files::{Files, TlsError};
-pub use identity::IdentityFrom;
-pub(crate) use refresh::Certificates;
-pub(crate) use revocation::Revocable;
-pub use revocation::RevocationLists;
-
 use files::{Contents, Digest};
-use revocation::Revocations;
+pub(crate) use files::{Files, TlsError};
 
 /// An encrypted connection.
 pub(crate) type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
@@ -91,7 +84,7 @@ impl Tls {
         let revocations = self.revocations.as_ref()?.load();
         Some(RevocationLists {
             file: self.files.crl.clone()?,
-            revoked: revocations.len(),
+            revoked: revocations.count(),
             next_update: revocations.next_update(),
         })
     }
@@ -108,7 +101,7 @@ impl Tls {
         };
         let revocations = self.revocations.as_ref();
         let shown = Shown {
-            name: identity::name(certificate, self.identity_from)?,
+            name: name_in(certificate, self.identity_from)?,
             revocable: revocations
                 .map(|revocations| Arc::new(Revocable::new(chain, Arc::clone(revocations)))),
         };

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use broker::{Config, DeviceCredentials, Lookup, PasswordHash, access};
+use access::{DeviceCredentials, Lookup, PasswordHash, rules};
+use broker::Config;
 use journal::Journal;
 use journal::local::LocalJournal;
 use mqtt::Version;
@@ -65,9 +66,9 @@ impl Plant {
 
     fn in_folder(data: tempfile::TempDir, devices: Arc<Keeper>) -> Plant {
         let config = Config {
-            acl: access::Config {
+            acl: rules::Config {
                 file: Some(data.path().join("acl.toml")),
-                ..access::Config::default()
+                ..rules::Config::default()
             },
             reload_interval: Duration::from_millis(10),
             ..Config::default()

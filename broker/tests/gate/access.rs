@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use broker::{Config, DeviceCredentials, Lookup, access, secret_digest};
+use access::{DeviceCredentials, Lookup, rules, secret_digest};
+use broker::Config;
 use mqtt::client::{Connect, ServerPacket, Will};
 use mqtt::{Qos, ReasonCode, Version, encode};
 
@@ -55,9 +56,9 @@ fn in_folder_with_rules(
     let file = data.path().join("acl.toml");
     let config = Config {
         reload_interval: Duration::from_millis(10),
-        acl: access::Config {
+        acl: rules::Config {
             file: Some(file.clone()),
-            ..access::Config::default()
+            ..rules::Config::default()
         },
         ..Config::default()
     };
@@ -290,9 +291,9 @@ fn a_denied_publish_of_3_1_1_is_acknowledged_and_dropped_where_that_is_configure
     let file = data.path().join("acl.toml");
     fs::write(&file, PLANT).expect("written");
     let config = Config {
-        acl: access::Config {
+        acl: rules::Config {
             file: Some(file),
-            denied_publish_v3: access::DeniedPublish::Acknowledge,
+            denied_publish_v3: rules::DeniedPublish::Acknowledge,
         },
         ..Config::default()
     };

@@ -5,10 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use access::PasswordHash;
+use access::login::{self, Logins};
+use access::token;
+use access::users::UserFile;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use broker::users::UserFile;
-use broker::{AuthConfig, Config, Logins, PasswordHash, TokenAlgorithm, TokenConfig};
+use broker::Config;
 use mqtt::Version;
 use mqtt::client::Connect;
 
@@ -46,7 +49,7 @@ fn write_users(data: &Path, users: &[(&str, &str, Cost)]) {
     file.save().expect("saved");
 }
 
-fn start(auth: AuthConfig, users: &[(&str, &str, Cost)]) -> Running {
+fn start(auth: login::Config, users: &[(&str, &str, Cost)]) -> Running {
     let data = tempfile::tempdir().expect("a folder");
     write_users(data.path(), users);
     let config = Config {
@@ -83,7 +86,10 @@ fn code(version: Version, v5: &str, v311: &str) -> String {
 
 #[test]
 fn the_right_password_gets_in_and_everything_else_is_told_why_not() {
-    let broker = start(AuthConfig::default(), &[("alice", "secret", Cost::Cheap)]);
+    let broker = start(
+        login::Config::default(),
+        &[("alice", "secret", Cost::Cheap)],
+    );
     for version in BOTH {
         let mut alice = broker.knock(version, "a", "alice", "secret");
         assert_eq!(alice.next(), "connack 0");
@@ -106,9 +112,9 @@ fn the_right_password_gets_in_and_everything_else_is_told_why_not() {
 
 #[test]
 fn after_too_many_failures_only_who_is_remembered_gets_in_from_there() {
-    let auth = AuthConfig {
+    let auth = login::Config {
         max_failures_per_address: 4,
-        ..AuthConfig::default()
+        ..login::Config::default()
     };
     let users = [
         ("alice", "secret", Cost::Cheap),
@@ -139,7 +145,7 @@ fn a_changed_user_logs_in_again_and_others_stay() {
         ("alice", "old", Cost::Cheap),
         ("bob", "secret", Cost::Cheap),
     ];
-    let broker = start(AuthConfig::default(), &users);
+    let broker = start(login::Config::default(), &users);
     let mut alice = broker.knock(Version::V5, "a", "alice", "old");
     let mut bob = broker.knock(Version::V5, "b", "bob", "secret");
     assert_eq!([alice.next(), bob.next()], ["connack 0", "connack 0"]);
@@ -188,7 +194,7 @@ const ALICE_AND_BOB: [(&str, &str, Cost); 2] = [
 #[test]
 fn nobody_ends_another_users_connection_or_session_by_taking_its_client_id() {
     for version in BOTH {
-        let broker = start(AuthConfig::default(), &ALICE_AND_BOB);
+        let broker = start(login::Config::default(), &ALICE_AND_BOB);
         let connect = |user: &str, clean_start| {
             let mut line = broker.open(version);
             line.send_connect(&claim(version, user, clean_start));
@@ -223,9 +229,9 @@ fn nobody_ends_another_users_connection_or_session_by_taking_its_client_id() {
 
 #[test]
 fn whoever_comes_last_has_the_client_id_where_it_is_not_exclusive() {
-    let auth = AuthConfig {
+    let auth = login::Config {
         exclusive_client_ids: false,
-        ..AuthConfig::default()
+        ..login::Config::default()
     };
     let broker = start(auth, &ALICE_AND_BOB);
     let mut alice = broker.knock(Version::V5, "press-7", "alice", "secret");
@@ -268,12 +274,12 @@ fn the_connection_ends_with_its_token() {
     let secret = "0123456789abcdef0123456789abcdef";
     let key = folder.path().join("key");
     fs::write(&key, secret).expect("written");
-    let auth = AuthConfig {
-        jwt: Some(TokenConfig {
+    let auth = login::Config {
+        jwt: Some(token::Config {
             leeway: Duration::ZERO,
-            ..TokenConfig::new(TokenAlgorithm::HS256, format!("file:{}", key.display()))
+            ..token::Config::new(token::Algorithm::HS256, format!("file:{}", key.display()))
         }),
-        ..AuthConfig::default()
+        ..login::Config::default()
     };
     let broker = start(auth, &[]);
     let token = |seconds: u64| {
@@ -313,10 +319,10 @@ fn the_connection_ends_with_the_key_of_its_token() {
         fs::write(&file, set.to_string()).expect("written");
     };
     write(&["2026"]);
-    let jwt = TokenConfig::new(TokenAlgorithm::HS256, format!("file:{}", file.display()));
-    let auth = AuthConfig {
+    let jwt = token::Config::new(token::Algorithm::HS256, format!("file:{}", file.display()));
+    let auth = login::Config {
         jwt: Some(jwt),
-        ..AuthConfig::default()
+        ..login::Config::default()
     };
     let broker = start(auth, &[("alice", "secret", Cost::Cheap)]);
     let knock = |name: &str| {
@@ -377,7 +383,7 @@ fn a_login_that_waits_does_not_hold_up_the_end() {
         .iter()
         .map(|name| (&**name, "secret", Cost::Dear))
         .collect();
-    let mut broker = start(AuthConfig::default(), &rows);
+    let mut broker = start(login::Config::default(), &rows);
     let lines: Vec<_> = users
         .iter()
         .map(|name| broker.knock(Version::V5, name, name, "secret"))
@@ -402,7 +408,7 @@ fn a_storm_of_logins_is_let_in_while_everybody_else_is_served() {
         .map(|name| (&**name, "secret", Cost::Dear))
         .collect();
     rows.push(("early", "secret", Cost::Cheap));
-    let broker = start(AuthConfig::default(), &rows);
+    let broker = start(login::Config::default(), &rows);
     let mut connected = broker.knock(Version::V5, "connected", "early", "secret");
     assert_eq!(connected.next(), "connack 0");
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::{DeviceCredentials, Lookup, secret_digest};
+use access::{DeviceCredentials, Lookup, secret_digest};
 use mqtt::Version;
 use mqtt::client::Connect;
 

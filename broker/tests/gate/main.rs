@@ -21,7 +21,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Broker, Config, DeviceCredentials, IsTelemetry, OnUntaken, Parts, Reloaded, Stats};
+use ::access::DeviceCredentials;
+use ::access::reload::Reloaded;
+use broker::{Broker, Config, IsTelemetry, OnUntaken, Parts, Stats};
 use journal::local::LocalJournal;
 use line::Line;
 use mqtt::client::{Connect, Will};

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts, Reloaded};
+use access::reload::Reloaded;
+use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts};
 use journal::local::LocalJournal;
 use mqtt::Version;
 use mqtt::client::Connect;

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use broker::{Config, ListenerKind, ReloadOutcome};
+use access::reload::Outcome;
+use broker::{Config, ListenerKind};
 use mqtt::Version;
 use mqtt::client::{self, Connect};
 use testkit::{Authority, Issued};
@@ -57,7 +58,7 @@ fn write_lists(doors: &Doors, lists: &[String]) {
 }
 
 /// What became of the certificates of both encrypted listeners.
-fn reload(doors: &Doors) -> [ReloadOutcome; 2] {
+fn reload(doors: &Doors) -> [Outcome; 2] {
     let reloaded = doors.reload();
     let certificates = reloaded
         .iter()
@@ -77,7 +78,7 @@ fn a_certificate_that_is_taken_back_ends_its_connection_and_lets_nobody_in() {
     let (mut kept_line, kept_config) = connect(&doors, "kept", &kept);
 
     write_lists(&doors, &[doors.authority.list(&[lost.serial], 2021)]);
-    assert_eq!(reload(&doors), [ReloadOutcome::New; 2]);
+    assert_eq!(reload(&doors), [Outcome::New; 2]);
     // Not authorized: unlike after an administrative action, coming back is of no use.
     assert_eq!(lost_line.next(), "disconnect 87");
     assert_eq!(lost_line.next(), "closed");
@@ -90,7 +91,7 @@ fn a_certificate_that_is_taken_back_ends_its_connection_and_lets_nobody_in() {
     let newer = doors.authority.list(&[kept.serial], 2022);
     let older = doors.authority.list(&[lost.serial], 2021);
     write_lists(&doors, &[older, newer]);
-    assert_eq!(reload(&doors), [ReloadOutcome::New; 2]);
+    assert_eq!(reload(&doors), [Outcome::New; 2]);
     assert_eq!(kept_line.next(), "disconnect 87");
     assert!(is_let_in(&doors, &lost_config));
     assert!(!is_let_in(&doors, &kept_config));
@@ -120,7 +121,7 @@ fn lists_that_cannot_be_used_leave_those_from_before() {
     let lost = doors.authority.client("lost");
     let config = trusting(&doors.authority.pem(), Some(&lost));
     write_lists(&doors, &[doors.authority.list(&[lost.serial], 2021)]);
-    assert_eq!(reload(&doors), [ReloadOutcome::New; 2]);
+    assert_eq!(reload(&doors), [Outcome::New; 2]);
     let half = doors.authority.list(&[], 2022);
     let half = half[..half.len() / 2].to_owned();
     for broken in [
@@ -130,11 +131,11 @@ fn lists_that_cannot_be_used_leave_those_from_before() {
         "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n".to_owned(),
     ] {
         write_lists(&doors, &[broken]);
-        assert_eq!(reload(&doors), [ReloadOutcome::Failed; 2]);
+        assert_eq!(reload(&doors), [Outcome::Failed; 2]);
         assert!(!is_let_in(&doors, &config));
     }
     write_lists(&doors, &[doors.authority.list(&[], 2022)]);
-    assert_eq!(reload(&doors), [ReloadOutcome::New; 2]);
+    assert_eq!(reload(&doors), [Outcome::New; 2]);
     assert!(is_let_in(&doors, &config));
 }
 

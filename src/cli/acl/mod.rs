@@ -12,8 +12,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use broker::access::{Action, Decision, Explanation, Policy, Reason, Subject};
-use broker::users::{User, Users};
+use access::rules::{Explanation, Reason, Subject};
+use access::users::{User, Users};
+use access::{Action, Decision, Policy};
 use clap::{Subcommand, ValueEnum};
 use mqtt::topic::TopicLimits;
 

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use broker::RevocationLists;
+use access::certificate::RevocationLists;
 use jiff::Timestamp;
 use telemetry::topic::TopicTemplate;
 

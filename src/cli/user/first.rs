@@ -8,8 +8,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use broker::users::UserFile;
-use broker::{PasswordHash, generate_password};
+use access::login::logins_are_required;
+use access::users::UserFile;
+use access::{PasswordHash, generate_password};
 use tracing::warn;
 
 use crate::config::Settings;
@@ -47,7 +48,7 @@ pub(super) fn first_admin_for(
     if !file.users().is_empty() {
         return Ok(None);
     }
-    if broker::logins_are_required(&settings.data) {
+    if logins_are_required(&settings.data) {
         warn!(
             file = %path.display(),
             "there were users or devices here, and no user is left: a new `{NAME}` is made; if the \

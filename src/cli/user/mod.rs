@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use broker::users::{UserFile, Users};
-use broker::{PasswordHash, generate_password};
+use access::users::{User, UserFile, Users};
+use access::{PasswordError, PasswordHash, generate_password};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -212,7 +212,7 @@ fn new_password(args: &Add) -> Result<(Option<PasswordHash>, Option<String>), Fa
     Ok((Some(hash), args.generate.then_some(password)))
 }
 
-fn unusable(error: broker::PasswordError) -> Failure {
+fn unusable(error: PasswordError) -> Failure {
     Failure::new(format!("the password {error}"))
 }
 
@@ -267,7 +267,7 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of((name, user): (&'a str, &'a broker::users::User)) -> Shown<'a> {
+    fn of((name, user): (&'a str, &'a User)) -> Shown<'a> {
         Shown {
             name,
             groups: user.groups().collect(),

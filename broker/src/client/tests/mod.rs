@@ -20,10 +20,10 @@ use std::time::Duration;
 use journal::{AppendError, Journal, Poisoned};
 
 use super::End;
-use crate::auth::Identity;
 use crate::message::Message;
 use crate::presence::Visit;
 use crate::session::Arrival;
+use access::Identity;
 use mqtt::client;
 use mqtt::{Qos, ReasonCode, Subscription, Version, encode};
 

@@ -1,7 +1,7 @@
 //! Sessions that outlive their connection: sections 3.1.2.4, 3.1.2.11.2 and 4.4.
 
 use super::*;
-use crate::access::Grant;
+use access::Grant;
 
 const SUCCESS: ReasonCode = ReasonCode::Success;
 

@@ -7,9 +7,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::*;
-use crate::auth::UsersFile;
 use crate::lock::lock;
-use crate::reload::{Source as _, Taken};
+use crate::upkeep::UsersFile;
+use access::reload::{Source as _, Taken};
 
 /// The messages of what is logged as a warning by this thread.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::words;
 use crate::fuzzing::copy_files;
-use crate::{DeviceCredentials, Lookup, secret_digest};
+use access::{DeviceCredentials, Lookup, secret_digest};
 
 /// How long the broker's threads may take; they take microseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

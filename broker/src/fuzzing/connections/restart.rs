@@ -109,9 +109,9 @@ pub(super) fn assemble(
     clock: &Arc<SkippedClock>,
 ) -> Arc<Gate> {
     let config = crate::Config {
-        acl: crate::access::Config {
+        acl: access::rules::Config {
             file: Some(folder.path().join(RULES_FILE)),
-            ..crate::access::Config::default()
+            ..access::rules::Config::default()
         },
         ..config.clone()
     };

@@ -20,14 +20,15 @@ use super::restart::{assemble, write_rules};
 use super::script::{self, Disk, Step};
 use super::wire::{Heard, Leave, Wire};
 use super::{LINES, Limits, words};
-use crate::access::{Policy, enforce};
 use crate::clock::{Clock, SkippedClock};
 use crate::fuzzing::HandJournal;
 use crate::gate::Gate;
 use crate::listener::Place;
 use crate::message::Message;
-use crate::peer::Peer;
+use crate::upkeep::enforce;
 use crate::{connection, system};
+use access::Peer;
+use access::Policy;
 use mqtt::{Qos, ReasonCode, encode};
 
 /// Rounds after which connections that still wake each other are said never to rest. The largest
@@ -87,7 +88,7 @@ impl Stage {
             max_retained_messages: limits.retained_messages,
             max_session_log_size: bytesize::ByteSize(if setting.is_logged { 4 << 20 } else { 0 }),
             // So that more happens; that others are refused has a test of its own.
-            auth: crate::AuthConfig {
+            auth: access::login::Config {
                 exclusive_client_ids: false,
                 ..Default::default()
             },

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::super::snapshot::{Found, Search, Snapshot};
 use super::{Next, Outbound, Source};
-use crate::access::Guard;
 use crate::session::queue::Waiting;
 use crate::session_log::Event;
+use access::Guard;
 use mqtt::Qos;
 
 impl Outbound {

@@ -77,9 +77,9 @@ use uuid::Uuid;
 
 pub(super) use self::read::decode;
 pub(super) use self::write::encode;
-use crate::auth::Identity;
 use crate::delivery::{Delivery, Options};
 use crate::message::Message;
+use access::Identity;
 
 /// A change of a session. See the rules in the module's description.
 pub(crate) enum Event<'a> {

@@ -9,7 +9,7 @@ use super::super::bytes::{
     put_u32, put_u64,
 };
 use super::{ATTACHED_NOW, Event, FORMAT, FORMAT_WITH_MORE, NO_LOCAL, RETAIN_AS_PUBLISHED, kind};
-use crate::auth::Identity;
+use access::Identity;
 
 /// Encodes the payload to `scratch` (emptied first); the record that carries it.
 pub(in crate::session_log) fn encode<'a>(

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use journal::{Position, Record};
 use uuid::Uuid;
 
-use crate::auth::{Identity, Voucher, secret_digest};
 use crate::delivery::{Delivery, Options};
 use crate::exchange::Origin;
 use crate::message::Message;
 use crate::session_log::event::{DecodeError, Event, decode, encode};
 use crate::subscriptions::Group;
+use access::{Identity, Voucher, secret_digest};
 use mqtt::Qos;
 
 fn message(expiry_seconds: Option<u32>) -> Message {

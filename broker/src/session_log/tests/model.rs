@@ -11,7 +11,6 @@ use journal::{Journal, LocalJournal, Position, Record, RecordBatch};
 
 use super::PATIENCE;
 use super::sim::SimDisk;
-use crate::auth::{Identity, Voucher};
 use crate::delivery::{Delivery, Options};
 use crate::exchange::Origin;
 use crate::message::Message;
@@ -20,6 +19,7 @@ use crate::session_log::log::{Parts, Source};
 use crate::session_log::{Event, SessionLog};
 use crate::stats::Stats;
 use crate::subscriptions::Group;
+use access::{Identity, Voucher};
 use mqtt::Qos;
 
 /// Messages are numbers; everything in a message follows from its number.

@@ -23,9 +23,9 @@ use self::messages::{Key, Messages, Sent};
 use self::session::{Begun, Session, Subscription};
 use super::words::{is_forbidden, is_telemetry};
 use super::{LINES, Limits};
-use crate::access::{Action, Decision, Principal};
 use crate::fuzzing::HandJournal;
 use crate::gate::Gate;
+use access::{Action, Decision, Principal};
 use mqtt::client::{self, ServerPacket};
 use mqtt::{Frame, Qos, Version, frame};
 

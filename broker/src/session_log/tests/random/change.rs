@@ -5,8 +5,8 @@ use std::sync::Arc;
 use journal::Position;
 
 use super::{content_type, delivery, message, options};
-use crate::auth::Identity;
 use crate::session_log::Event;
+use access::Identity;
 
 /// An event that owns what it speaks of.
 pub(super) enum Change {
