@@ -48,9 +48,6 @@ const TARGETS: [&str; 21] = [
     "tungstenite",
 ];
 
-/// How many letters of a target may be wrong for it to be a typo of another.
-const TYPOS_MAX: usize = 2;
-
 /// A log filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilterError {
@@ -114,14 +111,9 @@ fn unknown_target(directive: &str) -> Option<FilterError> {
     if library.is_empty() || TARGETS.contains(&library) {
         return None;
     }
-    let nearest = TARGETS
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(library, known), known))
-        .min()
-        .filter(|(typos, _)| *typos <= TYPOS_MAX);
     Some(FilterError::UnknownTarget {
         target: library.to_owned(),
-        nearest: nearest.map(|(_, known)| known),
+        nearest: documents::nearest(library, TARGETS),
     })
 }
 

@@ -171,20 +171,11 @@ fn message(gate: &Gate, topic: String, status: Bytes) -> Message {
     Message::own(topic.into(), status, Qos::AtLeastOnce, false, now)
 }
 
-/// A client id may hold any character: those that mean something in a topic are written as in a
-/// URL.
+/// A client id may hold any character; in the topic it is one level.
 fn topic_of(client_id: &str) -> String {
     let mut topic = String::with_capacity(PREFIX.len() + client_id.len() + SUFFIX.len());
     topic.push_str(PREFIX);
-    for character in client_id.chars() {
-        match character {
-            '/' => topic.push_str("%2F"),
-            '+' => topic.push_str("%2B"),
-            '#' => topic.push_str("%23"),
-            '%' => topic.push_str("%25"),
-            other => topic.push(other),
-        }
-    }
+    topic::push_level(&mut topic, client_id);
     topic.push_str(SUFFIX);
     topic
 }

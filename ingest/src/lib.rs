@@ -12,4 +12,4 @@ pub mod registry;
 pub mod rows;
 pub mod series;
 
-pub use config::{Config, ConfigError};
+pub use config::Config;

@@ -11,10 +11,6 @@ pub enum Error {
     /// A key that cannot be used; the message names it.
     #[error("{0}")]
     Settings(String),
-    #[error("cannot read `{path}`")]
-    File { path: PathBuf, source: io::Error },
-    #[error("`{path}` is not a scenario: {message}")]
-    Scenario { path: PathBuf, message: String },
     #[error("cannot write `{path}`")]
     Expect { path: PathBuf, source: io::Error },
     #[error("cannot connect to `{address}`")]

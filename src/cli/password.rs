@@ -20,7 +20,7 @@ const PASSWORD_BYTES_MAX: u64 = 65_535;
 /// The password for commands that log in to a server.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Login {
-    /// Password; the list of processes shows it, unlike one in a file or in MILLRACE_PASSWORD
+    /// Password (visible in `ps`; prefer --password-file or MILLRACE_PASSWORD)
     #[arg(short = 'P', long, value_name = "PASSWORD")]
     pub(crate) password: Option<String>,
     /// File whose first line is the password [default: the variable MILLRACE_PASSWORD]

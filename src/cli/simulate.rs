@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use super::{Outcome, output, password, up};
 use crate::diagnostics::Failure;
 use crate::logging;
-use documents::Document;
 
 /// As shells report a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
@@ -31,9 +30,9 @@ Every key of a scenario file is a flag of the same name; a flag wins over the fi
 With --seed and --start-time, a run sends the same bytes again. Latency counts from the moment a
 message was meant to be sent, so that a slow server cannot hide what it delayed.
 
-Exit codes: 0 all was acknowledged, 1 something was not, 2 wrong command line.";
+Exit codes: 0 every message was acknowledged, 1 some were not, 2 wrong command line.";
 
-/// Make load: fake devices, or a recorded file, over MQTT
+/// Generate load: simulated devices, or a recorded file, over MQTT
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, disable_help_flag = true)]
 pub(crate) struct Args {
@@ -56,7 +55,7 @@ pub(crate) struct Args {
     /// Show no progress
     #[arg(long, help_heading = "Output")]
     quiet: bool,
-    /// What is logged
+    /// What to log
     #[arg(
         long,
         value_name = "FILTER",
@@ -118,18 +117,9 @@ fn resolve(args: Args) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-/// Reads a scenario file, or shows everything that is wrong with it, as of the configuration.
+/// Reads a scenario file; the failure shows everything that is wrong with it.
 pub(super) fn read(path: &Path) -> Result<Scenario, Failure> {
-    let error = match Scenario::read(path) {
-        Ok(scenario) => return Ok(scenario),
-        Err(error) => error,
-    };
-    let text = match &error {
-        Error::Scenario { .. } => std::fs::read_to_string(path).unwrap_or_default(),
-        _ => String::new(),
-    };
-    let (_, problems) = Document::new(path, text).deserialize::<RunKeys>();
-    Err(Failure::from_problems(problems).unwrap_or_else(|| error.into()))
+    Scenario::read(path).map_err(Failure::of_file)
 }
 
 /// The first SIGINT or SIGTERM ends the sending, the second one the waiting.
@@ -245,7 +235,7 @@ mod tests {
               |
             5 | listen = 1
               | ^^^^^^ not a known key
-              hint: did you mean `clean`?
+              hint: known keys: host, port, username, password, cafile, cert, key, insecure, mqtt-version, keepalive, clean, connect-timeout, duration, drain, seed, start-time, workers, expect, alerts, fleet, profile
 
             error: wrong type of `expect`: a list
              --> s.toml:6:10

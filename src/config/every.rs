@@ -4,6 +4,7 @@
 //! each mistake is reported once, at the key and the number that the user wrote; the section counts
 //! only when nothing was wrong.
 
+use documents::ConfigError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -17,36 +18,34 @@ const STAND_INS: [(&str, &str); 2] = [
     ("rule", "action = 'allow'"),
 ];
 
-/// Asks `check` until it finds nothing more. `key_of`: the dotted key within the section that a
-/// mistake is about; `listener.0` is the first of a list.
-pub(super) fn mistake<C, T, E>(
+/// Asks `check` until it finds nothing more. `name`: the section's; keys of mistakes begin with it.
+pub(super) fn mistake<C, T>(
+    name: &str,
     section: &C,
-    check: impl Fn(&C) -> Result<T, E>,
-    key_of: impl Fn(&E) -> String,
-) -> Result<T, Vec<E>>
+    check: impl Fn(&C) -> Result<T, ConfigError>,
+) -> Result<T, Vec<ConfigError>>
 where
     C: Serialize + DeserializeOwned,
 {
-    let first = match check(section) {
+    let mut mistakes = match check(section) {
         Ok(settings) => return Ok(settings),
-        Err(mistake) => mistake,
+        Err(first) => vec![first],
     };
-    let mut taken_out = vec![key_of(&first)];
-    let mut mistakes = vec![first];
     let Ok(mut values) = Table::try_from(section) else {
         return Err(mistakes);
     };
     while mistakes.len() < MISTAKES_MAX {
-        let key = taken_out.last().map_or("", String::as_str);
+        let last = mistakes.last().map_or("", |mistake| &mistake.key);
+        let key = last.strip_prefix(name).unwrap_or(last);
+        let key = key.trim_start_matches('.');
         let next = match take_out::<C>(&mut values, key).map(|section| check(&section)) {
             Some(Err(next)) => next,
             Some(Ok(_)) | None => break,
         };
         // A key that has its default now is not wrong any more: something else is.
-        if taken_out.contains(&key_of(&next)) {
+        if mistakes.iter().any(|mistake| mistake.key == next.key) {
             break;
         }
-        taken_out.push(key_of(&next));
         mistakes.push(next);
     }
     Err(mistakes)

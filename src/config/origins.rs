@@ -4,14 +4,10 @@
 //! was laid on top last is named, because that is what counts.
 
 use std::error::Error;
-use std::path::Path;
 
 use access::rules;
 use access::users::{self, UserError};
-use documents::{Document, Place, Problem};
-use ingest::alert::{LoadError, RuleError};
-use ingest::filter::FilterError;
-use ingest::registry::RegistryError;
+use documents::{ConfigError, Document, FileError, Problem};
 
 use super::Override;
 
@@ -43,9 +39,33 @@ impl Origins<'_> {
         problem.hint_if(hint)
     }
 
-    pub(super) fn filter(&self, error: &FilterError) -> Problem {
-        let key = format!("ingest.filter.{}", error.path());
-        self.problem(&key, error.to_string(), None)
+    /// Refused values of a section, each where it was written.
+    pub(super) fn values(&self, errors: Vec<ConfigError>) -> Vec<Problem> {
+        let problem = |error: ConfigError| {
+            let source = error.source.as_deref();
+            self.problem(&error.key, error.message, error.hint)
+                .caused_by(source.map(|source| source as &(dyn Error + 'static)))
+        };
+        errors.into_iter().map(problem).collect()
+    }
+
+    /// Every mistake of a file that `key` names, at its place there; a file that cannot be read, at
+    /// the key.
+    pub(super) fn file(&self, key: &str, error: FileError) -> Vec<Problem> {
+        match error {
+            FileError::Unreadable { .. } => vec![self.unreadable(key, &error)],
+            // What has no place in the file is shown at the key that names it.
+            FileError::Wrong { problems, .. } => problems
+                .into_iter()
+                .map(|problem| match problem.place {
+                    Some(_) => problem,
+                    None => Problem {
+                        causes: problem.causes,
+                        ..self.problem(key, problem.message, problem.hint)
+                    },
+                })
+                .collect(),
+        }
     }
 
     /// Every mistake of the file with the access rules, at its place there.
@@ -59,20 +79,6 @@ impl Origins<'_> {
                     Problem::new(error.message).at(place).hint_if(error.hint)
                 };
                 errors.into_iter().map(problem).collect()
-            }
-        }
-    }
-
-    /// Every mistake of the rules' file, at its place there.
-    pub(super) fn rules(&self, error: LoadError) -> Vec<Problem> {
-        match error {
-            LoadError::Read { .. } => vec![self.unreadable("alerts.rules", &error)],
-            LoadError::Invalid { path, text, errors } => {
-                let document = Document::new(path, text);
-                errors
-                    .into_iter()
-                    .map(|error| rule_problem(&document, error))
-                    .collect()
             }
         }
     }
@@ -95,50 +101,9 @@ impl Origins<'_> {
         }
     }
 
-    /// Every mistake of the device registry, at its line there.
-    pub(super) fn registry(&self, errors: Vec<RegistryError>) -> Vec<Problem> {
-        let problem = |error: RegistryError| match line_of(&error.file, error.line) {
-            Some(place) => {
-                let label = error
-                    .column
-                    .as_ref()
-                    .map(|column| format!("column `{column}`"));
-                let place = Place {
-                    label: label.unwrap_or_default(),
-                    ..place
-                };
-                let message = format!("the device registry: {}", error.reason);
-                Problem::new(message).at(place)
-            }
-            None => self.unreadable("ingest.devices", &error),
-        };
-        errors.into_iter().map(problem).collect()
-    }
-
     /// A file that a key names and that cannot be read: both are told.
     fn unreadable(&self, key: &str, error: &(dyn Error + 'static)) -> Problem {
-        self.caused(key, error, None)
-    }
-
-    /// A wrong value, with what it was that went wrong with it.
-    pub(super) fn caused(
-        &self,
-        key: &str,
-        error: &(dyn Error + 'static),
-        hint: Option<String>,
-    ) -> Problem {
-        self.problem(key, error.to_string(), hint)
+        self.problem(key, error.to_string(), None)
             .caused_by(error.source())
     }
-}
-
-fn rule_problem(document: &Document, error: RuleError) -> Problem {
-    let place = document.place(error.span, "");
-    Problem::new(error.message).at(place).hint_if(error.hint)
-}
-
-/// A line of a file, counted from 1; `None` for 0, or when the file has changed since.
-fn line_of(file: &Path, line: u64) -> Option<Place> {
-    let document = Document::read(file, "device registry", u64::MAX - 1).ok()?;
-    document.line(usize::try_from(line).ok()?)
 }

@@ -4,14 +4,15 @@
 //! Invariant: a `Settings` exists only when every section was found good, the files that it names
 //! included.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use access::Policy;
 use access::users::{self, Users};
-use documents::Problem;
+use documents::{ConfigError, Problem};
 use ingest::alert::Rules;
 use ingest::prepare::Meaning;
+use ingest::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use super::origins::Origins;
@@ -62,7 +63,8 @@ pub(super) fn check(config: &Config, origins: &Origins<'_>) -> Result<Settings, 
     let users = keep(&mut problems, users(config, origins));
     let journal = keep(&mut problems, journal(config, origins));
     let store = keep(&mut problems, store(config, origins));
-    let meaning = keep(&mut problems, meaning(config, origins));
+    let registry = keep(&mut problems, registry(config, origins));
+    let meaning = keep(&mut problems, meaning(config, registry, origins));
     let rows = keep(&mut problems, rows(config, origins));
     let rules = keep(&mut problems, rules(config, origins));
     if let (Some(broker), Some(journal)) = (&broker, &journal) {
@@ -113,13 +115,15 @@ fn log(config: &Config, origins: &Origins<'_>) -> Checked<EnvFilter> {
 }
 
 fn broker(config: &Config, origins: &Origins<'_>) -> Checked<broker::Settings> {
-    let key_of = |error: &broker::ConfigError| error.key.to_string();
-    let problem = |error: broker::ConfigError| {
-        let key = format!("broker.{}", error.key);
-        origins.caused(&key, &error, error.hint.clone())
+    let validate = |section: &broker::Config| {
+        section.validate().map_err(|error| ConfigError {
+            key: format!("broker.{}", error.key),
+            message: error.to_string(),
+            hint: error.hint,
+            source: error.source,
+        })
     };
-    every::mistake(&config.broker, broker::Config::validate, key_of)
-        .map_err(|errors| errors.into_iter().map(problem).collect())
+    every::mistake("broker", &config.broker, validate).map_err(|errors| origins.values(errors))
 }
 
 /// Reads the access rules.
@@ -149,13 +153,8 @@ fn users(config: &Config, origins: &Origins<'_>) -> Checked<Users> {
 }
 
 fn journal(config: &Config, origins: &Origins<'_>) -> Checked<journal::Settings> {
-    let key_of = |error: &journal::ConfigError| error.key().to_string();
-    let problem = |error: journal::ConfigError| {
-        let key = format!("journal.{}", error.key());
-        origins.problem(&key, format!("`[journal]`: {error}"), None)
-    };
-    every::mistake(&config.journal, journal::Config::validate, key_of)
-        .map_err(|errors| errors.into_iter().map(problem).collect())
+    every::mistake("journal", &config.journal, journal::Config::validate)
+        .map_err(|errors| origins.values(errors))
 }
 
 /// How many of the largest packets the journal must at least hold.
@@ -180,67 +179,33 @@ fn packets_beyond_the_journal(
 }
 
 fn store(config: &Config, origins: &Origins<'_>) -> Checked<store::Settings> {
-    let key_of = |error: &store::ConfigError| error.key.to_owned();
-    let problem = |error: store::ConfigError| {
-        let key = format!("store.{}", error.key);
-        origins.problem(&key, error.to_string(), error.hint)
-    };
-    every::mistake(&config.store, |store| store.validate(&config.data), key_of)
-        .map_err(|errors| errors.into_iter().map(problem).collect())
+    every::mistake("store", &config.store, |store| store.validate(&config.data))
+        .map_err(|errors| origins.values(errors))
 }
 
 /// Reads the device registry. Paths were resolved when the file was read.
-fn meaning(config: &Config, origins: &Origins<'_>) -> Checked<Meaning> {
-    every::mistake(
-        &config.ingest,
-        |section| section.meaning(Path::new("")),
-        ingest_key,
-    )
-    .map_err(|errors| problems_of_ingest(errors, origins))
+fn registry(config: &Config, origins: &Origins<'_>) -> Checked<Registry> {
+    let read = config.ingest.registry();
+    read.map_err(|error| origins.file("ingest.devices", error))
+}
+
+fn meaning(config: &Config, registry: Option<Registry>, origins: &Origins<'_>) -> Checked<Meaning> {
+    let registry = Arc::new(registry.unwrap_or_default());
+    every::mistake("ingest", &config.ingest, |section| {
+        section.meaning(registry.clone())
+    })
+    .map_err(|errors| origins.values(errors))
 }
 
 fn rows(config: &Config, origins: &Origins<'_>) -> Checked<ingest::rows::Settings> {
-    every::mistake(&config.ingest, ingest::Config::rows, ingest_key)
-        .map_err(|errors| problems_of_ingest(errors, origins))
-}
-
-fn ingest_key(error: &ingest::ConfigError) -> String {
-    match error {
-        ingest::ConfigError::OutOfBounds { key, .. } | ingest::ConfigError::Value { key, .. } => {
-            key.to_string()
-        }
-        ingest::ConfigError::Filter(error) => format!("filter.{}", error.path()),
-        ingest::ConfigError::Registry(_) => "devices".to_owned(),
-    }
-}
-
-fn problems_of_ingest(errors: Vec<ingest::ConfigError>, origins: &Origins<'_>) -> Vec<Problem> {
-    errors
-        .into_iter()
-        .flat_map(|error| ingest(error, origins))
-        .collect()
-}
-
-fn ingest(error: ingest::ConfigError, origins: &Origins<'_>) -> Vec<Problem> {
-    match error {
-        ingest::ConfigError::OutOfBounds { key, .. } => {
-            let message = format!("`[ingest]`: {error}");
-            vec![origins.problem(&format!("ingest.{key}"), message, None)]
-        }
-        ingest::ConfigError::Value { key, ref hint, .. } => {
-            let message = format!("`[ingest]`: {error}");
-            let hint = Some(hint.clone());
-            vec![origins.problem(&format!("ingest.{key}"), message, hint)]
-        }
-        ingest::ConfigError::Filter(error) => vec![origins.filter(&error)],
-        ingest::ConfigError::Registry(errors) => origins.registry(errors),
-    }
+    every::mistake("ingest", &config.ingest, ingest::Config::rows)
+        .map_err(|errors| origins.values(errors))
 }
 
 /// Reads the alert rules.
 fn rules(config: &Config, origins: &Origins<'_>) -> Checked<Rules> {
     match &config.alerts.rules {
-        Some(file) => Rules::load(file).map_err(|error| origins.rules(error)),
+        Some(file) => Rules::load(file).map_err(|error| origins.file("alerts.rules", error)),
         None => Ok(Rules::default()),
     }
 }

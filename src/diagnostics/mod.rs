@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anstyle::{AnsiColor, Style};
-use documents::{Place, Problem};
+use documents::{FileError, Place, Problem};
 
 const ERROR: Style = AnsiColor::BrightRed.on_default().bold();
 const CAUSE: Style = AnsiColor::BrightRed.on_default();
@@ -58,6 +58,14 @@ impl Failure {
     /// Any error with its sources and, when its kind is known, a hint.
     pub(crate) fn from_error(error: &(dyn Error + 'static)) -> Failure {
         Failure::of(problem_of(error))
+    }
+
+    /// Every mistake of a file, or why it cannot be read.
+    pub(crate) fn of_file(error: FileError) -> Failure {
+        match error {
+            FileError::Wrong { problems, .. } => Failure { problems, code: 1 },
+            unreadable => Failure::from_error(&unreadable),
+        }
     }
 
     /// `None` when there is no problem.

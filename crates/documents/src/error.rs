@@ -1,8 +1,9 @@
-//! Why a file gives nothing.
+//! Why a value or a whole file cannot be used.
 //!
-//! Owns: the two ways in which a file fails, and how they read in a log. Invariant: its text is one
-//! line and names the file; all mistakes stand in `problems`, for a terminal.
+//! Owns: the one shape of a refused value, the two ways in which a file fails, and how they read in
+//! a log. Invariant: each text is one line; it names the key, or the file.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -40,5 +41,44 @@ fn first(problems: &[Problem]) -> String {
         0 | 1 => told,
         2 => told + "; and one more mistake",
         many => format!("{told}; and {} more mistakes", many - 1),
+    }
+}
+
+/// A value of the configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    /// Dotted, from the root: `broker.listener.0.path`.
+    pub key: String,
+    pub message: String,
+    pub hint: Option<String>,
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl ConfigError {
+    /// `problem` completes the sentence that the key begins.
+    pub fn new(key: impl Into<String>, problem: impl AsRef<str>) -> ConfigError {
+        let key = key.into();
+        ConfigError {
+            message: format!("`{key}` {}", problem.as_ref()),
+            key,
+            hint: None,
+            source: None,
+        }
+    }
+
+    /// What to write instead.
+    pub fn hint(self, hint: impl Into<String>) -> ConfigError {
+        ConfigError {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    pub fn caused_by(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> ConfigError {
+        ConfigError {
+            source: Some(source.into()),
+            ..self
+        }
     }
 }

@@ -17,7 +17,7 @@ mod problem;
 mod values;
 
 pub use document::Document;
-pub use error::FileError;
+pub use error::{ConfigError, FileError};
 pub use keys::Keys;
 pub use mistakes::Mistakes;
 pub use nearest::{did_you_mean, is_typo, nearest};

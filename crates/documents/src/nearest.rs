@@ -3,9 +3,8 @@
 //! Owns: the one measure of nearness. Invariant: of names that are equally near, the one that the
 //! caller lists first is suggested.
 
-/// The similarity (Jaro-Winkler) below which a name is no longer a typo of another; clap uses the
-/// same for its suggestions.
-const SIMILARITY_MIN: f64 = 0.7;
+/// The similarity (Jaro-Winkler) from which on a suggestion is more than a guess.
+const SIMILARITY_MIN: f64 = 0.8;
 
 /// The known name that `name` is most likely a typo of.
 pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use documents::ConfigError;
 use serde::{Deserialize, Serialize};
 
 /// A frame holds at most this many bytes of records, unless one batch alone is larger. It is what
@@ -60,11 +61,11 @@ impl Config {
         at_least("segment_size", self.segment_size, SEGMENT_SIZE_MIN)?;
         at_least("write_buffer", self.write_buffer, WRITE_BUFFER_MIN)?;
         if self.segment_size > SEGMENT_SIZE_MAX {
-            return Err(ConfigError::TooLarge {
-                key: "segment_size",
-                value: self.segment_size,
-                maximum: SEGMENT_SIZE_MAX,
-            });
+            let problem = format!(
+                "must be at most `{SEGMENT_SIZE_MAX}`, not `{}`",
+                self.segment_size
+            );
+            return Err(ConfigError::new("journal.segment_size", problem));
         }
         let max_size_bytes = self.max_size.as_u64();
         Ok(Settings {
@@ -100,39 +101,10 @@ impl Default for Settings {
     }
 }
 
-/// A key of `[journal]` with a value that cannot work.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    #[error("`{key}` must be at least `{minimum}`, not `{value}`")]
-    TooSmall {
-        key: &'static str,
-        value: ByteSize,
-        minimum: ByteSize,
-    },
-    #[error("`{key}` must be at most `{maximum}`, not `{value}`")]
-    TooLarge {
-        key: &'static str,
-        value: ByteSize,
-        maximum: ByteSize,
-    },
-}
-
-impl ConfigError {
-    /// The key within the section `[journal]`.
-    pub fn key(&self) -> &'static str {
-        match self {
-            ConfigError::TooSmall { key, .. } | ConfigError::TooLarge { key, .. } => key,
-        }
-    }
-}
-
-fn at_least(key: &'static str, value: ByteSize, minimum: ByteSize) -> Result<(), ConfigError> {
+fn at_least(key: &str, value: ByteSize, minimum: ByteSize) -> Result<(), ConfigError> {
     if value < minimum {
-        return Err(ConfigError::TooSmall {
-            key,
-            value,
-            minimum,
-        });
+        let problem = format!("must be at least `{minimum}`, not `{value}`");
+        return Err(ConfigError::new(format!("journal.{key}"), problem));
     }
     Ok(())
 }
@@ -165,7 +137,7 @@ mod tests {
             ..Config::default()
         };
         let error = config.validate().unwrap_err();
-        assert_eq!(error.key(), "max_size");
+        assert_eq!(error.key, "journal.max_size");
         assert!(error.to_string().contains("at least"), "{error}");
 
         let config = Config {
@@ -173,7 +145,7 @@ mod tests {
             max_size: ByteSize::tb(10),
             ..Config::default()
         };
-        assert_eq!(config.validate().unwrap_err().key(), "segment_size");
+        assert_eq!(config.validate().unwrap_err().key, "journal.segment_size");
     }
 
     #[test]

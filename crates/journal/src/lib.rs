@@ -18,7 +18,7 @@ mod recovery;
 mod replay;
 mod walk;
 
-pub use config::{Config, ConfigError, Settings};
+pub use config::{Config, Settings};
 pub use error::{Damage, DamageKind, FrameFault, OpenError};
 pub use journals::{Journals, LocalJournals};
 pub use local::{LocalJournal, OpenReport};

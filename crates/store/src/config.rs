@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use documents::ConfigError;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::config::SslMode;
 
@@ -35,16 +36,6 @@ impl Default for Config {
     }
 }
 
-/// A value of the section that cannot be used; `key` is its name in the file. Never holds the URL's
-/// password.
-#[derive(Debug, thiserror::Error)]
-#[error("`store.{key}` {problem}")]
-pub struct ConfigError {
-    pub key: &'static str,
-    pub problem: String,
-    pub hint: Option<String>,
-}
-
 /// The section, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -62,7 +53,7 @@ pub enum Target {
 }
 
 impl Config {
-    /// Checks every value; the first problem is reported. A relative SQLite path is taken from
+    /// Checks every value; the first problem is reported. It never holds the password of the URL. A relative SQLite path is taken from
     /// `data_dir`.
     pub fn validate(&self, data_dir: &Path) -> Result<Settings, ConfigError> {
         for (key, timeout) in [
@@ -71,11 +62,8 @@ impl Config {
         ] {
             // PostgreSQL counts in milliseconds in 32 bits; 0 would mean "for ever".
             if !(1..=i32::MAX as u128).contains(&timeout.as_millis()) {
-                return Err(ConfigError {
-                    key,
-                    problem: "must lie between 1ms and 24days".into(),
-                    hint: None,
-                });
+                let key = format!("store.{key}");
+                return Err(ConfigError::new(key, "must lie between 1ms and 24days"));
             }
         }
         Ok(Settings {
@@ -108,14 +96,10 @@ fn target(url: &str, data_dir: &Path) -> Result<Target, ConfigError> {
 
 fn postgres(url: &str) -> Result<tokio_postgres::Config, ConfigError> {
     if !parts_are_clear(url) {
-        return Err(ConfigError {
-            key: "url",
-            problem:
-                "holds an `@` in a password or a name, which cannot be told from the one before \
-                      the host"
-                    .into(),
-            hint: Some("write `%40` for it, `%2F` for `/`, `%3F` for `?` and `%25` for `%`".into()),
-        });
+        let problem = "holds an `@` in a password or a name, which cannot be told from the one \
+                       before the host";
+        let hint = "write `%40` for it, `%2F` for `/`, `%3F` for `?` and `%25` for `%`";
+        return Err(ConfigError::new(URL, problem).hint(hint));
     }
     let config: tokio_postgres::Config = url.parse().map_err(|error: tokio_postgres::Error| {
         // The cause quotes names of parameters, which may be what follows a `&` of a password.
@@ -130,13 +114,9 @@ fn postgres(url: &str) -> Result<tokio_postgres::Config, ConfigError> {
         return Err(unusable("names no user".into()));
     }
     if config.get_ssl_mode() == SslMode::Require {
-        return Err(ConfigError {
-            key: "url",
-            problem: "asks for TLS, which the connection to PostgreSQL does not speak yet".into(),
-            hint: Some(
-                "remove `sslmode=require`, and reach a distant server through a tunnel".into(),
-            ),
-        });
+        let problem = "asks for TLS, which the connection to PostgreSQL does not speak yet";
+        let hint = "remove `sslmode=require`, and reach a distant server through a tunnel";
+        return Err(ConfigError::new(URL, problem).hint(hint));
     }
     Ok(config)
 }
@@ -152,14 +132,11 @@ fn parts_are_clear(url: &str) -> bool {
     !after.contains('@') && !user.contains(['/', '?']) && !before.contains("password=")
 }
 
+const URL: &str = "store.url";
+
 fn unusable(problem: String) -> ConfigError {
-    ConfigError {
-        key: "url",
-        problem,
-        hint: Some(
-            "write `sqlite`, `sqlite:PATH` or `postgres://user:password@host:5432/database`".into(),
-        ),
-    }
+    let hint = "write `sqlite`, `sqlite:PATH` or `postgres://user:password@host:5432/database`";
+    ConfigError::new(URL, problem).hint(hint)
 }
 
 #[cfg(test)]
@@ -252,7 +229,7 @@ mod tests {
             ..Config::default()
         };
         let error = config.validate(Path::new("/")).expect_err("no timeout");
-        assert_eq!(error.key, "statement_timeout");
+        assert_eq!(error.key, "store.statement_timeout");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use batch::{
     AlertChanges, AlertEventRow, AlertStateRow, Batch, DeadLetter, FilteredValues, NewSeries,
     Outcome, SampleRow, SeriesKey, TextRow,
 };
-pub use config::{Config, ConfigError, Settings, Target};
+pub use config::{Config, Settings, Target};
 pub use contract::{Checkpoint, Store, Totals};
 pub use error::StoreError;
 pub use postgres::PostgresStore;

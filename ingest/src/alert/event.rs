@@ -174,7 +174,7 @@ mod tests {
     #[track_caller]
     fn check(rule: &str, about: About<'_>, expected: &str) {
         let text = format!("[[rule]]\nname = \"r\"\n{rule}");
-        let rules = Rules::parse(&text).unwrap();
+        let rules = Rules::of_text(&text);
         let rule = rules.get(0).unwrap();
         let threshold = threshold_of(rule, about.value);
         assert_eq!(message(rule, &about, threshold), expected);

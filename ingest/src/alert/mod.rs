@@ -24,6 +24,6 @@ pub use event::{Event, EventState};
 pub use lane::{Clock, LaneHandle, Parts, SystemClock, spawn};
 pub use outlet::{Outlet, OutletMessage};
 pub use pending::{AlertCheckpoint, Pending};
-pub use rules::{LoadError, RuleError, Rules, Severity};
+pub use rules::{Rules, Severity};
 pub use source::Source;
 pub use stats::Stats;

@@ -68,7 +68,6 @@ impl Source for Preparer {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
@@ -78,9 +77,9 @@ mod tests {
 
     fn preparer() -> Preparer {
         let devices = "device,site,metric,unit,scale\nboiler-*,north,,,\nboiler-*,,t,K,2\n";
-        let meaning = Config::default().meaning(Path::new("")).unwrap();
+        let meaning = Config::default().meaning(Default::default()).unwrap();
         Preparer::new(Meaning {
-            registry: Arc::new(Registry::parse(Path::new("devices.csv"), devices).unwrap()),
+            registry: Arc::new(Registry::of_text(&devices)),
             ..meaning
         })
     }

@@ -4,16 +4,17 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use documents::{ConfigError, FileError};
 use serde::{Deserialize, Serialize};
 use telemetry::topic::Topics;
 
-use crate::filter::{self, FilterError, Rules};
+use crate::filter::{self, Rules};
 use crate::prepare::Meaning;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::Registry;
 use crate::rows;
 
 pub use payload::TimeField;
@@ -48,30 +49,6 @@ pub struct Config {
     pub filter: filter::Config,
 }
 
-/// What of the section has no meaning.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// `key` within `[ingest]`.
-    #[error("`{key}` is {value}; it may be {allowed}")]
-    OutOfBounds {
-        key: &'static str,
-        value: String,
-        allowed: String,
-    },
-    /// `key` within `[ingest]`.
-    #[error("`{key}` {message}")]
-    Value {
-        key: &'static str,
-        message: String,
-        hint: String,
-    },
-    #[error(transparent)]
-    Filter(#[from] FilterError),
-    /// Everything that is wrong with the registry.
-    #[error("the device registry has {} mistakes", .0.len())]
-    Registry(Vec<RegistryError>),
-}
-
 const BATCH_ROWS_MAX: usize = 1_000_000;
 const BATCH_DELAY_MAX: Duration = Duration::from_secs(10);
 
@@ -93,18 +70,21 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What records mean by this configuration; reads the registry, a relative path from `folder`
-    /// on.
-    pub fn meaning(&self, folder: &Path) -> Result<Meaning, ConfigError> {
-        let registry = match &self.devices {
-            Some(file) => Registry::load(&folder.join(file)).map_err(ConfigError::Registry)?,
-            None => Registry::empty(),
-        };
+    /// What people wrote about devices.
+    pub fn registry(&self) -> Result<Registry, FileError> {
+        match &self.devices {
+            Some(file) => Registry::load(file),
+            None => Ok(Registry::empty()),
+        }
+    }
+
+    /// What records mean by this configuration.
+    pub fn meaning(&self, registry: Arc<Registry>) -> Result<Meaning, ConfigError> {
         check("max_series", self.max_series, 1, u32::MAX as usize)?;
         Ok(Meaning {
             topics: Arc::new(self.topics.clone()),
             payloads: self.options()?,
-            registry: Arc::new(registry),
+            registry,
             rules: Arc::new(Rules::new(&self.filter)?),
             series_max: self.max_series,
         })
@@ -114,11 +94,11 @@ impl Config {
     pub fn rows(&self) -> Result<rows::Settings, ConfigError> {
         check("batch_rows", self.batch_rows, 1, BATCH_ROWS_MAX)?;
         if self.batch_delay > BATCH_DELAY_MAX {
-            return Err(ConfigError::OutOfBounds {
-                key: "batch_delay",
-                value: format!("{:?}", self.batch_delay),
-                allowed: format!("up to {BATCH_DELAY_MAX:?}"),
-            });
+            let problem = format!(
+                "is {:?}; it may be up to {BATCH_DELAY_MAX:?}",
+                self.batch_delay
+            );
+            return Err(wrong("batch_delay", &problem));
         }
         Ok(rows::Settings {
             batch_rows: self.batch_rows,
@@ -127,13 +107,15 @@ impl Config {
     }
 }
 
-fn check(key: &'static str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
+fn check(key: &str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
-    Err(ConfigError::OutOfBounds {
-        key,
-        value: value.to_string(),
-        allowed: format!("{min} to {max}"),
-    })
+    let problem = format!("is {value}; it may be {min} to {max}");
+    Err(wrong(key, &problem))
+}
+
+/// `key` within `[ingest]`.
+fn wrong(key: &str, problem: &str) -> ConfigError {
+    ConfigError::new(format!("ingest.{key}"), problem)
 }

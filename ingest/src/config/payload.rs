@@ -5,13 +5,14 @@
 
 use std::fmt;
 
+use documents::ConfigError;
 use jiff::tz::TimeZone;
 use serde::de::{Error, SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use telemetry::decode::{Options, TIME_FIELDS, TimeFields};
 use telemetry::time::parse_text_in;
 
-use super::{Config, ConfigError};
+use super::{Config, wrong};
 
 /// 2000-01-01, as [`telemetry::decode::TIME_MIN`]; a test holds them together.
 pub(super) const MIN_TIME: &str = "2000-01-01";
@@ -53,11 +54,7 @@ impl<'de> Deserialize<'de> for TimeField {
 
 impl Config {
     pub(super) fn options(&self) -> Result<Options, ConfigError> {
-        let wrong = |key, message: String, hint: &str| ConfigError::Value {
-            key,
-            message,
-            hint: hint.to_owned(),
-        };
+        let wrong = |key, problem: String, hint: &str| wrong(key, &problem).hint(hint);
         let time_fields = TimeFields::new(&self.time_field.0).map_err(|error| {
             let hint = "write the name of a member, such as \"sampled_at\", or a list of names";
             wrong("time_field", error.to_string(), hint)

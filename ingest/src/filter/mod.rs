@@ -15,9 +15,8 @@ mod memory;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod topic;
 
 pub use config::{Action, Config, DeadbandConfig, RangeConfig, RuleConfig};
 pub use deadband::Deadband;
 pub use memory::Memory;
-pub use rules::{FilterError, RuleSet, Rules};
+pub use rules::{RuleSet, Rules};

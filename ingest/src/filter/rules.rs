@@ -1,5 +1,7 @@
 //! Rules as they are applied, and which of them apply to a series.
 
+use documents::ConfigError;
+use mqtt::topic;
 use store::Reason;
 use telemetry::{Micros, Value};
 
@@ -7,7 +9,6 @@ use super::config::{
     Action, Config, DUPLICATE_WINDOW_MAX, DeadbandConfig, RangeConfig, RuleConfig,
 };
 use super::deadband::{Deadband, Threshold};
-use super::topic;
 use crate::registry::pattern::Pattern;
 
 /// Rings begin with so many entries, so a window cannot be smaller.
@@ -48,48 +49,19 @@ pub struct RuleSet {
     deadband: Option<Deadband>,
 }
 
-/// A filter that makes no sense; `rule` counts from 1, without one a key of the section itself is
-/// meant.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{}`{key}` {message}", place(*.rule))]
-pub struct FilterError {
-    pub rule: Option<usize>,
-    pub key: &'static str,
-    pub message: String,
-}
-
-impl FilterError {
-    /// The dotted key within the section; rules count from 0 there: `rule.0.range`.
-    pub fn path(&self) -> String {
-        match self.rule {
-            Some(rule) => format!("rule.{}.{}", rule.saturating_sub(1), self.key),
-            None => self.key.to_owned(),
-        }
-    }
-}
-
-fn place(rule: Option<usize>) -> String {
-    rule.map_or_else(String::new, |rule| format!("filter rule {rule}: "))
-}
-
 impl Rules {
-    pub fn new(config: &Config) -> Result<Rules, FilterError> {
-        let whole = |key, message: String| FilterError {
-            rule: None,
-            key,
-            message,
-        };
+    pub fn new(config: &Config) -> Result<Rules, ConfigError> {
         let window = config.duplicate_window;
         if !(DUPLICATE_WINDOW_MIN..=DUPLICATE_WINDOW_MAX).contains(&window) {
-            let message =
+            let problem =
                 format!("is {window}; it may be {DUPLICATE_WINDOW_MIN} to {DUPLICATE_WINDOW_MAX}");
-            return Err(whole("duplicate_window", message));
+            return Err(ConfigError::new("ingest.filter.duplicate_window", problem));
         }
         let rules = config.rules.iter().enumerate().map(|(index, rule)| {
-            Rule::new(rule).map_err(|(key, message)| FilterError {
-                rule: Some(index + 1),
-                key,
-                message,
+            Rule::new(rule).map_err(|(key, problem)| ConfigError {
+                // People count from 1.
+                message: format!("filter rule {}: `{key}` {problem}", index + 1),
+                ..ConfigError::new(format!("ingest.filter.rule.{index}.{key}"), "")
             })
         });
         let micros = |limit: std::time::Duration| {
@@ -181,7 +153,7 @@ impl Rule {
             ));
         }
         if let Some(filter) = &config.topic
-            && !topic::is_valid_filter(filter)
+            && !topic::valid_filter(filter)
         {
             return Err((
                 "topic",

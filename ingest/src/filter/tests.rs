@@ -6,6 +6,7 @@ use telemetry::{Micros, Value};
 use super::duplicate::Ring;
 use super::*;
 use crate::prepare::Sample;
+use mqtt::topic;
 
 const SECOND: Micros = 1_000_000;
 
@@ -130,11 +131,11 @@ fn rules_without_a_meaning_are_refused() {
     }
     check(
         "duplicate_window = 3",
-        "`duplicate_window` is 3; it may be 4 to 256",
+        "`ingest.filter.duplicate_window` is 3; it may be 4 to 256",
     );
     check(
         "duplicate_window = 257",
-        "`duplicate_window` is 257; it may be 4 to 256",
+        "`ingest.filter.duplicate_window` is 257; it may be 4 to 256",
     );
     let rule = |text: &str| format!("[[rule]]\naction = 'deny'\n[[rule]]\n{text}");
     check(
@@ -174,14 +175,14 @@ fn rules_without_a_meaning_are_refused() {
         "filter rule 2: `deadband` of -1 is not a width",
     );
     let error = Rules::new(&config("[[rule]]\naction = 'deny'\nmetric = '[a'")).unwrap_err();
-    assert_eq!((error.rule, error.key), (Some(1), "metric"));
+    assert_eq!(error.key, "ingest.filter.rule.0.metric");
 }
 
 #[test]
 fn mqtt_filters() {
     #[track_caller]
     fn check(filter: &str, topic: &str, expected: bool) {
-        assert!(topic::is_valid_filter(filter));
+        assert!(topic::valid_filter(filter));
         assert_eq!(topic::matches(filter, topic), expected, "{filter} {topic}");
     }
     check("a/b", "a/b", true);
@@ -197,7 +198,7 @@ fn mqtt_filters() {
     check("+/x", "$SYS/x", false);
     check("$SYS/#", "$SYS/x", true);
     for invalid in ["", "a/#/b", "a#", "a/b+", "a\0"] {
-        assert!(!topic::is_valid_filter(invalid), "{invalid}");
+        assert!(!topic::valid_filter(invalid), "{invalid}");
     }
 }
 

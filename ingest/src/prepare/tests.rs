@@ -1,4 +1,3 @@
-use std::path::Path;
 
 use super::*;
 use crate::Config;
@@ -7,10 +6,10 @@ const RECEIVED: Micros = 1_769_847_300_000_000;
 
 fn preparer(config: &str, devices: &str) -> Preparer {
     let config: Config = toml::from_str(config).unwrap();
-    let meaning = config.meaning(Path::new("")).unwrap();
+    let meaning = config.meaning(Default::default()).unwrap();
     let devices = format!("device,metric,site,unit,scale,offset\n{devices}");
     Preparer::new(Meaning {
-        registry: Arc::new(Registry::parse(Path::new("devices.csv"), &devices).unwrap()),
+        registry: Arc::new(Registry::of_text(&devices)),
         ..meaning
     })
 }

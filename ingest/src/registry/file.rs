@@ -4,21 +4,24 @@
 //! reported, up to a screenful.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
+use documents::{Document, FileError, Place, Problem};
 use globset::GlobSetBuilder;
 use telemetry::unit::{self, CONVERSIONS};
 
 use super::pattern::{self, Pattern};
-use super::{Conversion, Registry, RegistryError, RegistryReason, Row};
+use super::{Conversion, Registry, Row};
 
 /// A line a device for a million devices; more is the wrong file.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// Mistakes reported for one file.
-const ERRORS_MAX: usize = 20;
+const PROBLEMS_MAX: usize = 20;
+
+/// What the file is to people.
+const WHAT: &str = "device registry";
 
 /// Columns that are not labels.
 const DEVICE: &str = "device";
@@ -28,20 +31,18 @@ const SCALE: &str = "scale";
 const OFFSET: &str = "offset";
 const CONVERT: &str = "convert";
 
-pub(super) fn load(file: &Path) -> Result<Registry, Vec<RegistryError>> {
-    let error = |reason| vec![whole_file(file, reason)];
-    let length = fs::metadata(file)
-        .map_err(|cause| error(RegistryReason::Read(cause)))?
-        .len();
-    if length > FILE_BYTES_MAX {
-        return Err(error(RegistryReason::TooLarge(FILE_BYTES_MAX)));
-    }
-    let text = fs::read_to_string(file).map_err(|cause| error(RegistryReason::Read(cause)))?;
-    parse(file, &text)
+pub(super) fn load(file: &Path) -> Result<Registry, FileError> {
+    let document = Document::read(file, WHAT, FILE_BYTES_MAX)?;
+    parse(&document).map_err(|problems| FileError::Wrong {
+        what: WHAT,
+        path: file.to_owned(),
+        problems,
+    })
 }
 
-pub(super) fn parse(file: &Path, text: &str) -> Result<Registry, Vec<RegistryError>> {
+pub(super) fn parse(document: &Document) -> Result<Registry, Vec<Problem>> {
     // The last line counts like the others only when it ends.
+    let text = document.text();
     let text = format!("{}\n", text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut reader = ReaderBuilder::new()
         .comment(Some(b'#'))
@@ -50,42 +51,47 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Registry, Vec<RegistryErr
         .from_reader(text.as_bytes());
     let header = match reader.headers() {
         Ok(header) => header.clone(),
-        Err(cause) => return Err(vec![whole_file(file, RegistryReason::Csv(cause))]),
+        Err(cause) => return Err(vec![located(document, 1, (None, not_csv(&cause)))]),
     };
     let header_line = line_of(&header, reader.position().line());
-    let columns = Columns::parse(&header).map_err(|reason| {
-        vec![RegistryError {
-            line: header_line,
-            ..whole_file(file, reason)
-        }]
-    })?;
+    let columns = Columns::parse(&header)
+        .map_err(|problem| vec![located(document, header_line, (None, problem))])?;
 
     let mut builder = Builder::default();
-    let mut errors = Vec::new();
+    let mut problems = Vec::new();
     let mut record = StringRecord::new();
-    while errors.len() < ERRORS_MAX {
+    while problems.len() < PROBLEMS_MAX {
         let read = reader.read_record(&mut record);
         let line = line_of(&record, reader.position().line());
         let result = match read {
             Ok(false) => break,
             Ok(true) => builder.add(&columns, &record, line),
-            Err(cause) => Err((None, RegistryReason::Csv(cause))),
+            Err(cause) => Err((None, not_csv(&cause))),
         };
-        if let Err((column, reason)) = result {
-            errors.push(RegistryError {
-                file: file.to_owned(),
-                line,
-                column: column.map(str::to_owned),
-                reason,
-            });
+        if let Err(fault) = result {
+            problems.push(located(document, line, fault));
         }
     }
-    if !errors.is_empty() {
-        return Err(errors);
+    if !problems.is_empty() {
+        return Err(problems);
     }
     builder
         .build()
-        .map_err(|reason| vec![whole_file(file, reason)])
+        .map_err(|problem| vec![located(document, header_line, (Some(DEVICE), problem))])
+}
+
+/// A mistake at its line; beside the caret stands its column.
+fn located(document: &Document, line: u64, (column, problem): Fault<'_>) -> Problem {
+    let problem = problem.about("the device registry");
+    let line = usize::try_from(line).unwrap_or(usize::MAX);
+    let Some(place) = document.line(line) else {
+        return problem;
+    };
+    let label = column.map(|column| format!("column `{column}`"));
+    problem.at(Place {
+        label: label.unwrap_or_default(),
+        ..place
+    })
 }
 
 /// The line a record begins in. The reader only knows the line behind it: its own position for a
@@ -99,15 +105,6 @@ fn line_of(record: &StringRecord, line_behind: u64) -> u64 {
     line_behind.saturating_sub(1 + within as u64).max(1)
 }
 
-fn whole_file(file: &Path, reason: RegistryReason) -> RegistryError {
-    RegistryError {
-        file: file.to_owned(),
-        line: 0,
-        column: None,
-        reason,
-    }
-}
-
 /// The header; columns with a meaning of their own, and all others as labels.
 #[derive(Debug)]
 struct Columns {
@@ -116,23 +113,27 @@ struct Columns {
 }
 
 /// Which column, if one, and what is wrong with it.
-type Fault<'c> = (Option<&'c str>, RegistryReason);
+type Fault<'c> = (Option<&'c str>, Problem);
 
 impl Columns {
-    fn parse(header: &StringRecord) -> Result<Columns, RegistryReason> {
+    fn parse(header: &StringRecord) -> Result<Columns, Problem> {
         let mut names: Vec<Box<str>> = Vec::new();
         for name in header {
             match name {
-                "" => return Err(RegistryReason::UnnamedColumn(names.len() + 1)),
-                _ if name.contains('\0') => return Err(RegistryReason::Nul),
+                "" => {
+                    let number = names.len() + 1;
+                    return Err(Problem::new(format!("column {number} has no name")));
+                }
+                _ if name.contains('\0') => return Err(nul()),
                 _ if names.iter().any(|known| **known == *name) => {
-                    return Err(RegistryReason::RepeatedColumn(name.to_owned()));
+                    return Err(Problem::new(format!("the column `{name}` is named twice")));
                 }
                 _ => names.push(name.into()),
             }
         }
         let device = names.iter().position(|name| **name == *DEVICE);
-        let device = device.ok_or(RegistryReason::NoDeviceColumn)?;
+        let device =
+            device.ok_or_else(|| Problem::new("the first line must name a column `device`"))?;
         Ok(Columns { names, device })
     }
 }
@@ -154,37 +155,39 @@ impl Builder {
     ) -> Result<(), Fault<'c>> {
         if record.len() != columns.names.len() {
             let (found, expected) = (record.len(), columns.names.len());
-            return Err((None, RegistryReason::CellCount { found, expected }));
+            let message = format!("{found} cells, and the first line names {expected} columns");
+            return Err((None, Problem::new(message)));
         }
         let device = &record[columns.device];
         if device.is_empty() {
-            return Err((Some(DEVICE), RegistryReason::NoDevice));
+            return Err((Some(DEVICE), Problem::new("the `device` cell is empty")));
         }
         let mut written = Written::default();
         for (index, (name, cell)) in columns.names.iter().zip(record).enumerate() {
             if index != columns.device && !cell.is_empty() {
                 written
                     .set(name, cell)
-                    .map_err(|reason| (Some(&**name), reason))?;
+                    .map_err(|problem| (Some(&**name), problem))?;
             }
         }
         let metric_text = written.metric_text.clone();
         let row = written.row()?;
         let key = (device.to_owned(), metric_text);
         if let Some(before) = self.seen.insert(key, line) {
-            return Err((None, RegistryReason::Repeated(before)));
+            let message = format!("the same device and metric stand in line {before}");
+            return Err((None, Problem::new(message)));
         }
         self.insert(device, row)
-            .map_err(|reason| (Some(DEVICE), reason))
+            .map_err(|problem| (Some(DEVICE), problem))
     }
 
-    fn insert(&mut self, device: &str, row: Row) -> Result<(), RegistryReason> {
+    fn insert(&mut self, device: &str, row: Row) -> Result<(), Problem> {
         if device.contains('\0') {
-            return Err(RegistryReason::Nul);
+            return Err(nul());
         }
         let index = self.registry.rows.len() as u32;
         if pattern::is_glob(device) {
-            let glob = pattern::glob(device).map_err(|source| not_a_glob(device, source))?;
+            let glob = pattern::glob(device).map_err(|source| not_a_glob(device, &source))?;
             self.globs.push(glob);
             self.registry.glob_rows.push(index);
         } else {
@@ -198,12 +201,14 @@ impl Builder {
         Ok(())
     }
 
-    fn build(mut self) -> Result<Registry, RegistryReason> {
+    fn build(mut self) -> Result<Registry, Problem> {
         let mut set = GlobSetBuilder::new();
         for glob in self.globs {
             set.add(glob);
         }
-        self.registry.globs = set.build().map_err(|source| not_a_glob("device", source))?;
+        self.registry.globs = set
+            .build()
+            .map_err(|source| not_a_glob("device", &source))?;
         Ok(self.registry)
     }
 }
@@ -221,13 +226,13 @@ struct Written {
 }
 
 impl Written {
-    fn set(&mut self, column: &str, cell: &str) -> Result<(), RegistryReason> {
+    fn set(&mut self, column: &str, cell: &str) -> Result<(), Problem> {
         if cell.contains('\0') {
-            return Err(RegistryReason::Nul);
+            return Err(nul());
         }
         match column {
             METRIC => {
-                let pattern = Pattern::parse(cell).map_err(|source| not_a_glob(cell, source))?;
+                let pattern = Pattern::parse(cell).map_err(|source| not_a_glob(cell, &source))?;
                 self.metric = Some(pattern);
                 self.metric_text = cell.to_owned();
             }
@@ -235,16 +240,13 @@ impl Written {
             SCALE => {
                 self.scale = Some(finite(cell)?);
                 if self.scale == Some(0.0) {
-                    return Err(RegistryReason::ZeroScale);
+                    return Err(Problem::new("a scale of 0 makes every value the same"));
                 }
             }
             OFFSET => self.offset = Some(finite(cell)?),
             CONVERT => {
                 let found = unit::find(cell);
-                self.convert = Some(found.ok_or_else(|| RegistryReason::Conversion {
-                    name: cell.to_owned(),
-                    nearest: nearest_conversion(cell),
-                })?);
+                self.convert = Some(found.ok_or_else(|| unknown_conversion(cell))?);
             }
             _ => self.labels.push((column.into(), cell.into())),
         }
@@ -254,11 +256,13 @@ impl Written {
     fn row(self) -> Result<Row, Fault<'static>> {
         let scaling = self.scale.map(|_| SCALE).or(self.offset.map(|_| OFFSET));
         if let (Some(column), Some(_)) = (scaling, self.convert) {
-            return Err((Some(column), RegistryReason::TwoConversions));
+            let message = "a line has either `convert`, or `scale` and `offset`";
+            return Err((Some(column), Problem::new(message)));
         }
         let converting = scaling.or(self.convert.map(|_| CONVERT));
         if let (Some(column), None) = (converting, &self.metric) {
-            return Err((Some(column), RegistryReason::ConversionWithoutMetric));
+            let message = "a conversion needs a `metric`; `*` means every metric of the device";
+            return Err((Some(column), Problem::new(message)));
         }
         let conversion = match self.convert {
             Some(named) => Some(Conversion {
@@ -281,25 +285,25 @@ impl Written {
     }
 }
 
-fn finite(cell: &str) -> Result<f64, RegistryReason> {
+fn finite(cell: &str) -> Result<f64, Problem> {
     let number = cell.parse::<f64>().ok().filter(|number| number.is_finite());
-    number.ok_or_else(|| RegistryReason::Number(cell.to_owned()))
+    number.ok_or_else(|| Problem::new(format!("`{cell}` is not a finite number")))
 }
 
-fn not_a_glob(text: &str, source: globset::Error) -> RegistryReason {
-    RegistryReason::Glob {
-        text: text.to_owned(),
-        source,
-    }
+fn nul() -> Problem {
+    Problem::new("holds U+0000, which no database stores")
 }
 
-/// Above this, the suggestion would be a guess.
-const SIMILARITY_MIN: f64 = 0.8;
+fn not_csv(cause: &csv::Error) -> Problem {
+    Problem::new("not a CSV line").cause(cause.to_string())
+}
 
-fn nearest_conversion(name: &str) -> Option<&'static str> {
+fn not_a_glob(text: &str, source: &globset::Error) -> Problem {
+    Problem::new(format!("`{text}` is not a glob")).cause(source.to_string())
+}
+
+fn unknown_conversion(name: &str) -> Problem {
     let known = CONVERSIONS.iter().map(|conversion| conversion.name);
-    let scored = known.map(|known| (strsim::jaro_winkler(name, known), known));
-    // Of equals `max_by` takes the last; the table names the commonest first.
-    let best = scored.rev().max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best.0 >= SIMILARITY_MIN).then_some(best.1)
+    let hint = documents::nearest(name, known).map(documents::did_you_mean);
+    Problem::new(format!("`{name}` is not a known conversion")).hint_if(hint)
 }

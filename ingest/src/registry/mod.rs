@@ -16,17 +16,15 @@
 //! A filled cell covers what lies beneath it, an empty one lets it through. `scale`, `offset` and
 //! `convert` count as one cell: a line with any of them decides the whole conversion.
 
-mod error;
 mod file;
 pub(crate) mod pattern;
 #[cfg(test)]
 mod tests;
 
-pub use error::{RegistryError, RegistryReason};
-
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use documents::{Document, FileError, Problem};
 use globset::GlobSet;
 
 use pattern::Pattern;
@@ -77,13 +75,19 @@ impl Registry {
     }
 
     /// Reads a file; on failure everything that is wrong with it, up to a screenful.
-    pub fn load(file: &Path) -> Result<Registry, Vec<RegistryError>> {
+    pub fn load(file: &Path) -> Result<Registry, FileError> {
         file::load(file)
     }
 
-    /// Reads the text of a file; `file` is for its errors.
-    pub fn parse(file: &Path, text: &str) -> Result<Registry, Vec<RegistryError>> {
-        file::parse(file, text)
+    /// Reads the text of a file.
+    pub fn parse(document: &Document) -> Result<Registry, Vec<Problem>> {
+        file::parse(document)
+    }
+
+    /// The registry of a text that is right.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Registry {
+        Registry::parse(&Document::new("devices.csv", text)).expect("a registry that is right")
     }
 
     /// The number of lines.

@@ -3,7 +3,7 @@ use std::error::Error as _;
 use super::*;
 
 fn registry(text: &str) -> Registry {
-    Registry::parse(Path::new("devices.csv"), text).unwrap()
+    Registry::of_text(text)
 }
 
 /// `unit scale offset {labels}`
@@ -67,7 +67,7 @@ fn the_same_pattern_twice_is_a_mistake_but_two_patterns_are_not() {
     let text = "device,metric,unit\na*,m,K\n*a,m,C\na*,m,F\n";
     assert_eq!(
         mistakes(text),
-        ["`devices.csv`, line 4: the same device and metric stand in line 2"]
+        ["4: the same device and metric stand in line 2"]
     );
 }
 
@@ -131,8 +131,22 @@ fn files_as_people_write_them() {
 }
 
 fn mistakes(text: &str) -> Vec<String> {
-    let errors = Registry::parse(Path::new("devices.csv"), text).unwrap_err();
-    errors.iter().map(ToString::to_string).collect()
+    let problems = Registry::parse(&Document::new("devices.csv", text)).unwrap_err();
+    let told = |problem: &Problem| {
+        let place = problem.place.as_ref().map(|place| {
+            let column = place.label.strip_prefix("column `").unwrap_or("`");
+            format!("{} {}", place.line(), column.trim_end_matches('`'))
+        });
+        let hint = problem.hint.as_deref().unwrap_or_default();
+        let message = problem
+            .message
+            .strip_prefix("the device registry: ")
+            .expect("its file");
+        format!("{}: {message} {hint}", place.unwrap_or_default().trim_end())
+            .trim_end()
+            .to_owned()
+    };
+    problems.iter().map(told).collect()
 }
 
 #[test]
@@ -154,20 +168,17 @@ fn every_mistake_is_named_with_line_and_column() {
     assert_eq!(
         mistakes(text),
         [
-            "`devices.csv`, line 4, column `device`: is empty: which device is meant?",
-            "`devices.csv`, line 5, column `scale`: `abc` is not a finite number",
-            "`devices.csv`, line 7, column `scale`: a scale of 0 would make every value the same",
-            "`devices.csv`, line 8, column `scale`: `inf` is not a finite number",
-            "`devices.csv`, line 9, column `offset`: stands beside `convert`: give either a \
-             conversion or a scale and an offset",
-            "`devices.csv`, line 10, column `convert`: needs a `metric`; `*` means every metric of \
-             the device",
-            "`devices.csv`, line 11, column `convert`: `psi_to_bars` is not a known conversion; is it \
-             `psi_to_bar`?",
-            "`devices.csv`, line 12, column `convert`: `furlongs` is not a known conversion",
-            "`devices.csv`, line 13: has 2 cells; the first line names 6",
-            "`devices.csv`, line 14, column `device`: `d[` is not a glob",
-            "`devices.csv`, line 15, column `metric`: `[` is not a glob",
+            "4 device: the `device` cell is empty",
+            "5 scale: `abc` is not a finite number",
+            "7 scale: a scale of 0 makes every value the same",
+            "8 scale: `inf` is not a finite number",
+            "9 offset: a line has either `convert`, or `scale` and `offset`",
+            "10 convert: a conversion needs a `metric`; `*` means every metric of the device",
+            "11 convert: `psi_to_bars` is not a known conversion did you mean `psi_to_bar`?",
+            "12 convert: `furlongs` is not a known conversion",
+            "13: 2 cells, and the first line names 6 columns",
+            "14 device: `d[` is not a glob",
+            "15 metric: `[` is not a glob",
         ]
     );
 }
@@ -178,29 +189,14 @@ fn headers_are_checked() {
     fn check(text: &str, expected: &str) {
         assert_eq!(mistakes(text), [expected], "{text}");
     }
-    check(
-        "",
-        "`devices.csv`, line 1: the first line must name a column `device`",
-    );
-    check(
-        "id,site\n",
-        "`devices.csv`, line 1: the first line must name a column `device`",
-    );
-    check(
-        "#c\n#c\ndevice,a,a\n",
-        "`devices.csv`, line 3: the column `a` is named twice",
-    );
-    check(
-        "device,,a\n",
-        "`devices.csv`, line 1: the 2. column has no name",
-    );
-    check(
-        "device,s\0\n",
-        "`devices.csv`, line 1: holds U+0000, which no database stores",
-    );
+    check("", ": the first line must name a column `device`");
+    check("id,site\n", "1: the first line must name a column `device`");
+    check("#c\n#c\ndevice,a,a\n", "3: the column `a` is named twice");
+    check("device,,a\n", "1: column 2 has no name");
+    check("device,s\0\n", "1: holds U+0000, which no database stores");
     check(
         "device,s\nd,x\0\n",
-        "`devices.csv`, line 2, column `s`: holds U+0000, which no database stores",
+        "2 s: holds U+0000, which no database stores",
     );
 }
 
@@ -212,13 +208,10 @@ fn a_file_full_of_mistakes_is_not_repeated() {
 
 #[test]
 fn a_file_that_cannot_be_read_says_why() {
-    let errors = Registry::load(Path::new("/nowhere/devices.csv")).unwrap_err();
-    assert_eq!(errors.len(), 1);
-    assert_eq!(
-        errors[0].to_string(),
-        "`/nowhere/devices.csv`: cannot be read"
-    );
-    assert!(errors[0].source().is_some());
+    let error = Registry::load(Path::new("/nowhere/devices.csv")).unwrap_err();
+    let message = "cannot read the device registry `/nowhere/devices.csv`";
+    assert_eq!(error.to_string(), message);
+    assert!(error.source().is_some());
 }
 
 #[test]

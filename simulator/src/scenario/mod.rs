@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use documents::{Document, FileError};
 use rand::RngExt;
 
 pub use keys::{FleetKeys, ReplayKeys, RunKeys};
@@ -29,6 +30,12 @@ const BATCH_SIZE_MAX: usize = 1_000;
 /// Worker threads at most; more than cores is never faster.
 const WORKERS_MAX: usize = 64;
 
+/// What the file is to people.
+const WHAT: &str = "scenario";
+
+/// A scenario is written by hand; anything larger is the wrong file.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
 /// Everything that was written: a file, and flags over it.
 #[derive(Debug, Clone, Default)]
 pub struct Scenario {
@@ -43,29 +50,32 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or is not a scenario: the message shows the line.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text, path)
+    /// When the file cannot be read, or is not a scenario: then with every mistake at its place.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        Self::of(&Document::read(path, WHAT, FILE_BYTES_MAX)?)
     }
 
     /// Reads the text of a scenario file; `path` stands in errors.
     ///
     /// # Errors
     ///
-    /// When the text is not a scenario: the message shows the line.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let run = toml::from_str(text).map_err(|source| Error::Scenario {
-            path: path.to_owned(),
-            message: source.to_string().trim_end().to_owned(),
-        })?;
-        Ok(Self {
-            run,
-            ..Self::default()
-        })
+    /// When the text is not a scenario: every mistake at its place.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, FileError> {
+        Self::of(&Document::new(path, text))
+    }
+
+    fn of(document: &Document) -> Result<Self, FileError> {
+        match document.deserialize() {
+            (Some(run), problems) if problems.is_empty() => Ok(Self {
+                run,
+                ..Self::default()
+            }),
+            (_, problems) => Err(FileError::Wrong {
+                what: WHAT,
+                path: document.file().to_owned(),
+                problems,
+            }),
+        }
     }
 
     /// Lays flags over what the file says; in every fleet.

@@ -2,7 +2,8 @@ use super::*;
 use crate::wire::MqttVersion;
 
 fn resolve(text: &str) -> Result<Settings, Error> {
-    Scenario::parse(text, Path::new("s.toml"))?.resolve()
+    let scenario = Scenario::parse(text, Path::new("s.toml"));
+    scenario.expect("a scenario").resolve()
 }
 
 fn fleets(settings: &Settings) -> &[Fleet] {
@@ -135,8 +136,8 @@ fn what_cannot_be_used_is_named() {
 #[test]
 fn what_cannot_be_read_shows_the_line() {
     let table = [
-        ("seed = 1\nsed = 2", "unknown field `sed`"),
-        ("[[fleet]]\ncolour = 1", "unknown field `colour`"),
+        ("seed = 1\nsed = 2", "unknown key `sed`"),
+        ("[[fleet]]\ncolour = 1", "unknown key `colour`"),
         ("[[fleet]]\nfault = \"spikes\"", "`spikes` is not a fault"),
         (
             "[[fleet]]\nfault = [\"spike\", \"stuck:9\"]",
@@ -146,19 +147,27 @@ fn what_cannot_be_read_shows_the_line() {
         ("mqtt-version = 6", "`6` is not a version of MQTT"),
         (
             "[[profile]]\nname = \"p\"\nmetrics = []",
-            "unknown field `metrics`",
+            "unknown key `metrics`",
         ),
     ];
     for (text, message) in table {
-        let error = resolve(text).unwrap_err().to_string();
-        assert!(
-            error.contains(message) && error.contains("at line"),
-            "{text}: {error}"
-        );
-        assert!(error.contains("`s.toml`"), "{error}");
+        let error = Scenario::parse(text, Path::new("s.toml")).unwrap_err();
+        let documents::FileError::Wrong { problems, .. } = &error else {
+            panic!("{error}")
+        };
+        let line = text.lines().count();
+        let is_told = problems.iter().any(|problem| {
+            let place = problem.place.as_ref().expect("a place");
+            problem.message.contains(message) && place.line() == line
+        });
+        assert!(is_told, "{text}: {problems:?}");
+        assert!(error.to_string().contains("`s.toml`"), "{error}");
     }
     let missing = Scenario::read(Path::new("/nowhere/s.toml")).unwrap_err();
-    assert_eq!(missing.to_string(), "cannot read `/nowhere/s.toml`");
+    assert_eq!(
+        missing.to_string(),
+        "cannot read the scenario `/nowhere/s.toml`"
+    );
 }
 
 #[test]

@@ -141,8 +141,8 @@ impl Explain {
         let mut out = String::new();
         let _ = writeln!(
             out,
-            "`{topic}` is no telemetry: no template takes it. It goes to whoever subscribes, and \
-             no row comes of it\n"
+            "`{topic}` is not telemetry: no template matches it. It is delivered to subscribers and \
+             not stored\n"
         );
         if let Some(nearest) = topics.nearest(topic)
             && let Some(miss) = nearest.miss(topic)

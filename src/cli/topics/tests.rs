@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -10,7 +8,7 @@ const TOPICS: &str = "topics = ['devices/{device}/telemetry', \
 
 fn meaning(text: &str) -> Meaning {
     let config: ingest::Config = toml::from_str(text).expect("good");
-    config.meaning(Path::new("")).expect("good")
+    config.meaning(Default::default()).expect("good")
 }
 
 #[track_caller]
@@ -91,7 +89,7 @@ fn a_topic_that_is_not_taken_shows_the_line_that_would() {
         None,
         expect![[r#"
         false
-        `sensors/b` is no telemetry: no template takes it. It goes to whoever subscribes, and no row comes of it
+        `sensors/b` is not telemetry: no template matches it. It is delivered to subscribers and not stored
 
         nearest: `devices/{device}/telemetry`, but it has 3 levels, the topic has 2
                  `{site}/{line}/{device}/data/{metric}`: it has 5 levels, the topic has 2
@@ -108,7 +106,7 @@ fn a_topic_that_is_not_taken_shows_the_line_that_would() {
         None,
         expect![[r#"
         false
-        `device/boiler-1/telemetry/flow` is no telemetry: no template takes it. It goes to whoever subscribes, and no row comes of it
+        `device/boiler-1/telemetry/flow` is not telemetry: no template matches it. It is delivered to subscribers and not stored
 
         nearest: `devices/{device}/telemetry`, but it has 3 levels, the topic has 4
                  `{site}/{line}/{device}/data/{metric}`: it has 5 levels, the topic has 4
@@ -130,7 +128,7 @@ fn a_topic_that_is_not_taken_shows_the_line_that_would() {
         Some("b9"),
         expect![[r#"
         false
-        `home/press-7/b9` is no telemetry: no template takes it. It goes to whoever subscribes, and no row comes of it
+        `home/press-7/b9` is not telemetry: no template matches it. It is delivered to subscribers and not stored
 
         nearest: `devices/{device}/telemetry`, but level 1 is `home`, not `devices`
                  `{site}/{line}/{device}/data/{metric}`: it has 5 levels, the topic has 3
@@ -152,7 +150,7 @@ fn a_topic_that_is_not_taken_shows_the_line_that_would() {
         None,
         expect![[r#"
         false
-        `alerts/active/x/y` is no telemetry: no template takes it. It goes to whoever subscribes, and no row comes of it
+        `alerts/active/x/y` is not telemetry: no template matches it. It is delivered to subscribers and not stored
 
         nearest: `{site}/{line}/{device}/data/{metric}`, but it has 5 levels, the topic has 4
                  `devices/{device}/telemetry`: it has 3 levels, the topic has 4
@@ -166,7 +164,7 @@ fn a_topic_that_is_not_taken_shows_the_line_that_would() {
         None,
         expect![[r#"
         false
-        `$SYS/broker/uptime` is no telemetry: no template takes it. It goes to whoever subscribes, and no row comes of it
+        `$SYS/broker/uptime` is not telemetry: no template matches it. It is delivered to subscribers and not stored
 
         nearest: `devices/{device}/telemetry`, but topics that begin with `$` are the broker's own
                  `{site}/{line}/{device}/data/{metric}`: topics that begin with `$` are the broker's own

@@ -100,7 +100,7 @@ pub enum ChangeError {
     Store(#[from] StoreError),
     #[error("{}", already(.0))]
     Exist(Vec<String>),
-    #[error("no credential that holds: {}", names(.0))]
+    #[error("no active secret: {}", names(.0))]
     Unknown(Vec<String>),
     #[error("{0} devices would have a credential, {DEVICES_MAX} at most may")]
     TooMany(u64),
@@ -212,6 +212,6 @@ mod tests {
         let one = ChangeError::Exist(vec!["d1".into()]);
         assert_eq!(one.to_string(), "`d1` has a credential already");
         let unknown = ChangeError::Unknown(vec!["d1".into(), "d2".into()]);
-        assert_eq!(unknown.to_string(), "no credential that holds: `d1`, `d2`");
+        assert_eq!(unknown.to_string(), "no active secret: `d1`, `d2`");
     }
 }

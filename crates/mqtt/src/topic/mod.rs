@@ -1,8 +1,11 @@
 //! Topic names and topic filters (section 4.7): which are valid, and which match.
 //!
-//! Owns: the rules for `/`, `+`, `#`, `$` and `$share`. Never: allocates, keeps subscriptions.
+//! Owns: the rules for `/`, `+`, `#`, `$` and `$share`, and how any name becomes one level. Never:
+//! keeps subscriptions.
 //! Invariant: for a valid filter and a valid topic `matches` is exact, and every topic that matches
 //! begins with the filter's `literal_prefix`.
+
+use std::fmt::Write as _;
 
 /// Bytes of the longest topic or filter the wire can carry.
 const LENGTH_MAX: usize = 65_535;
@@ -161,6 +164,23 @@ pub fn literal_prefix(filter: &str) -> &str {
     match filter.as_bytes()[at] {
         b'#' => prefix.strip_suffix('/').unwrap_or(prefix),
         _ => prefix,
+    }
+}
+
+/// Appends `name` as one level, whatever characters it holds: `/`, `+`, `#`, `%` and control
+/// characters are percent-encoded (RFC 3986, section 2.1: each byte of the UTF-8 form as `%` and
+/// two upper-case hexadecimal digits).
+pub fn push_level(topic: &mut String, name: &str) {
+    for character in name.chars() {
+        if matches!(character, '/' | '+' | '#' | '%') || character.is_control() {
+            let mut buffer = [0; 4];
+            for byte in character.encode_utf8(&mut buffer).bytes() {
+                // Writing to a string cannot fail.
+                let _ = write!(topic, "%{byte:02X}");
+            }
+        } else {
+            topic.push(character);
+        }
     }
 }
 

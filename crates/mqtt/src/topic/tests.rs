@@ -220,3 +220,22 @@ fn limits_count_bytes_and_levels() {
         "has `4` levels, more than the `3` allowed"
     );
 }
+
+#[test]
+fn any_name_becomes_a_single_level() {
+    for (name, level) in [
+        ("boiler-1", "boiler-1"),
+        ("pump/7", "pump%2F7"),
+        ("a+b#c", "a%2Bb%23c"),
+        ("100%", "100%25"),
+        ("pump%2F7", "pump%252F7"),
+        ("nul\0tab\t", "nul%00tab%09"),
+        ("\u{85}", "%C2%85"),
+        ("Kühler 3 温度", "Kühler 3 温度"),
+        ("$odd", "$odd"),
+    ] {
+        let mut topic = String::from("a/");
+        push_level(&mut topic, name);
+        assert_eq!(topic, format!("a/{level}"));
+    }
+}

@@ -18,7 +18,7 @@ impl World {
     }
 
     fn with(rules: &str, config: &Config) -> World {
-        let rules = Arc::new(Rules::parse(rules).unwrap());
+        let rules = Arc::new(Rules::of_text(rules));
         World {
             engine: Engine::new(Arc::clone(&rules), config, 0),
             source: FakeSource::default(),
@@ -88,7 +88,7 @@ impl World {
     /// been stored.
     fn restart(&mut self, second: i64, rules: Option<&str>) {
         if let Some(rules) = rules {
-            self.rules = Arc::new(Rules::parse(rules).unwrap());
+            self.rules = Arc::new(Rules::of_text(rules));
         }
         let now = second * SECOND;
         self.engine = Engine::new(Arc::clone(&self.rules), &Config::default(), now);

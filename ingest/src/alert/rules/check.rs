@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use documents::Mistakes;
 use globset::{GlobBuilder, GlobMatcher};
 use toml::Spanned;
 
@@ -14,7 +15,7 @@ use super::super::threshold::Threshold;
 use super::file::{HumanDuration, RuleEntry, RuleFile};
 use super::limit::limit;
 use super::template::{TEMPLATE_BYTES_MAX, Template};
-use super::{Condition, RULES_MAX, Rule, RuleError, Scope, Severity};
+use super::{Condition, RULES_MAX, Rule, Scope, Severity};
 
 /// Part of two topics, of every event and of a database key.
 const NAME_BYTES_MAX: usize = 128;
@@ -25,74 +26,41 @@ const SILENT_FOR_MIN: Duration = Duration::from_secs(1);
 /// Longer spans are a typo ("M" is months) rather than a wish.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// `unreadable`: what was found before. All errors come in the order of the file.
-pub(super) fn check(
-    file: &RuleFile,
-    text: &str,
-    unreadable: Vec<RuleError>,
-) -> Result<Vec<Rule>, Vec<RuleError>> {
-    let mut errors = Errors {
-        text,
-        list: unreadable,
-    };
+/// The rules that are right; every demand that another one does not meet is a mistake.
+pub(super) fn check(file: &RuleFile, mistakes: &mut Mistakes<'_>) -> Vec<Rule> {
     let mut first_use: HashMap<&str, Range<usize>> = HashMap::new();
     let mut rules = Vec::with_capacity(file.rule.len());
     if let Some(excess) = file.rule.get(RULES_MAX) {
-        errors.add(&excess.name, format!("more than {RULES_MAX} rules"), None);
+        mistakes.add(excess.name.span(), format!("more than {RULES_MAX} rules"));
     }
     for entry in &file.rule {
         if let Some(first) = first_use.insert(entry.name.get_ref(), entry.name.span()) {
-            let line = text[..first.start].matches('\n').count() + 1;
-            errors.add(
-                &entry.name,
+            let line = mistakes.document().place(first, "").line();
+            mistakes.hint(
+                entry.name.span(),
                 format!("a second rule is called `{}`", entry.name.get_ref()),
-                Some(format!("the first one is in line {line}")),
+                format!("the first one is in line {line}"),
             );
         }
-        rules.extend(rule(entry, &mut errors));
+        rules.extend(rule(entry, mistakes));
     }
-    match errors.list {
-        list if list.is_empty() => Ok(rules),
-        mut list => {
-            list.sort_by_key(|error| error.span.start);
-            Err(list)
-        }
-    }
-}
-
-pub(super) struct Errors<'a> {
-    text: &'a str,
-    list: Vec<RuleError>,
-}
-
-impl Errors<'_> {
-    pub(super) fn add<T>(&mut self, place: &Spanned<T>, message: String, hint: Option<String>) {
-        self.list.push(RuleError {
-            span: place.span(),
-            message,
-            hint,
-        });
-    }
-
-    pub(super) fn hint<T>(&mut self, place: &Spanned<T>, message: impl Into<String>, hint: &str) {
-        self.add(place, message.into(), Some(hint.to_owned()));
-    }
+    rules
 }
 
 /// `None` when an error was added.
-fn rule(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Rule> {
-    let before = errors.list.len();
-    check_name(&entry.name, errors);
-    let scope = scope(entry, errors);
+fn rule(entry: &RuleEntry, mistakes: &mut Mistakes<'_>) -> Option<Rule> {
+    let before = mistakes.len();
+    check_name(&entry.name, mistakes);
+    let scope = scope(entry, mistakes);
     // The condition may be what could not be read.
     let condition = if entry.is_incomplete {
         None
     } else {
-        condition(entry, errors)
+        condition(entry, mistakes)
     };
-    let severity = severity(entry, errors);
-    let message = message(entry, errors);
-    if errors.list.len() > before {
+    let severity = severity(entry, mistakes);
+    let message = message(entry, mistakes);
+    if mistakes.len() > before {
         return None;
     }
     Some(Rule {
@@ -104,52 +72,50 @@ fn rule(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Rule> {
     })
 }
 
-fn check_name(name: &Spanned<String>, errors: &mut Errors<'_>) {
+fn check_name(name: &Spanned<String>, mistakes: &mut Mistakes<'_>) {
     let text = name.get_ref();
     let forbidden = |c: &char| matches!(c, '/' | '+' | '#') || c.is_control();
     if text.is_empty() {
-        errors.hint(
-            name,
+        mistakes.hint(
+            name.span(),
             "the name is empty",
             "it becomes a level of the alert's topics",
         );
     } else if text.starts_with('$') {
-        errors.hint(
-            name,
+        mistakes.hint(
+            name.span(),
             format!("the name `{text}` begins with `$`"),
             "such names belong to the broker",
         );
     } else if let Some(found) = text.chars().find(forbidden) {
-        errors.hint(
-            name,
+        mistakes.hint(name.span(),
             format!("the name contains `{}`", found.escape_debug()),
             "it becomes a level of the alert's topics, so it must not contain `/`, `+`, `#` or control characters",
         );
     } else if text.len() > NAME_BYTES_MAX {
-        errors.add(
-            name,
+        mistakes.add(
+            name.span(),
             format!("the name is longer than {NAME_BYTES_MAX} bytes"),
-            None,
         );
     }
 }
 
-fn scope(entry: &RuleEntry, errors: &mut Errors<'_>) -> Scope {
+fn scope(entry: &RuleEntry, mistakes: &mut Mistakes<'_>) -> Scope {
     Scope {
-        device: entry.device.as_ref().and_then(|text| glob(text, errors)),
-        metric: entry.metric.as_ref().and_then(|text| glob(text, errors)),
+        device: entry.device.as_ref().and_then(|text| glob(text, mistakes)),
+        metric: entry.metric.as_ref().and_then(|text| glob(text, mistakes)),
         labels: entry
             .labels
             .iter()
-            .filter_map(|(name, text)| Some((name.clone(), glob(text, errors)?)))
+            .filter_map(|(name, text)| Some((name.clone(), glob(text, mistakes)?)))
             .collect(),
     }
 }
 
-fn glob(text: &Spanned<String>, errors: &mut Errors<'_>) -> Option<GlobMatcher> {
+fn glob(text: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<GlobMatcher> {
     if text.get_ref().is_empty() {
-        errors.hint(
-            text,
+        mistakes.hint(
+            text.span(),
             "the pattern is empty",
             "leave the key out to cover everything",
         );
@@ -165,13 +131,17 @@ fn glob(text: &Spanned<String>, errors: &mut Errors<'_>) -> Option<GlobMatcher> 
         Ok(glob) => Some(glob.compile_matcher()),
         Err(error) => {
             let message = format!("the pattern cannot be read: {}", error.kind());
-            errors.hint(text, message, "`*`, `?`, `[abc]` and `{a,b}` are special");
+            mistakes.hint(
+                text.span(),
+                message,
+                "`*`, `?`, `[abc]` and `{a,b}` are special",
+            );
             None
         }
     }
 }
 
-fn condition(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Condition> {
+fn condition(entry: &RuleEntry, mistakes: &mut Mistakes<'_>) -> Option<Condition> {
     let mut places = Vec::new();
     places.extend(entry.above.as_ref().map(Spanned::span));
     places.extend(entry.below.as_ref().map(Spanned::span));
@@ -179,8 +149,8 @@ fn condition(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Condition> {
     places.extend(entry.silent_for.as_ref().map(Spanned::span));
     match places.len() {
         0 => {
-            errors.hint(
-                &entry.name,
+            mistakes.hint(
+                entry.name.span(),
                 format!("the rule `{}` has no condition", entry.name.get_ref()),
                 "add one of `above`, `below`, `outside` and `silent_for`",
             );
@@ -189,55 +159,55 @@ fn condition(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Condition> {
         1 => {}
         _ => {
             places.sort_by_key(|span| span.start);
-            errors.list.push(RuleError {
-                span: places[1].clone(),
-                message: "a rule has one condition, this is the second".to_owned(),
-                hint: Some("write another `[[rule]]` for it".to_owned()),
-            });
+            let span = places[1].clone();
+            mistakes.hint(
+                span,
+                "a rule has one condition, this is the second",
+                "write another `[[rule]]` for it",
+            );
             return None;
         }
     }
     match &entry.silent_for {
-        Some(silent_for) => silence(entry, silent_for, errors).map(Condition::Silence),
-        None => threshold(entry, errors).map(Condition::Threshold),
+        Some(silent_for) => silence(entry, silent_for, mistakes).map(Condition::Silence),
+        None => threshold(entry, mistakes).map(Condition::Threshold),
     }
 }
 
 fn silence(
     entry: &RuleEntry,
     silent_for: &Spanned<HumanDuration>,
-    errors: &mut Errors<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) -> Option<Silence> {
     if let Some(clear) = &entry.clear {
-        errors.hint(
-            clear,
+        mistakes.hint(
+            clear.span(),
             "`clear` needs a threshold",
             "silence ends with the next message",
         );
     }
     if let Some(hold) = &entry.hold {
-        errors.hint(
-            hold,
+        mistakes.hint(
+            hold.span(),
             "`for` needs a threshold",
             "`silent_for` itself says how long",
         );
     }
-    let interval = duration(silent_for, errors)?;
+    let interval = duration(silent_for, mistakes)?;
     if silent_for.get_ref().0 < SILENT_FOR_MIN {
-        errors.add(
-            silent_for,
+        mistakes.add(
+            silent_for.span(),
             "`silent_for` must be at least one second".to_owned(),
-            None,
         );
         return None;
     }
     Some(Silence { interval })
 }
 
-fn threshold(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Threshold> {
+fn threshold(entry: &RuleEntry, mistakes: &mut Mistakes<'_>) -> Option<Threshold> {
     if entry.metric.is_none() {
-        errors.hint(
-            &entry.name,
+        mistakes.hint(
+            entry.name.span(),
             format!(
                 "the rule `{}` has a threshold and no `metric`",
                 entry.name.get_ref()
@@ -246,19 +216,19 @@ fn threshold(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Threshold> {
         );
     }
     let hold = match &entry.hold {
-        Some(hold) => duration(hold, errors)?,
+        Some(hold) => duration(hold, mistakes)?,
         None => 0,
     };
-    let limit = limit(entry, errors)?;
+    let limit = limit(entry, mistakes)?;
     Some(Threshold { limit, hold })
 }
 
 /// In microseconds.
-fn duration(place: &Spanned<HumanDuration>, errors: &mut Errors<'_>) -> Option<i64> {
+fn duration(place: &Spanned<HumanDuration>, mistakes: &mut Mistakes<'_>) -> Option<i64> {
     let duration = place.get_ref().0;
     if duration > DURATION_MAX {
-        errors.hint(
-            place,
+        mistakes.hint(
+            place.span(),
             "longer than a year",
             "`m` is minutes and `M` is months",
         );
@@ -267,7 +237,7 @@ fn duration(place: &Spanned<HumanDuration>, errors: &mut Errors<'_>) -> Option<i
     i64::try_from(duration.as_micros()).ok()
 }
 
-fn severity(entry: &RuleEntry, errors: &mut Errors<'_>) -> Severity {
+fn severity(entry: &RuleEntry, mistakes: &mut Mistakes<'_>) -> Severity {
     let Some(word) = &entry.severity else {
         return Severity::Warning;
     };
@@ -275,8 +245,8 @@ fn severity(entry: &RuleEntry, errors: &mut Errors<'_>) -> Severity {
         .into_iter()
         .find(|severity| severity.as_str() == word.get_ref());
     known.unwrap_or_else(|| {
-        errors.hint(
-            word,
+        mistakes.hint(
+            word.span(),
             format!("unknown severity `{}`", word.get_ref()),
             "it is one of `info`, `warning` and `critical`",
         );
@@ -284,39 +254,34 @@ fn severity(entry: &RuleEntry, errors: &mut Errors<'_>) -> Severity {
     })
 }
 
-fn message(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Template> {
+fn message(entry: &RuleEntry, mistakes: &mut Mistakes<'_>) -> Option<Template> {
     let message = entry.message.as_ref()?;
     if message.get_ref().len() > TEMPLATE_BYTES_MAX {
-        errors.add(
-            message,
+        mistakes.add(
+            message.span(),
             format!("the message is longer than {TEMPLATE_BYTES_MAX} bytes"),
-            None,
         );
         return None;
     }
     let template = match Template::parse(message.get_ref()) {
         Ok(template) => template,
         Err(error) => {
-            let span = within(message, error.span, errors.text);
-            errors.list.push(RuleError {
-                span,
-                message: error.message,
-                hint: Some(error.hint),
-            });
+            let span = within(message, error.span, mistakes.document().text());
+            mistakes.hint(span, error.message, error.hint);
             return None;
         }
     };
     if entry.silent_for.is_some() {
         if template.has_value() {
-            errors.hint(
-                message,
+            mistakes.hint(
+                message.span(),
                 "the message speaks of `{value}` or `{unit}`, and silence has neither",
                 "`{threshold}` says how long the device may be silent",
             );
         }
         if entry.metric.is_none() && template.has_metric() {
-            errors.hint(
-                message,
+            mistakes.hint(
+                message.span(),
                 "the message speaks of `{metric}`, and the rule has none",
                 "leave the placeholder out, or give the rule a `metric`",
             );

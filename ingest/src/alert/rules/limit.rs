@@ -2,37 +2,37 @@
 //!
 //! Owns: that they are finite, in order, and that `clear` lies on the good side.
 
+use documents::Mistakes;
 use toml::Spanned;
 
 use super::super::threshold::Limit;
-use super::check::Errors;
 use super::file::{Clear, Pair, RuleEntry};
 
 /// The rule's limit and where it clears; `None` when an error was added.
-pub(super) fn limit(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Limit> {
+pub(super) fn limit(entry: &RuleEntry, mistakes: &mut Mistakes<'_>) -> Option<Limit> {
     if let Some(above) = &entry.above {
-        let at = finite(above, *above.get_ref(), errors)?;
-        let clear = clear_at(entry, at, errors)?;
+        let at = finite(above, *above.get_ref(), mistakes)?;
+        let clear = clear_at(entry, at, mistakes)?;
         return if clear <= at {
             Some(Limit::Above { at, clear })
         } else {
-            wrong_side(entry, "must not lie above `above`", errors)
+            wrong_side(entry, "must not lie above `above`", mistakes)
         };
     }
     if let Some(below) = &entry.below {
-        let at = finite(below, *below.get_ref(), errors)?;
-        let clear = clear_at(entry, at, errors)?;
+        let at = finite(below, *below.get_ref(), mistakes)?;
+        let clear = clear_at(entry, at, mistakes)?;
         return if clear >= at {
             Some(Limit::Below { at, clear })
         } else {
-            wrong_side(entry, "must not lie below `below`", errors)
+            wrong_side(entry, "must not lie below `below`", mistakes)
         };
     }
     let outside = entry.outside.as_ref()?;
-    let [low, high] = range(outside, outside.get_ref().0, errors)?;
-    let [clear_low, clear_high] = clear_range(entry, [low, high], errors)?;
+    let [low, high] = range(outside, outside.get_ref().0, mistakes)?;
+    let [clear_low, clear_high] = clear_range(entry, [low, high], mistakes)?;
     if clear_low < low || clear_high > high {
-        return wrong_side(entry, "must lie within `outside`", errors);
+        return wrong_side(entry, "must lie within `outside`", mistakes);
     }
     Some(Limit::Outside {
         low,
@@ -43,15 +43,15 @@ pub(super) fn limit(entry: &RuleEntry, errors: &mut Errors<'_>) -> Option<Limit>
 }
 
 /// Where the alert ends, by default at the threshold itself.
-fn clear_at(entry: &RuleEntry, default: f64, errors: &mut Errors<'_>) -> Option<f64> {
+fn clear_at(entry: &RuleEntry, default: f64, mistakes: &mut Mistakes<'_>) -> Option<f64> {
     let Some(clear) = &entry.clear else {
         return Some(default);
     };
     match *clear.get_ref() {
-        Clear::At(at) => finite(clear, at, errors),
+        Clear::At(at) => finite(clear, at, mistakes),
         Clear::Range(_) => {
-            errors.hint(
-                clear,
+            mistakes.hint(
+                clear.span(),
                 "`clear` is a range, and the condition has one limit",
                 "write a single number",
             );
@@ -60,15 +60,19 @@ fn clear_at(entry: &RuleEntry, default: f64, errors: &mut Errors<'_>) -> Option<
     }
 }
 
-fn clear_range(entry: &RuleEntry, default: [f64; 2], errors: &mut Errors<'_>) -> Option<[f64; 2]> {
+fn clear_range(
+    entry: &RuleEntry,
+    default: [f64; 2],
+    mistakes: &mut Mistakes<'_>,
+) -> Option<[f64; 2]> {
     let Some(clear) = &entry.clear else {
         return Some(default);
     };
     match *clear.get_ref() {
-        Clear::Range(Pair(limits)) => range(clear, limits, errors),
+        Clear::Range(Pair(limits)) => range(clear, limits, mistakes),
         Clear::At(_) => {
-            errors.hint(
-                clear,
+            mistakes.hint(
+                clear.span(),
                 "`clear` is a single number, and `outside` has two limits",
                 "write the inner range in which all is well again: `clear = [low, high]`",
             );
@@ -77,10 +81,10 @@ fn clear_range(entry: &RuleEntry, default: [f64; 2], errors: &mut Errors<'_>) ->
     }
 }
 
-fn wrong_side<T>(entry: &RuleEntry, demand: &str, errors: &mut Errors<'_>) -> Option<T> {
+fn wrong_side<T>(entry: &RuleEntry, demand: &str, mistakes: &mut Mistakes<'_>) -> Option<T> {
     if let Some(clear) = &entry.clear {
-        errors.hint(
-            clear,
+        mistakes.hint(
+            clear.span(),
             format!("`clear` {demand}"),
             "it is where the alert ends, on the good side of where it begins",
         );
@@ -88,12 +92,12 @@ fn wrong_side<T>(entry: &RuleEntry, demand: &str, errors: &mut Errors<'_>) -> Op
     None
 }
 
-fn range<T>(place: &Spanned<T>, limits: [f64; 2], errors: &mut Errors<'_>) -> Option<[f64; 2]> {
-    let low = finite(place, limits[0], errors)?;
-    let high = finite(place, limits[1], errors)?;
+fn range<T>(place: &Spanned<T>, limits: [f64; 2], mistakes: &mut Mistakes<'_>) -> Option<[f64; 2]> {
+    let low = finite(place, limits[0], mistakes)?;
+    let high = finite(place, limits[1], mistakes)?;
     if low > high {
-        errors.hint(
-            place,
+        mistakes.hint(
+            place.span(),
             format!("the range begins at `{low}` and ends at `{high}`"),
             "write the lower number first",
         );
@@ -102,12 +106,11 @@ fn range<T>(place: &Spanned<T>, limits: [f64; 2], errors: &mut Errors<'_>) -> Op
     Some([low, high])
 }
 
-fn finite<T>(place: &Spanned<T>, number: f64, errors: &mut Errors<'_>) -> Option<f64> {
+fn finite<T>(place: &Spanned<T>, number: f64, mistakes: &mut Mistakes<'_>) -> Option<f64> {
     if !number.is_finite() {
-        errors.add(
-            place,
+        mistakes.add(
+            place.span(),
             format!("`{number}` is not a number to compare with"),
-            None,
         );
         return None;
     }

@@ -12,9 +12,9 @@ mod template;
 mod tests;
 
 use std::fmt;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use documents::{Document, FileError, Mistakes, Problem};
 use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 use telemetry::Micros;
@@ -28,6 +28,12 @@ use super::threshold::Threshold;
 /// Rules in one file at most: each series that is seen is held against every rule once, and nobody
 /// can look after more.
 pub const RULES_MAX: usize = 1_000;
+
+/// What the file is to people.
+const WHAT: &str = "alert rules";
+
+/// Room for as many rules, each with the longest name and message; more is the wrong file.
+const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The valid rules of a file, in its order.
 #[derive(Debug, Clone, Default)]
@@ -71,51 +77,30 @@ pub enum Severity {
     Critical,
 }
 
-/// Something wrong in the file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RuleError {
-    /// Bytes of the file.
-    pub span: Range<usize>,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// Why a file gives no rules.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error("cannot read the alert rules `{path}`")]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    /// `text` is the whole file, for showing the lines of the errors.
-    #[error("{} in the alert rules `{path}`", count(.errors.len()))]
-    Invalid {
-        path: PathBuf,
-        text: String,
-        errors: Vec<RuleError>,
-    },
-}
-
 impl Rules {
     /// Reads and checks a file.
-    pub fn load(path: &Path) -> Result<Rules, LoadError> {
-        let text = std::fs::read_to_string(path).map_err(|source| LoadError::Read {
+    pub fn load(path: &Path) -> Result<Rules, FileError> {
+        let document = Document::read(path, WHAT, FILE_BYTES_MAX)?;
+        Rules::parse(&document).map_err(|problems| FileError::Wrong {
+            what: WHAT,
             path: path.to_owned(),
-            source,
-        })?;
-        Rules::parse(&text).map_err(|errors| LoadError::Invalid {
-            path: path.to_owned(),
-            text,
-            errors,
+            problems,
         })
     }
 
     /// All that is wrong, not only the first; of what is not TOML, nothing else is looked at.
-    pub fn parse(text: &str) -> Result<Rules, Vec<RuleError>> {
-        let (file, unreadable) = read::read(text);
-        check::check(&file, text, unreadable).map(|rules| Rules { rules })
+    pub fn parse(document: &Document) -> Result<Rules, Vec<Problem>> {
+        let table = document.parse()?;
+        let mut mistakes = Mistakes::new(document);
+        let file = read::read(table.get_ref(), &mut mistakes);
+        let rules = check::check(&file, &mut mistakes);
+        mistakes.finish(Rules { rules })
+    }
+
+    /// The rules of a text that is right.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Rules {
+        Rules::parse(&Document::new("alerts.toml", text)).expect("rules that are right")
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
@@ -197,12 +182,5 @@ impl Severity {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-fn count(errors: usize) -> String {
-    match errors {
-        1 => "an error".to_owned(),
-        many => format!("{many} errors"),
     }
 }

@@ -5,18 +5,15 @@
 //! error, and its rule is marked as incomplete.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
+use documents::Mistakes;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
-use super::RuleError;
 use super::file::{KEYS, RuleEntry, RuleFile};
 
 const BEGIN: &str = "rules begin with `[[rule]]`";
-/// Letters that differ, at most, between a key and a typo of it.
-const TYPO_DISTANCE_MAX: usize = 2;
 
 type Value<'t> = Spanned<DeValue<'t>>;
 
@@ -31,29 +28,17 @@ const RANGE: Demand = Demand("a range of two numbers, such as [10, 80]");
 const CLEAR: Demand = Demand("a number, such as 75, or a range, such as [20, 70]");
 const TEXTS: Demand = Demand("a table of texts, such as { site = \"north\" }");
 
-/// The rules as far as they can be read, and all that cannot. What is not TOML has no rules.
-pub(super) fn read(text: &str) -> (RuleFile, Vec<RuleError>) {
-    let (document, syntax) = DeTable::parse_recoverable(text);
-    let mut reader = Reader::default();
-    for error in syntax {
-        let span = error.span().unwrap_or(0..text.len().min(1));
-        let message = error.message().trim().replace('\n', ", ");
-        reader.add(span, lower_first(&message), None);
-    }
-    let rule = if reader.errors.is_empty() {
-        reader.document(document.get_ref())
-    } else {
-        Vec::new()
-    };
-    (RuleFile { rule }, reader.errors)
+/// The rules as far as they can be read; what cannot is a mistake.
+pub(super) fn read(document: &DeTable<'_>, mistakes: &mut Mistakes<'_>) -> RuleFile {
+    let rule = Reader { mistakes }.document(document);
+    RuleFile { rule }
 }
 
-#[derive(Default)]
-struct Reader {
-    errors: Vec<RuleError>,
+struct Reader<'m, 'd> {
+    mistakes: &'m mut Mistakes<'d>,
 }
 
-impl Reader {
+impl Reader<'_, '_> {
     fn document(&mut self, document: &DeTable<'_>) -> Vec<RuleEntry> {
         let mut rules = Vec::new();
         for (key, value) in document.iter() {
@@ -61,11 +46,10 @@ impl Reader {
                 ("rule", DeValue::Array(entries)) => {
                     rules.extend(entries.iter().filter_map(|entry| self.entry(entry)));
                 }
-                ("rule", _) => self.add(
-                    key.span(),
-                    "`rule` is not a list of rules".into(),
-                    Some(BEGIN.into()),
-                ),
+                ("rule", _) => {
+                    let message = "`rule` is not a list of rules";
+                    self.mistakes.hint(key.span(), message, BEGIN);
+                }
                 _ => self.unknown_key(key),
             }
         }
@@ -75,10 +59,10 @@ impl Reader {
     /// `None`: it has no name that could be used.
     fn entry(&mut self, entry: &Value<'_>) -> Option<RuleEntry> {
         let DeValue::Table(table) = entry.get_ref() else {
-            self.add(entry.span(), "not a rule".into(), Some(BEGIN.into()));
+            self.mistakes.hint(entry.span(), "not a rule", BEGIN);
             return None;
         };
-        let before = self.errors.len();
+        let before = self.mistakes.len();
         for (key, _) in table.iter() {
             if !KEYS.contains(&key.get_ref().as_ref()) {
                 self.unknown_key(key);
@@ -105,28 +89,24 @@ impl Reader {
             is_incomplete: false,
         };
         if name.is_none() && !table.iter().any(|(key, _)| key.get_ref() == "name") {
-            self.add(entry.span(), "a rule needs the key `name`".into(), None);
+            let message = "a rule needs the key `name`";
+            self.mistakes.add(entry.span(), message);
         }
         name?;
         Some(RuleEntry {
-            is_incomplete: self.errors.len() > before,
+            is_incomplete: self.mistakes.len() > before,
             ..read
         })
     }
 
     fn unknown_key(&mut self, key: &Spanned<DeString<'_>>) {
-        let name = key.get_ref().as_ref();
-        let known = KEYS.into_iter().chain(["rule"]);
-        let nearest = known
-            .map(|known| (strsim::damerau_levenshtein(name, known), known))
-            .min()
-            .filter(|(distance, known)| *distance <= TYPO_DISTANCE_MAX && *distance < known.len());
-        let hint = match nearest {
-            Some((_, "rule")) => BEGIN.to_owned(),
-            Some((_, known)) => format!("did you mean `{known}`?"),
-            None => format!("a rule knows the keys `{}`", KEYS.join("`, `")),
-        };
-        self.add(key.span(), format!("unknown key `{name}`"), Some(hint));
+        if documents::is_typo(key.get_ref(), "rule") {
+            let message = format!("unknown key `{}`", key.get_ref());
+            self.mistakes.hint(key.span(), message, BEGIN);
+        } else {
+            let all = || format!("a rule knows the keys `{}`", KEYS.join("`, `"));
+            self.mistakes.unknown_key(key, &KEYS, all);
+        }
     }
 
     /// One value; what it is instead of what it must be is an error.
@@ -140,18 +120,13 @@ impl Reader {
             Ok(read) => Some(Spanned::new(value.span(), read)),
             Err(_) => {
                 let message = format!("`{key}` must be {}", demand.0);
-                self.add(value.span(), message, unquoted(value));
+                match unquoted(value) {
+                    Some(hint) => self.mistakes.hint(value.span(), message, hint),
+                    None => self.mistakes.add(value.span(), message),
+                }
                 None
             }
         }
-    }
-
-    fn add(&mut self, span: Range<usize>, message: String, hint: Option<String>) {
-        self.errors.push(RuleError {
-            span,
-            message,
-            hint,
-        });
     }
 }
 
@@ -162,12 +137,12 @@ fn unquoted(value: &Value<'_>) -> Option<String> {
     (number.is_finite()).then(|| format!("leave out the quotes: {text}"))
 }
 
-struct Fields<'r, 't, 'i> {
-    reader: &'r mut Reader,
+struct Fields<'r, 'm, 'd, 't, 'i> {
+    reader: &'r mut Reader<'m, 'd>,
     table: &'t DeTable<'i>,
 }
 
-impl<'t, 'i> Fields<'_, 't, 'i> {
+impl<'t, 'i> Fields<'_, '_, '_, 't, 'i> {
     fn get<T: DeserializeOwned>(&mut self, key: &str, demand: Demand) -> Option<Spanned<T>> {
         let value = self.find(key)?;
         self.reader.value(key, value, demand)
@@ -179,7 +154,7 @@ impl<'t, 'i> Fields<'_, 't, 'i> {
         };
         let DeValue::Table(labels) = value.get_ref() else {
             let message = format!("`labels` must be {}", TEXTS.0);
-            self.reader.add(value.span(), message, None);
+            self.reader.mistakes.add(value.span(), message);
             return BTreeMap::new();
         };
         let mut read = BTreeMap::new();
@@ -196,10 +171,4 @@ impl<'t, 'i> Fields<'_, 't, 'i> {
         let mut entries = self.table.iter();
         entries.find_map(|(name, value)| (name.get_ref() == key).then_some(value))
     }
-}
-
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_ascii_lowercase());
-    first.into_iter().chain(letters).collect()
 }

@@ -175,16 +175,11 @@ fn placeholder(name: &str, brace: usize) -> Result<Part, TemplateError> {
 }
 
 fn unknown(name: &str, brace: usize) -> TemplateError {
-    let nearest = PLACEHOLDERS
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min()
-        .filter(|(distance, _)| *distance <= 2);
     TemplateError {
         span: brace..brace + name.len() + 2,
         message: format!("unknown placeholder `{{{name}}}`"),
-        hint: match nearest {
-            Some((_, known)) => format!("did you mean `{{{known}}}`?"),
+        hint: match documents::nearest(name, PLACEHOLDERS) {
+            Some(known) => format!("did you mean `{{{known}}}`?"),
             None => format!(
                 "placeholders are `{{{}}}` and `{{labels.NAME}}`; `{{{{` stands for a brace",
                 PLACEHOLDERS.join("}`, `{")

@@ -4,7 +4,7 @@ use super::*;
 /// Errors as `marked text | message | hint`, one a line.
 #[track_caller]
 fn check_errors(text: &str, expected: &[&str]) {
-    let errors = match Rules::parse(text) {
+    let errors = match Rules::parse(&Document::new("alerts.toml", text)) {
         Ok(rules) => panic!("{} rules without an error", rules.len()),
         Err(errors) => errors,
     };
@@ -12,10 +12,15 @@ fn check_errors(text: &str, expected: &[&str]) {
         .iter()
         .map(|error| {
             let hint = error.hint.as_deref().unwrap_or("-");
-            format!("{} | {} | {hint}", &text[error.span.clone()], error.message)
+            format!("{} | {} | {hint}", marked(error), error.message)
         })
         .collect();
     assert_eq!(seen, expected);
+}
+
+fn marked(error: &Problem) -> &str {
+    let place = error.place.as_ref().expect("a place");
+    &place.text[place.span.clone()]
 }
 
 /// A rule with these lines besides a name.
@@ -29,7 +34,7 @@ fn check_rule_errors(lines: &str, expected: &[&str]) {
 }
 
 fn one(text: &str) -> Rule {
-    let rules = Rules::parse(text).unwrap();
+    let rules = Rules::of_text(text);
     assert_eq!(rules.len(), 1);
     rules.get(0).unwrap().clone()
 }
@@ -122,8 +127,8 @@ fn patterns_go_through_every_character() {
 
 #[test]
 fn no_rules_are_valid_rules() {
-    assert!(Rules::parse("").unwrap().is_empty());
-    assert!(Rules::parse("# nothing yet\n").unwrap().is_empty());
+    assert!(Rules::of_text("").is_empty());
+    assert!(Rules::of_text("# nothing yet\n").is_empty());
 }
 
 #[test]
@@ -372,11 +377,9 @@ fn all_errors_of_all_rules_are_found() {
         "[[rule]]\nname = \"b\"\n",
         "[[rule]]\nname = \"c/\"\nsilent_for = \"1ms\"\n"
     );
-    let errors = Rules::parse(&text).unwrap_err();
-    let marked: Vec<_> = errors
-        .iter()
-        .map(|error| &text[error.span.clone()])
-        .collect();
+    let document = Document::new("alerts.toml", &*text);
+    let errors = Rules::parse(&document).unwrap_err();
+    let marked: Vec<_> = errors.iter().map(marked).collect();
     assert_eq!(marked, ["inf", "\"bad\"", "\"b\"", "\"c/\"", "\"1ms\""]);
 }
 
@@ -410,7 +413,7 @@ fn too_many_rules_are_refused() {
 }
 
 #[test]
-fn a_file_is_read_and_its_errors_carry_its_text() {
+fn a_file_is_read_and_its_mistakes_carry_their_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alerts.toml");
     let missing = Rules::load(&path).unwrap_err();
@@ -421,11 +424,8 @@ fn a_file_is_read_and_its_errors_carry_its_text() {
     );
     std::fs::write(&path, "[[rule]]\nname = \"r\"\n").unwrap();
     match Rules::load(&path).unwrap_err() {
-        LoadError::Invalid { text, errors, .. } => {
-            assert_eq!(
-                (text.as_str(), errors.len()),
-                ("[[rule]]\nname = \"r\"\n", 1)
-            );
+        FileError::Wrong { problems, .. } => {
+            assert_eq!((problems.len(), marked(&problems[0])), (1, "\"r\""));
         }
         other => panic!("{other}"),
     }
@@ -435,7 +435,7 @@ fn a_file_is_read_and_its_errors_carry_its_text() {
 #[test]
 fn the_example_is_complete() {
     let example = include_str!("../../../../config/alerts.toml");
-    let rules = Rules::parse(example).unwrap();
+    let rules = Rules::of_text(example);
     assert!(rules.len() >= 4);
     for key in KEYS {
         let written = example.lines().any(|line| {

@@ -231,7 +231,7 @@ fn a_warm_up_goes_on_with_what_the_journal_still_has() {
     let lane = super::super::spawn(Parts {
         journal: Arc::new(Shrinking(bench.journal.clone())),
         store: Box::new(bench.database.connect()),
-        meaning: bench.config.meaning(Path::new("")).unwrap(),
+        meaning: bench.config.meaning(Default::default()).unwrap(),
         settings: bench.config.rows().unwrap(),
         pending: None,
     })

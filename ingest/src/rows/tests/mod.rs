@@ -6,7 +6,6 @@ mod hazards;
 mod lifecycle;
 mod parts;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -96,7 +95,7 @@ impl Bench {
         super::spawn(Parts {
             journal: self.journal.clone(),
             store: Box::new(self.database.connect()),
-            meaning: self.config.meaning(Path::new("")).unwrap(),
+            meaning: self.config.meaning(Default::default()).unwrap(),
             settings: self.config.rows().unwrap(),
             pending: self.pending.clone(),
         })

@@ -73,7 +73,7 @@ fn every_mistake_of_a_section_and_of_a_list_is_shown() {
                |       ^^^^^^^
               hint: write `sqlite`, `sqlite:PATH` or `postgres://user:password@host:5432/database`
 
-            error: `[ingest]`: `max_series` is 0; it may be 1 to 4294967295
+            error: `ingest.max_series` is 0; it may be 1 to 4294967295
               --> millrace.toml:20:14
                |
             20 | max_series = 0
@@ -91,13 +91,13 @@ fn every_mistake_of_a_section_and_of_a_list_is_shown() {
             29 | range = {}
                |         ^^
 
-            error: `[ingest]`: `batch_rows` is 0; it may be 1 to 1000000
+            error: `ingest.batch_rows` is 0; it may be 1 to 1000000
               --> millrace.toml:21:14
                |
             21 | batch_rows = 0
                |              ^
 
-            error: `[ingest]`: `batch_delay` is 3600s; it may be up to 10s
+            error: `ingest.batch_delay` is 3600s; it may be up to 10s
               --> millrace.toml:22:15
                |
             22 | batch_delay = '1h'

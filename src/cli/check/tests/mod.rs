@@ -298,7 +298,7 @@ fn mistakes_of_all_files_are_shown_at_once() {
               |                ^^^^^ expected a size
               hint: write a number and a unit, such as "256MB" or "64KB"
 
-            error: `[journal]`: `max_size` must be at least `1.0 MiB`, not `9.8 KiB`
+            error: `journal.max_size` must be at least `1.0 MiB`, not `9.8 KiB`
              --> millrace.toml:5:12
               |
             5 | max_size = '10KB'
@@ -322,8 +322,9 @@ fn mistakes_of_all_files_are_shown_at_once() {
               |
             3 | boiler-[,t,1
               | ^^^^^^^^^^^^ column `device`
+              caused by: error parsing glob 'boiler-[': unclosed character class; missing ']'
 
-            error: `[ingest]`: `batch_rows` is 0; it may be 1 to 1000000
+            error: `ingest.batch_rows` is 0; it may be 1 to 1000000
               --> millrace.toml:11:14
                |
             11 | batch_rows = 0
@@ -393,7 +394,7 @@ fn files_that_are_not_there_are_named_with_their_key() {
             "[ingest]\ndevices = 'nowhere.csv'\n[alerts]\nrules = 'nowhere.toml'\n",
         )],
         expect![[r#"
-            error: `nowhere.csv`: cannot be read
+            error: cannot read the device registry `nowhere.csv`
              --> millrace.toml:2:11
               |
             2 | devices = 'nowhere.csv'

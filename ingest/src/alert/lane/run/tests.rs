@@ -97,7 +97,7 @@ impl World {
     pub(super) fn new(rules: &str) -> World {
         let folder = tempfile::tempdir().unwrap();
         World {
-            rules: Arc::new(Rules::parse(rules).unwrap()),
+            rules: Arc::new(Rules::of_text(rules)),
             journal: FakeJournal::new(),
             outlet: FakeOutlet::default(),
             clock: FakeClock::at(0),
