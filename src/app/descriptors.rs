@@ -1,15 +1,15 @@
 //! File descriptors: each connection takes one, and the usual soft limit of 1,024 is for programs
 //! that use `select`.
 //!
-//! Owns: how many of them connections may have. Invariant: some are left for the journal and the
-//! database, whoever connects: a journal that cannot open its next file has failed for good.
+//! Owns: how many of them connections may take. Invariant: the journal and the database always have
+//! some left, because a journal that cannot open its next file has failed for good.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::warn;
+use tracing::{info, warn};
 
-/// What is not for connections: files of the journal, the database, the sessions, what is read
-/// again when it changes, listeners, runtimes; some thirty in all, twice as many while files change
-/// places. And connections that are accepted only to be refused.
+/// Descriptors kept back: the journal, the database, sessions, watched files, listeners and
+/// runtimes need about thirty, and twice as many while files are replaced. Connections that are
+/// accepted only to be refused need some, too.
 const RESERVED: usize = 100;
 
 /// Raises the soft limit to what this process is allowed.
@@ -25,25 +25,30 @@ pub(super) fn raise_limit() {
             maximum,
         },
     ) {
-        warn!(%error, ?current, "cannot raise the limit of open files, which bounds the connections");
+        warn!(%error, ?current, "cannot raise the open-file limit, which bounds the connections");
     }
 }
 
-/// Of the connections that are wanted, as many as the limit of open files has room for; a warning
-/// says when it is fewer.
+/// As many of the wanted connections as the open-file limit has room for; a log line says when it
+/// is fewer.
 pub(super) fn connections_max(wanted: usize) -> usize {
+    let default = broker::Config::default().max_connections;
     let limit = getrlimit(Resource::Nofile).current;
     let limit = limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
     let room = room_for_connections(limit);
     if room < wanted {
-        warn!(
-            open_files = limit,
-            wanted,
-            connections = room,
-            "the limit of open files allows fewer connections than `broker.max_connections`"
+        let told = format!(
+            "accepting at most {room} connections, not {wanted}: the open-file limit is {limit} \
+             (raise it with `ulimit -n` or LimitNOFILE=)"
         );
+        // Nobody who left the default alone has asked for so many.
+        if wanted == default {
+            info!("{told}");
+        } else {
+            warn!("{told}");
+        }
     }
     room.min(wanted)
 }

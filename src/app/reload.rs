@@ -1,7 +1,7 @@
-//! A look at everything that may change while Millrace runs, because somebody asked for it.
+//! A reload of everything that may change while Millrace runs, on request.
 //!
-//! Owns: the one line that says what was found. Never: tells why something failed: whoever found
-//! that has told it.
+//! Owns: the one log line that says what was found. Never: says why a part failed, which that part
+//! has logged already.
 
 use access::reload::{Outcome, Reloaded};
 use tracing::info;
@@ -10,7 +10,7 @@ use super::App;
 use super::known_devices::outcome;
 
 impl App {
-    /// Takes up what has changed in files and among the devices, without waiting for the next look.
+    /// Reloads files and device secrets now, without waiting for the next regular check.
     pub(crate) async fn reload(&self) {
         let (mut reloaded, devices) = tokio::join!(self.broker.reload(), self.devices.reload());
         reloaded.push(Reloaded {
@@ -18,8 +18,8 @@ impl App {
             outcome: outcome(devices),
         });
         info!(
-            "asked to look again: {}; the configuration file, alert rules and the device registry \
-             are read at a start only",
+            "reload: {}. millrace.toml, alert rules and the device registry are read at startup \
+             only: restart to apply them",
             describe(&reloaded)
         );
     }
@@ -29,8 +29,8 @@ impl App {
 fn describe(reloaded: &[Reloaded]) -> String {
     let told = [
         (Outcome::New, "changed"),
-        (Outcome::Same, "the same as before"),
-        (Outcome::Failed, "not usable (see the error)"),
+        (Outcome::Same, "unchanged"),
+        (Outcome::Failed, "failed (see the error)"),
     ];
     let parts = told.iter().filter_map(|(outcome, words)| {
         let of_outcome = reloaded.iter().filter(|it| it.outcome == *outcome);
@@ -58,8 +58,8 @@ mod tests {
         });
         assert_eq!(
             describe(&reloaded),
-            "changed: users; the same as before: access rules, device credentials; \
-             not usable (see the error): certificates of `a.pem`"
+            "changed: users; unchanged: access rules, device credentials; \
+             failed (see the error): certificates of `a.pem`"
         );
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct ConfigFile {
 /// The keys that people change most often, as flags; they win over the file and the environment.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Overrides {
-    /// Folder for everything that is kept [default: ./millrace-data]
+    /// Data folder [default: ./millrace-data]
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) data: Option<String>,
 
@@ -37,7 +37,7 @@ pub(crate) struct Overrides {
     #[arg(short, long, value_name = "URL")]
     pub(crate) store: Option<String>,
 
-    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or `info,broker=debug`
+    /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or `info,broker=debug`
     /// [default: info]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,

@@ -33,7 +33,7 @@ Then, from another terminal:
 
 Values come from the defaults, the configuration file, the environment (MILLRACE_SECTION__KEY) and
 these flags; the later wins. Stop with Ctrl-C: what was accepted is written before it ends. SIGHUP
-has files that changed (rules, users, certificates) taken up at once.";
+reloads rules, users, certificates and device secrets at once.";
 
 /// Take telemetry over MQTT and write rows and alerts
 #[derive(Debug, clap::Args)]

@@ -46,10 +46,9 @@ fn what_changed_is_in_force_when_the_log_says_so() {
 
     fs::write(folder.path().join("acl.toml"), OPEN).expect("written");
     server.signal("HUP");
-    let line = server.wait_for_line("asked to look again", PATIENCE);
+    let line = server.wait_for_line("reload: ", PATIENCE);
     assert!(line.contains("INFO"), "{line}");
-    let found = "changed: access rules; the same as before: users, device credentials; the \
-                 configuration file";
+    let found = "changed: access rules; unchanged: users, device credentials. millrace.toml";
     assert!(line.contains(found), "{line}");
     assert!(is_allowed(&setup, &[]));
 
@@ -61,8 +60,7 @@ fn what_changed_is_in_force_when_the_log_says_so() {
     let password = String::from_utf8(added.stdout).expect("text");
     server.signal("HUP");
     server.wait_for_line(
-        "changed: users; the same as before: device credentials; not usable (see the error): \
-         access rules",
+        "changed: users; unchanged: device credentials; failed (see the error): access rules",
         PATIENCE,
     );
     let told = server.wait_for_line("the access rules stay as they were", PATIENCE);

@@ -104,7 +104,7 @@ fn a_publish_that_nobody_takes_is_told_of() {
         Setup::new(&folder.path().join("data")).with("MILLRACE_BROKER__SYS_INTERVAL", "100ms");
     let mut server = setup.start();
     publish(&setup, "sensors/b", r#"{"temperature": 21.5}"#);
-    let told = server.wait_for_line("no template takes this topic", PATIENCE);
+    let told = server.wait_for_line("no template matches this topic", PATIENCE);
     for part in [
         "INFO",
         "topic=\"sensors/b\"",
@@ -127,7 +127,7 @@ fn a_publish_that_nobody_takes_is_told_of() {
     let lines = server.lines();
     let told = lines
         .iter()
-        .filter(|line| line.contains("no template takes"));
+        .filter(|line| line.contains("no template matches"));
     assert_eq!(told.count(), 1, "{lines:#?}");
     let setup = setup.with(
         "MILLRACE_INGEST__TOPICS",

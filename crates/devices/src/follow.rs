@@ -155,7 +155,13 @@ impl Follower {
         // That there are none is no news where there never were devices, and no reason for a file.
         let is_news = !is_same && (self.table.is_some() || table.len() > 0);
         if !is_same {
-            info!(devices = table.len(), "device credentials are known");
+            // Most sites have no device with a secret: nothing to say.
+            if is_news {
+                info!(
+                    devices = table.len(),
+                    "device secrets loaded from the database"
+                );
+            }
             self.is_unsaved |= is_news;
             self.take(table);
             self.known.secrets_ended();

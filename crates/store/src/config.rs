@@ -53,8 +53,8 @@ pub enum Target {
 }
 
 impl Config {
-    /// Checks every value; the first problem is reported. It never holds the password of the URL. A relative SQLite path is taken from
-    /// `data_dir`.
+    /// Checks every value; the first problem is reported. It never holds the password of the URL. A
+    /// relative SQLite path is taken from `data_dir`.
     pub fn validate(&self, data_dir: &Path) -> Result<Settings, ConfigError> {
         for (key, timeout) in [
             ("connect_timeout", self.connect_timeout),

@@ -79,7 +79,7 @@ mod tests {
         let devices = "device,site,metric,unit,scale\nboiler-*,north,,,\nboiler-*,,t,K,2\n";
         let meaning = Config::default().meaning(Default::default()).unwrap();
         Preparer::new(Meaning {
-            registry: Arc::new(Registry::of_text(&devices)),
+            registry: Arc::new(Registry::of_text(devices)),
             ..meaning
         })
     }

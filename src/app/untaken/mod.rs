@@ -1,4 +1,4 @@
-//! What the log is told of publishes that no template takes and nobody subscribes to.
+//! The log line about publishes that no template matches and nobody subscribes to.
 //!
 //! Owns: which of them may be telemetry, and how often that is said. Never: changes what becomes of
 //! a publish. Invariant: each shape of topic is told of once, at most [`SHAPES_MAX`] in all, in few
@@ -102,7 +102,7 @@ fn tell(publish: &Publish<'_>, told: &Told) {
     info!(
         topic = publish.topic,
         client = publish.client_id,
-        "no template takes this topic, so no row comes of it, and nobody subscribes: {fate}. If it \
+        "no template matches this topic, so nothing is stored, and nobody subscribes: {fate}. If it \
          is telemetry, write topics = [..., \"{}\"] in [ingest]; `millrace topics explain TOPIC` \
          says more{last}",
         told.template

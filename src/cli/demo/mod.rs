@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "URL", default_value = "sqlite")]
     store: String,
 
-    /// What is logged
+    /// What to log
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     log: String,
 

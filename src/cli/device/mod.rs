@@ -43,7 +43,7 @@ A device connects with its name as user name and its secret as password:
 
 A secret is shown once; only a digest of it is kept, in the database of `store.url`. A running
 Millrace sees every change within seconds, and ends the connections of a device whose secret was
-revoked or replaced. Once a device had a secret, clients without credentials get in only with
+revoked or replaced. Once a device has a secret, clients without credentials are accepted only with
 `broker.allow_anonymous = true`.";
 
 /// Give devices secrets of their own: add, rotate, revoke, list
@@ -60,7 +60,7 @@ enum Command {
     Add(Add),
     /// Replace the secrets of devices
     Rotate(Rotate),
-    /// Let devices in no more
+    /// Revoke devices' secrets and disconnect them
     Revoke(Revoke),
     /// Show all devices that have, or had, a secret
     List(List),
@@ -75,10 +75,11 @@ struct Add {
     /// `device,secret` as CSV
     #[arg(long, value_name = "FILE", conflicts_with = "devices")]
     from: Option<PathBuf>,
-    /// Leave devices that have a secret already as they are, instead of adding none
+    /// Skip devices that already have a secret; without it, one such device means that none is
+    /// added
     #[arg(long)]
     skip_existing: bool,
-    /// Make the database when there is none yet, for secrets before the first start
+    /// Create the database if there is none yet, for secrets before the first start
     #[arg(long)]
     create: bool,
     #[command(flatten)]

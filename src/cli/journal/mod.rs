@@ -33,9 +33,9 @@ Examples:
   millrace journal verify
   millrace journal verify /backup/millrace-data/journal
 
-Both only read, also while Millrace runs.";
+Both only read, and may run beside Millrace.";
 
-/// Look into the journal: acknowledged messages on their way to the database
+/// Inspect the journal: acknowledged messages on their way to the database
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

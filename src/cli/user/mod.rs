@@ -31,8 +31,8 @@ Examples:
   pass show millrace/bob | millrace user add bob --update
   millrace user list
 
-A broker that runs takes changes over within seconds, and ends the connections of users that changed.
-Once there was a user, clients without credentials get in only with `broker.allow_anonymous = true`.";
+A running broker applies changes within seconds and disconnects the users that changed. Once a user
+exists, clients without credentials are accepted only with `broker.allow_anonymous = true`.";
 
 /// Manage the users of the broker: their passwords and groups
 #[derive(Debug, clap::Args)]
@@ -58,20 +58,20 @@ enum Command {
 struct Add {
     /// The user's name
     name: String,
-    /// A group that the user is in; may be given several times
+    /// A group of the user; may be repeated
     #[arg(short, long, value_name = "GROUP")]
     group: Vec<String>,
     /// File whose first line is the password
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Make up a password and print it, once
+    /// Generate a password and print it once
     #[arg(long, conflicts_with = "password_file")]
     generate: bool,
-    /// Set no password: the user comes with a certificate or a token; with --update, keep what it
-    /// has
+    /// Set no password: the user logs in with a certificate or a token; with --update, keep the
+    /// present one
     #[arg(long, conflicts_with_all = ["password_file", "generate"])]
     no_password: bool,
-    /// Change a user that exists; without --group its groups stay
+    /// Change an existing user; without --group its groups stay
     #[arg(long)]
     update: bool,
     #[command(flatten)]

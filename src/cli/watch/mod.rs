@@ -240,7 +240,7 @@ fn refused(address: &str, error: ConnectError) -> Failure {
             Failure::new(format!("the server refuses the subscription to `{ALERTS}`"))
         }
         ConnectError::Refused(_) => Failure::new(format!("`{address}` refuses the connection"))
-            .hint("is the user name right, and the password?"),
+            .hint("check the user name and the password"),
         source => simulator::Error::Connect {
             address: address.to_owned(),
             source,
@@ -277,13 +277,13 @@ impl Connection {
     fn is_lost(&mut self, address: &str, error: &ConnectError) {
         if *self != Self::Lost {
             let what = if *self == Self::Open {
-                "lost"
+                "lost the connection to"
             } else {
-                "have no"
+                "cannot connect to"
             };
             let causes = successors(error.source(), |&cause| cause.source());
             let causes: String = causes.map(|cause| format!(": {cause}")).collect();
-            anstream::eprintln!("{what} connection to {address} ({error}{causes}); trying again");
+            anstream::eprintln!("{what} {address}: {error}{causes}; retrying (Ctrl-C to stop)");
             if let Some(hint) = error.hint() {
                 anstream::eprintln!("  hint: {hint}");
             }
