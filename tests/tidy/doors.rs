@@ -47,18 +47,13 @@ const DOORS: [Door; 3] = [
     },
 ];
 
-const WALL_CLOCKS: [(&str, &str); 6] = [
+const WALL_CLOCKS: [(&str, &str); 4] = [
     ("broker/src/clock.rs", "the clock of the broker"),
-    ("ingest/src/alert/lane/clock.rs", "the clock of the alerts"),
     (
-        "ingest/src/store/postgres/commit.rs",
-        "the stores have no clock yet",
+        "crates/telemetry/src/clock.rs",
+        "the clock of the stores, the devices and the commands",
     ),
     ("simulator/src/run/clock.rs", "the clock of a run"),
-    (
-        "src/app/devices/mod.rs",
-        "the composition root has no clock yet",
-    ),
     (
         "src/cli/check/mod.rs",
         "a command tells what has expired by now",
@@ -67,16 +62,16 @@ const WALL_CLOCKS: [(&str, &str); 6] = [
 
 const WRITERS: [(&str, &str); 11] = [
     (
-        "broker/src/auth/past.rs",
+        "crates/access/src/login/past.rs",
         "notes once that there was something to log in with",
     ),
     (
-        "broker/src/auth/users/edit.rs",
+        "crates/access/src/users/edit.rs",
         "replaces the users' file in its own way",
     ),
     (
-        "broker/src/retained/disk.rs",
-        "the retained messages' own door",
+        "broker/src/retained/home.rs",
+        "moves a damaged or an older log of retained messages aside, once at a start",
     ),
     ("crates/journal/src/disk.rs", "the door"),
     (
@@ -88,7 +83,7 @@ const WRITERS: [(&str, &str); 11] = [
         "writes the expected samples where its user says",
     ),
     (
-        "src/app/devices/cache.rs",
+        "crates/devices/src/cache.rs",
         "replaces the devices' cache in its own way",
     ),
     (
