@@ -14,4 +14,5 @@ mod places;
 mod product;
 mod rooms;
 mod rust;
+mod warnings;
 mod width;
