@@ -17,7 +17,6 @@ mod format;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -234,10 +233,10 @@ fn open_file(path: &Path) -> io::Result<(File, Vec<Entry>)> {
     Ok((file, contents.entries))
 }
 
-/// Only the owner: it holds nothing but ids, and nobody else has to do with it.
+/// Its mode follows the data folder's, as that of the other files does.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600);
+    options.create(true).append(true);
     options
 }
 
