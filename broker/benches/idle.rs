@@ -3,24 +3,26 @@
 //! `cargo bench -p broker --bench idle [-- CONNECTIONS]`. The broker runs as a process of its own,
 //! so that the clients' memory is not counted. Each client publishes once before it falls silent:
 //! buffers that are kept would show.
-// The modules are those of the tests, which use all of them.
-
-#[allow(dead_code)]
-#[path = "../tests/listeners/doors.rs"]
-mod doors;
-#[allow(dead_code)]
-#[path = "../tests/gate/line.rs"]
-mod line;
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
+use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts};
+use journal::local::LocalJournal;
 use mqtt::Version;
 use mqtt::client::Connect;
+use testkit::Authority;
+use testkit::mqtt::{Client, Duplex, Frames, secure, trusting};
 
-use doors::{Doors, Duplex, Frames, KINDS, secure, trusting};
-use line::Line;
+const KINDS: [ListenerKind; 4] = [
+    ListenerKind::Tcp,
+    ListenerKind::Tls,
+    ListenerKind::Ws,
+    ListenerKind::Wss,
+];
 
 /// Tells the process that it is the broker.
 const SERVE: &str = "MILLRACE_TEST_SERVE";
@@ -50,14 +52,51 @@ fn main() {
     }
 }
 
-/// The broker's side: tells where it listens, and serves until its standard input ends.
+/// The broker's side: tells its certificate authority and where it listens, and serves until its
+/// standard input ends.
 fn serve() {
-    let doors = Doors::open();
-    println!("{}", doors.folder.path().display());
-    for kind in KINDS {
-        println!("{}", doors.address(kind));
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new("Bench Authority");
+    let path = folder.path().join("authority.pem");
+    std::fs::write(&path, authority.pem()).expect("written");
+    println!("{}", path.display());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let broker = runtime.block_on(Broker::start(parts(folder.path(), &authority)));
+    let broker = broker.expect("a broker");
+    for listener in broker.listeners() {
+        println!("{}", listener.address);
     }
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+/// A broker with one listener of each kind.
+fn parts(data: &Path, authority: &Authority) -> Parts {
+    let (certificate, key) = authority.server("first").write(data);
+    let listener = |kind: ListenerKind| {
+        let name = format!("{kind:?}").to_lowercase();
+        let text = format!("kind = '{name}'\naddress = '127.0.0.1:0'");
+        let mut listener: ListenerConfig = toml::from_str(&text).expect("a listener");
+        listener.certificate = kind.is_encrypted().then(|| certificate.clone());
+        listener.key = kind.is_encrypted().then(|| key.clone());
+        listener
+    };
+    let config = Config {
+        listen: String::new(),
+        listener: KINDS.into_iter().map(listener).collect(),
+        ..Config::default()
+    };
+    let journal_settings = journal::Config::default().validate().expect("good");
+    let (journal, _) =
+        LocalJournal::open_dir(&data.join("journal"), journal_settings).expect("a journal");
+    Parts {
+        settings: config.validate().expect("good"),
+        data: data.to_owned(),
+        journal: Arc::new(journal),
+        is_telemetry: Arc::new(|topic: &str| topic.starts_with("devices/")),
+        on_untaken: None,
+        devices: None,
+        system_values: None,
+    }
 }
 
 struct Server {
@@ -82,7 +121,7 @@ impl Server {
             output.read_line(&mut text).expect("a line");
             text.trim().to_owned()
         };
-        let authority = format!("{}/authority.pem", line());
+        let authority = line();
         let addresses = KINDS.map(|_| line().parse().expect("an address"));
         Server {
             authority: std::fs::read_to_string(authority).expect("PEM"),
@@ -92,7 +131,7 @@ impl Server {
         }
     }
 
-    fn connect(&self, kind: usize, address: SocketAddr) -> Line<Box<dyn Duplex>> {
+    fn connect(&self, kind: usize, address: SocketAddr) -> Client<Box<dyn Duplex>> {
         let kind = KINDS[kind];
         let socket = TcpStream::connect(address).expect("the listener accepts");
         socket.set_nodelay(true).expect("an option");
@@ -103,12 +142,12 @@ impl Server {
             (false, true) => Box::new(Frames::over(socket)),
             (true, true) => Box::new(Frames::over(secure(socket, trust()))),
         };
-        let mut line = Line::over(stream, Version::V311);
-        line.send_connect(&Connect::new(Version::V311, ""));
-        assert_eq!(line.next(), "connack 0");
-        line.publish("room/a", b"{\"temperature\": 20.5}", 1, false);
-        assert_eq!(line.next(), "puback 1");
-        line
+        let mut client = Client::over(stream, Version::V311);
+        client.send_connect(&Connect::new(Version::V311, ""));
+        assert_eq!(client.next(), "connack 0");
+        client.publish("room/a", b"{\"temperature\": 20.5}", 1, false);
+        assert_eq!(client.next(), "puback 1");
+        client
     }
 
     fn resident_bytes(&self) -> u64 {

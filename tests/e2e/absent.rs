@@ -6,8 +6,8 @@ use mqtt::client::{Connect, Will};
 use mqtt::{Qos, Version};
 
 use crate::auth::user;
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup};
+use testkit::mqtt::Client;
 
 const RULES: &str =
     "[[rule]]\ngroup = [\"operators\", \"admins\"]\nallow = \"both\"\ntopics = \"plant/#\"\n";
@@ -15,8 +15,8 @@ const DENY: &str =
     "[[rule]]\ngroup = \"operators\"\ndeny = \"subscribe\"\ntopics = \"plant/hall\"\n";
 
 /// Connects with a session and a will that outlive the connection for long; how it is answered.
-fn connect(setup: &Setup, name: &str) -> (Line, String) {
-    let mut line = Line::open(setup.address, Version::V5);
+fn connect(setup: &Setup, name: &str) -> (Client, String) {
+    let mut line = Client::open(setup.address, Version::V5);
     line.send_connect(&Connect {
         user: Some(name),
         password: Some(b"secret"),

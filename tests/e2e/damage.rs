@@ -7,8 +7,8 @@ use std::process::Output;
 
 use mqtt::Version;
 use mqtt::client::Connect;
+use testkit::mqtt::Client;
 
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup, millrace};
 
 /// Every log that the data folder holds, as `verify` names them.
@@ -24,7 +24,7 @@ const LOGS: [&str; 5] = [
 fn filled(data: &Path) -> Setup {
     let setup = Setup::new(data);
     let mut server = setup.start();
-    let mut line = Line::open(setup.address, Version::V5);
+    let mut line = Client::open(setup.address, Version::V5);
     line.send_connect(&Connect {
         clean_start: false,
         session_expiry: Some(3_600),
@@ -119,7 +119,7 @@ fn a_damaged_log_of_sessions_is_not_taken_for_the_telemetry_journal() {
     // As advised: everything else is there.
     fs::rename(&sessions, folder.path().join("aside")).expect("moved");
     let _server = setup.start();
-    let mut line = Line::connect(setup.address, Version::V311, "other");
+    let mut line = Client::connect(setup.address, Version::V311, "other");
     line.subscribe("plant/retained");
     assert_eq!(line.next(), "plant/retained = x retained");
 }

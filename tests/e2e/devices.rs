@@ -7,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use mqtt::Version;
 use mqtt::client::Connect;
+use testkit::mqtt::Client;
 use testkit::{Options, Postgres, wait_until};
 
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup, millrace};
 
 const PAYLOAD: &str = r#"{"temperature": 71.5}"#;
@@ -69,8 +69,8 @@ fn mosquitto_pub(setup: &Setup, version: &str, device: &str, secret: &str) -> Ou
 }
 
 /// How the connect of a device is answered, and its connection.
-fn connect(setup: &Setup, version: Version, device: &str, secret: &str) -> (Line, String) {
-    let mut line = Line::open(setup.address, version);
+fn connect(setup: &Setup, version: Version, device: &str, secret: &str) -> (Client, String) {
+    let mut line = Client::open(setup.address, version);
     line.send_connect(&Connect {
         user: Some(device),
         password: Some(secret.as_bytes()),
@@ -82,7 +82,7 @@ fn connect(setup: &Setup, version: Version, device: &str, secret: &str) -> (Line
 
 /// A change counts within seconds; this waits until it does.
 #[track_caller]
-fn wait_until_answered(setup: &Setup, device: &str, secret: &str, expected: &str) -> Line {
+fn wait_until_answered(setup: &Setup, device: &str, secret: &str, expected: &str) -> Client {
     let what = format!("`{device}` to be answered with {expected}");
     let connect = || connect(setup, Version::V5, device, secret);
     wait_until(&what, PATIENCE, connect, |(_, answer)| answer == expected).0

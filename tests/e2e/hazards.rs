@@ -3,8 +3,8 @@
 //! own tests.
 
 use mqtt::{ReasonCode, Version, encode};
+use testkit::mqtt::Client;
 
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
@@ -14,9 +14,9 @@ fn topics_in_any_script_reach_wildcard_subscribers() {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = Setup::new(folder.path());
     let _server = setup.start();
-    let mut console = Line::connect(setup.address, Version::V311, "console");
+    let mut console = Client::connect(setup.address, Version::V311, "console");
     console.subscribe("#");
-    let mut source = Line::connect(setup.address, Version::V5, "größe/+#$");
+    let mut source = Client::connect(setup.address, Version::V5, "größe/+#$");
     for (number, topic) in ["öl/druck", "日本", "/", "//", "a//b", "🦀"]
         .iter()
         .enumerate()
@@ -33,13 +33,13 @@ fn busy_subscribers_that_leave_and_are_taken_over_harm_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = Setup::new(folder.path());
     let _server = setup.start();
-    let mut stays = Line::connect(setup.address, Version::V5, "stays");
+    let mut stays = Client::connect(setup.address, Version::V5, "stays");
     stays.subscribe("busy/#");
-    let mut source = Line::connect(setup.address, Version::V311, "source");
+    let mut source = Client::connect(setup.address, Version::V311, "source");
     for round in 1..=200u16 {
         // Takes the one before it over while messages for it are on their way; every third leaves
         // by itself.
-        let mut twin = Line::connect(setup.address, BOTH[usize::from(round % 2)], "twin");
+        let mut twin = Client::connect(setup.address, BOTH[usize::from(round % 2)], "twin");
         twin.subscribe(if round % 2 == 0 { "busy/#" } else { "busy/+" });
         source.publish("busy/a", round.to_string().as_bytes(), round, false);
         assert_eq!(source.next(), format!("puback {round}"));
@@ -68,9 +68,9 @@ fn more_connections_than_open_files_are_allowed_stop_neither_the_journal_nor_who
         .with("MILLRACE_JOURNAL__MAX_SIZE", "8MB")
         .with("MILLRACE_JOURNAL__SEGMENT_SIZE", "1MB");
     let server = setup.start_with_open_files(OPEN_FILES);
-    let mut device = Line::connect(setup.address, Version::V311, "device");
+    let mut device = Client::connect(setup.address, Version::V311, "device");
     let crowd: Vec<_> = (0..2 * OPEN_FILES)
-        .map(|_| Line::open(setup.address, Version::V311))
+        .map(|_| Client::open(setup.address, Version::V311))
         .collect();
     // More than two of the journal's files.
     let payload = format!("{{\"text\":\"{}\"}}", "x".repeat(3_000));
@@ -86,7 +86,7 @@ fn more_connections_than_open_files_are_allowed_stop_neither_the_journal_nor_who
     testkit::wait_until("a free place", PATIENCE, open_files, |open| {
         *open < OPEN_FILES / 2
     });
-    Line::connect(setup.address, Version::V311, "fresh").is_served();
+    Client::connect(setup.address, Version::V311, "fresh").is_served();
     device.is_served();
     let lines = server.lines();
     let told = |text: &str| lines.iter().filter(|line| line.contains(text)).count();

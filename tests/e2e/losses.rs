@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use mqtt::{Qos, Version};
+use testkit::mqtt::Client;
 use testkit::{Postgres, wait_until};
 
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup};
 use crate::sqlite;
 
@@ -102,7 +102,7 @@ fn check(setup: &Setup, query: &dyn Fn(&str) -> Vec<Vec<String>>) {
 
 /// A round, each message acknowledged.
 fn publish(setup: &Setup, round: u64) {
-    let mut device = Line::connect(setup.address, Version::V311, "press-1");
+    let mut device = Client::connect(setup.address, Version::V311, "press-1");
     let time = (1_700_000_000 + round).to_string();
     for (id, (payload, _)) in (1..=MESSAGES).zip(PAYLOADS.iter().cycle()) {
         let payload = payload.replace("TIME", &time);
@@ -113,7 +113,7 @@ fn publish(setup: &Setup, round: u64) {
 
 /// What stands below `$SYS/broker/ingest/` when it is as wanted.
 fn watch(setup: &Setup, is_wanted: impl Fn(&Values) -> bool) -> Values {
-    let mut line = Line::connect(setup.address, Version::V311, "watch");
+    let mut line = Client::connect(setup.address, Version::V311, "watch");
     line.ask_at("$SYS/broker/ingest/#", Qos::AtMostOnce);
     let mut values = Values::new();
     wait_until(

@@ -14,10 +14,6 @@ mod durability;
 mod folder;
 mod full_disk;
 mod hazards;
-// Shared with the gate's own tests, which use all of it.
-#[allow(dead_code)]
-#[path = "../../broker/tests/gate/line.rs"]
-mod line;
 mod losses;
 mod outage;
 mod reload;

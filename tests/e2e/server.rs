@@ -3,12 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
+pub(crate) use testkit::PATIENCE;
 use testkit::{ChildGuard, free_port};
-
-/// Far more than a start or a drain takes, also on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How to start Millrace; the same again after it was killed.
 #[derive(Debug, Clone)]

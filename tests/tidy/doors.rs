@@ -11,7 +11,7 @@ struct Door {
     advice: &'static str,
     /// The name of the table, for who must change it.
     table: &'static str,
-    files: &'static [(&'static str, &'static str)],
+    files: &'static str,
 }
 
 const DOORS: [Door; 3] = [
@@ -19,7 +19,7 @@ const DOORS: [Door; 3] = [
         calls: &["SystemTime::now", "Timestamp::now", "Zoned::now"],
         advice: "take the time of day from the crate's clock, which a test can set",
         table: "WALL_CLOCKS",
-        files: &WALL_CLOCKS,
+        files: WALL_CLOCKS,
     },
     Door {
         calls: &[
@@ -37,77 +37,41 @@ const DOORS: [Door; 3] = [
         ],
         advice: "write through `journal::disk` or the crate's own door to the disk, which a test can fail",
         table: "WRITERS",
-        files: &WRITERS,
+        files: WRITERS,
     },
     Door {
         calls: &["rand::rng", "rand::random", "from_os_rng"],
         advice: "take chance from a generator with a seed that is handed in, so that a run can be repeated",
         table: "CHANCES",
-        files: &CHANCES,
+        files: CHANCES,
     },
 ];
 
-const WALL_CLOCKS: [(&str, &str); 4] = [
-    ("broker/src/clock.rs", "the clock of the broker"),
-    (
-        "crates/telemetry/src/clock.rs",
-        "the clock of the stores, the devices and the commands",
-    ),
-    ("simulator/src/run/clock.rs", "the clock of a run"),
-    (
-        "src/cli/check/mod.rs",
-        "a command tells what has expired by now",
-    ),
-];
+const WALL_CLOCKS: &str = "
+broker/src/clock.rs: the clock of the broker
+crates/telemetry/src/clock.rs: the clock of the stores, the devices and the commands
+simulator/src/run/clock.rs: the clock of a run
+src/cli/check/mod.rs: a command tells what has expired by now
+";
 
-const WRITERS: [(&str, &str); 11] = [
-    (
-        "crates/access/src/login/past.rs",
-        "notes once that there was something to log in with",
-    ),
-    (
-        "crates/access/src/users/edit.rs",
-        "replaces the users' file in its own way",
-    ),
-    (
-        "broker/src/retained/home.rs",
-        "moves a damaged or an older log of retained messages aside, once at a start",
-    ),
-    ("crates/journal/src/disk.rs", "the door"),
-    (
-        "ingest/src/alert/published/mod.rs",
-        "replaces the published alerts' file in its own way",
-    ),
-    (
-        "simulator/src/report/expect.rs",
-        "writes the expected samples where its user says",
-    ),
-    (
-        "crates/devices/src/cache.rs",
-        "replaces the devices' cache in its own way",
-    ),
-    (
-        "src/cli/demo/mod.rs",
-        "writes the demo's files for its user to read",
-    ),
-    (
-        "src/cli/user/first.rs",
-        "keeps the first password until its user has read it",
-    ),
-    ("src/lock/mod.rs", "locks the data folder"),
-    ("src/private/mod.rs", "makes the data folder"),
-];
+const WRITERS: &str = "
+broker/src/retained/home.rs: moves a damaged or an older log aside, once at a start
+crates/access/src/login/past.rs: notes once that there was something to log in with
+crates/access/src/users/edit.rs: replaces the users' file in its own way
+crates/devices/src/cache.rs: replaces the devices' cache in its own way
+crates/journal/src/disk.rs: the door
+ingest/src/alert/published/mod.rs: replaces the published alerts' file in its own way
+simulator/src/report/expect.rs: writes the expected samples where its user says
+src/cli/demo/mod.rs: writes the demo's files for its user to read
+src/cli/user/first.rs: keeps the first password until its user has read it
+src/lock/mod.rs: locks the data folder
+src/private/mod.rs: makes the data folder
+";
 
-const CHANCES: [(&str, &str); 2] = [
-    (
-        "simulator/src/run/connection/mod.rs",
-        "spreads reconnections, which no report repeats",
-    ),
-    (
-        "simulator/src/scenario/mod.rs",
-        "the seed of a run that names none, which its report tells",
-    ),
-];
+const CHANCES: &str = "
+simulator/src/run/connection/mod.rs: spreads reconnections, which no report repeats
+simulator/src/scenario/mod.rs: the seed of a run that names none, which its report tells
+";
 
 #[test]
 fn clock_disk_and_chance_come_in_through_their_doors() {

@@ -13,20 +13,11 @@ const COLUMNS_MAX: usize = 100;
 const ENDINGS: [&str; 6] = [".toml", ".sh", ".py", ".mjs", "Makefile", ".ci/run"];
 
 /// Files that may be wider, each with its reason.
-const WIDER: [(&str, &str); 3] = [
-    (
-        "Cargo.toml",
-        "each dependency says on its own line why it is there",
-    ),
-    (
-        "broker/src/session_log/event/mod.rs",
-        "a table of the format",
-    ),
-    (
-        "broker/src/session_log/mod.rs",
-        "a table of what each acknowledgement stands for",
-    ),
-];
+const WIDER: &str = "
+Cargo.toml: each dependency says on its own line why it is there
+broker/src/session_log/event/mod.rs: a table of the format
+broker/src/session_log/mod.rs: a table of what each acknowledgement stands for
+";
 
 #[test]
 fn lines_end_at_column_100() {
@@ -39,7 +30,7 @@ fn lines_end_at_column_100() {
     }
     files::assert_only_excused(
         &found,
-        &WIDER,
+        WIDER,
         "WIDER in tests/tidy/width.rs",
         "these lines pass column 100: wrap them (only string literals may be longer)",
     );

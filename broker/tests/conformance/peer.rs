@@ -5,13 +5,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use testkit::PATIENCE;
 
 use crate::notation::read_length;
 use crate::websocket::{self, Content};
-
-/// Far more than anything here takes; a case that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) struct Peer {
     stream: TcpStream,

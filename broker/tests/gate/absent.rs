@@ -16,9 +16,8 @@ use mqtt::client::{Connect, Will};
 
 use super::Running;
 use super::devices::{Keeper, known};
-use super::line::Line;
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use testkit::PATIENCE;
+use testkit::mqtt::Client;
 
 /// Rules that fit nobody of whom no more is known than a name.
 const RULES: &str = r#"
@@ -95,7 +94,7 @@ impl Plant {
     }
 
     /// Somebody with a kept session, and maybe a will; the line, and how it is answered.
-    fn connects(&self, user: &str, will: Option<Will<'_>>) -> (Line, String) {
+    fn connects(&self, user: &str, will: Option<Will<'_>>) -> (Client, String) {
         let mut line = self.running.open(Version::V5);
         line.send_connect(&Connect {
             user: Some(user),

@@ -12,8 +12,8 @@ use access::{DeviceCredentials, Lookup, rules, secret_digest};
 use broker::Config;
 use mqtt::client::{Connect, ServerPacket, Will};
 use mqtt::{Qos, ReasonCode, Version, encode};
+use testkit::mqtt::Client;
 
-use super::line::Line;
 use super::{BOTH, Running};
 
 /// Knows every device, by one secret.
@@ -726,7 +726,7 @@ fn publish_load(broker: &Running, received: &AtomicU64, enough: &AtomicBool) -> 
 }
 
 /// Expects the numbers one after the other, without a gap, until the end.
-fn receive_load(subscriber: &mut Line, received: &AtomicU64) {
+fn receive_load(subscriber: &mut Client, received: &AtomicU64) {
     let mut acknowledgements = Vec::new();
     for expected in 1.. {
         let (payload, packet_id) = subscriber

@@ -14,8 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use broker::Config;
 use mqtt::Version;
 use mqtt::client::Connect;
+use testkit::mqtt::Client;
 
-use super::line::Line;
 use super::{BOTH, Running};
 
 /// What a hash costs: nothing, or long enough that other things happen meanwhile.
@@ -61,7 +61,7 @@ fn start(auth: login::Config, users: &[(&str, &str, Cost)]) -> Running {
 
 impl Running {
     /// Sends a CONNECT with credentials, and waits for nothing.
-    fn knock(&self, version: Version, client_id: &str, user: &str, password: &str) -> Line {
+    fn knock(&self, version: Version, client_id: &str, user: &str, password: &str) -> Client {
         let mut line = self.open(version);
         line.send_connect(&Connect {
             user: Some(user),

@@ -3,14 +3,14 @@
 use broker::Config;
 use mqtt::Version;
 use mqtt::client::{Connect, Will};
+use testkit::mqtt::Client;
 
-use crate::line::Line;
 use crate::{BOTH, Running};
 
 const STATE: &str = "$SYS/broker/connection/plant/state";
 
 /// CONNECT at level 0x84, with the bridge's state as its will.
-fn bridge(broker: &Running) -> Line {
+fn bridge(broker: &Running) -> Client {
     let mut bytes = Vec::new();
     let will = Will {
         topic: STATE,

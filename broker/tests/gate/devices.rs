@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use access::{DeviceCredentials, Lookup, secret_digest};
 use mqtt::Version;
 use mqtt::client::Connect;
+use testkit::mqtt::Client;
 
-use super::line::Line;
 use super::{BOTH, Running};
 
 /// Keeps what a test says.
@@ -66,7 +66,7 @@ fn start() -> (Running, Arc<Keeper>) {
 }
 
 /// The device connects; the line, and how CONNACK begins it.
-fn connect(running: &Running, version: Version, device: &str, secret: &str) -> (Line, String) {
+fn connect(running: &Running, version: Version, device: &str, secret: &str) -> (Client, String) {
     let mut line = running.open(version);
     line.send_connect(&Connect {
         user: Some(device),

@@ -1,17 +1,14 @@
 //! What a client, or an address, may ask for at most.
 
-use std::time::Duration;
-
 use broker::Config;
 use bytesize::ByteSize;
 use mqtt::client::{self, Connect, ServerPacket};
 use mqtt::{ReasonCode, Version};
+use testkit::PATIENCE;
+use testkit::mqtt::Client;
 
-use super::line::Line;
-use super::{BOTH, Running, acknowledge};
-
-/// Far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::running::acknowledge;
+use super::{BOTH, Running};
 
 #[test]
 fn an_address_has_no_more_connections_than_it_may_have() {
@@ -121,7 +118,7 @@ fn kept(version: Version, client_id: &str) -> Connect<'_> {
 
 /// Connects; whether its session was there, and for how long it is told that it is kept, if that is
 /// not what it asked for.
-fn connect(server: &Running, connect: &Connect<'_>) -> (Line, bool, Option<u32>) {
+fn connect(server: &Running, connect: &Connect<'_>) -> (Client, bool, Option<u32>) {
     let mut line = server.open(connect.version);
     line.send_connect(connect);
     let told = line.receive(|packet| match packet {
@@ -133,7 +130,7 @@ fn connect(server: &Running, connect: &Connect<'_>) -> (Line, bool, Option<u32>)
     (line, present, expiry)
 }
 
-fn leave(server: &Running, mut line: Line) {
+fn leave(server: &Running, mut line: Client) {
     let left = server.stats().connections.get() - 1;
     line.disconnect();
     assert_eq!(line.next(), "closed");

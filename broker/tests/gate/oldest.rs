@@ -3,10 +3,10 @@
 use mqtt::{ReasonCode, Version, encode};
 
 use crate::Running;
-use crate::line::Line;
+use testkit::mqtt::Client;
 
 /// CONNECT of MQTT 3.1.
-fn connect(line: &mut Line, clean_session: bool, client_id: &str) {
+fn connect(line: &mut Client, clean_session: bool, client_id: &str) {
     let length = client_id.len() as u8;
     let mut bytes = vec![0x10, 14 + length, 0, 6];
     bytes.extend_from_slice(b"MQIsdp");
@@ -15,7 +15,7 @@ fn connect(line: &mut Line, clean_session: bool, client_id: &str) {
     line.send(&bytes);
 }
 
-fn old_client(broker: &Running, clean_session: bool, client_id: &str) -> Line {
+fn old_client(broker: &Running, clean_session: bool, client_id: &str) -> Client {
     let mut line = broker.open(Version::V311);
     connect(&mut line, clean_session, client_id);
     assert_eq!(line.next(), "connack 0");
@@ -23,7 +23,7 @@ fn old_client(broker: &Running, clean_session: bool, client_id: &str) -> Line {
 }
 
 /// SUBSCRIBE at QoS 1, with or without the word that it is sent again.
-fn subscribe(line: &mut Line, dup: bool, filter: &str) {
+fn subscribe(line: &mut Client, dup: bool, filter: &str) {
     let length = filter.len() as u8;
     let mut bytes = vec![0x82 | u8::from(dup) << 3, length + 5, 0, 7, 0, length];
     bytes.extend_from_slice(filter.as_bytes());

@@ -7,7 +7,7 @@ use mqtt::{ReasonCode, Version};
 use super::{BOTH, Running};
 
 /// The topic, and of the JSON what does not change from run to run.
-fn told(line: &mut super::Line) -> String {
+fn told(line: &mut testkit::mqtt::Client) -> String {
     let text = line.next();
     let (topic, json) = text.split_once(" = ").expect("a publish");
     let (json, retained) = match json.strip_suffix(" retained") {

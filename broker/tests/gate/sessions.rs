@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use broker::{Config, Stats};
 use mqtt::client::{Connect, ServerPacket, Will};
 use mqtt::{Qos, ReasonCode, Version, encode};
+use testkit::mqtt::Client;
 
-use crate::line::Line;
 use crate::{BOTH, Running};
 
 /// A CONNECT for a session that is kept.
@@ -19,7 +19,7 @@ fn kept(version: Version, client_id: &str) -> Connect<'_> {
     }
 }
 
-fn connect(broker: &Running, connect: &Connect<'_>) -> (Line, String) {
+fn connect(broker: &Running, connect: &Connect<'_>) -> (Client, String) {
     let mut line = broker.open(connect.version);
     line.send_connect(connect);
     let answer = line.next();
@@ -28,7 +28,7 @@ fn connect(broker: &Running, connect: &Connect<'_>) -> (Line, String) {
 
 type Encode = fn(&mut Vec<u8>, Version, u16, ReasonCode);
 
-fn answer(line: &mut Line, version: Version, encode: Encode, packet_id: u16) {
+fn answer(line: &mut Client, version: Version, encode: Encode, packet_id: u16) {
     let mut bytes = Vec::new();
     encode(&mut bytes, version, packet_id, ReasonCode::Success);
     line.send(&bytes);
@@ -46,109 +46,6 @@ fn wait_until_away(broker: &Running) {
         || stats.sessions_kept.get(),
         |kept| *kept == 1,
     );
-}
-
-#[test]
-fn a_client_comes_back_to_its_session_in_either_version() {
-    let broker = Running::start();
-    let mut source = broker.connect(Version::V311, "source");
-    for version in BOTH {
-        let (mut console, answer) = connect(&broker, &kept(version, "console"));
-        if version == Version::V311 {
-            assert_eq!(answer, "connack 0");
-            console.subscribe("room/+");
-        } else {
-            assert_eq!(answer, "connack 0 present");
-        }
-        drop(console);
-        wait_until_away(&broker);
-        source.publish("room/a", b"meanwhile", 1, false);
-        assert_eq!(source.next(), "puback 1");
-        let other = match version {
-            Version::V311 => Version::V5,
-            Version::V5 => Version::V311,
-        };
-        let (mut console, answer) = connect(&broker, &kept(other, "console"));
-        assert_eq!(answer, "connack 0 present");
-        assert_eq!(console.next(), "room/a = meanwhile");
-        let mut bytes = Vec::new();
-        encode::puback(&mut bytes, other, 1, ReasonCode::Success);
-        encode::puback(&mut bytes, other, 2, ReasonCode::Success);
-        console.send(&bytes);
-        console.is_served();
-        console.disconnect();
-        assert_eq!(console.next(), "closed");
-        wait_until_away(&broker);
-    }
-}
-
-#[test]
-fn a_take_over_hands_the_session_over() {
-    let broker = Running::start();
-    let mut source = broker.connect(Version::V311, "source");
-    for version in BOTH {
-        let id = format!("console-{version:?}");
-        let (mut first, _) = connect(&broker, &kept(version, &id));
-        first.subscribe("room/a");
-        source.publish("room/a", b"x", 1, false);
-        assert_eq!(first.next(), "room/a = x");
-        let (mut second, answer) = connect(&broker, &kept(version, &id));
-        assert_eq!(answer, "connack 0 present");
-        assert_eq!(second.next(), "room/a = x again");
-        if version == Version::V5 {
-            assert_eq!(first.next(), "disconnect 8e");
-        }
-        assert_eq!(first.next(), "closed");
-        second.is_served();
-        let (mut third, answer) = connect(&broker, &Connect::new(version, &id));
-        assert_eq!(answer, "connack 0", "a clean start");
-        third.is_served();
-        third.disconnect();
-        assert_eq!(source.next(), "puback 1");
-    }
-}
-
-#[test]
-fn qos_2_survives_the_loss_of_any_acknowledgement_in_both_directions() {
-    let broker = Running::start();
-    for version in BOTH {
-        let id = format!("once-{version:?}");
-        let come_back = || {
-            let (line, answer) = connect(&broker, &kept(version, &id));
-            assert_eq!(answer, "connack 0 present");
-            line
-        };
-        let (mut both, _) = connect(&broker, &kept(version, &id));
-        both.ask_at("room/a", Qos::ExactlyOnce);
-        assert_eq!(both.next(), "suback [2]");
-        both.publish_at(Qos::ExactlyOnce, "devices/a/telemetry", b"1", 1, false);
-        assert_eq!(both.next(), "pubrec 1");
-        // PUBREC was lost: the publish is sent again; then PUBCOMP: the release is.
-        let mut both = come_back();
-        both.publish_at(Qos::ExactlyOnce, "devices/a/telemetry", b"1", 1, false);
-        assert_eq!(both.next(), "pubrec 1");
-        answer(&mut both, version, encode::pubrel, 1);
-        assert_eq!(both.next(), "pubcomp 1");
-        let mut both = come_back();
-        answer(&mut both, version, encode::pubrel, 1);
-        assert_eq!(both.next(), "pubcomp 1");
-
-        both.publish_at(Qos::ExactlyOnce, "room/a", b"2", 2, false);
-        let mut both_at_once = [both.next(), both.next()];
-        both_at_once.sort();
-        assert_eq!(both_at_once, ["pubrec 2", "room/a = 2"]);
-        let mut both = come_back();
-        assert_eq!(both.next(), "room/a = 2 again");
-        answer(&mut both, version, encode::pubrec, 1);
-        assert_eq!(both.next(), "pubrel 1");
-        let mut both = come_back();
-        assert_eq!(both.next(), "pubrel 1");
-        answer(&mut both, version, encode::pubcomp, 1);
-        both.is_served();
-        let mut both = come_back();
-        both.is_served();
-    }
-    assert_eq!(stats(&broker).journalled.get(), 2, "one for each version");
 }
 
 #[test]
@@ -172,77 +69,12 @@ fn a_session_expires_and_its_client_begins_anew() {
     assert_eq!(answer, "connack 0");
 }
 
-#[test]
-fn a_delayed_will_comes_later_and_not_if_the_client_is_back() {
-    let broker = Running::start();
-    let mut console = broker.connect(Version::V5, "console");
-    console.subscribe("status/+");
-    let with_will = |client_id| Connect {
-        will: Some(Will {
-            topic: "status/a",
-            payload: b"lost",
-            delay: Some(1),
-            ..Will::default()
-        }),
-        ..kept(Version::V5, client_id)
-    };
-    let (back, _) = connect(&broker, &with_will("back"));
-    drop(back);
-    let (mut back, answer) = connect(&broker, &kept(Version::V5, "back"));
-    assert_eq!(answer, "connack 0 present");
-    let (gone, _) = connect(&broker, &with_will("gone"));
-    drop(gone);
-    assert_eq!(console.next(), "status/a = lost");
-    console.is_served();
-    back.is_served();
-}
-
 /// Stops the broker and starts another one in its folder.
 fn restart(mut broker: Running) -> Running {
     broker.stop();
     let folder = std::mem::replace(&mut broker.data, tempfile::tempdir().expect("a folder"));
     drop(broker);
     Running::in_folder(Config::default(), folder)
-}
-
-#[test]
-fn what_was_kept_is_kept_over_a_restart() {
-    let version = Version::V5;
-    let broker = Running::start();
-    let mut source = broker.connect(Version::V311, "source");
-    let (mut console, _) = connect(&broker, &kept(version, "console"));
-    console.ask_at("room/+", Qos::ExactlyOnce);
-    assert_eq!(console.next(), "suback [2]");
-    for (id, payload) in [(1, b"1"), (2, b"2"), (3, b"3")] {
-        source.publish_at(Qos::ExactlyOnce, "room/a", payload, id, false);
-        assert_eq!(source.next(), format!("pubrec {id}"));
-        assert_eq!(console.next(), format!("room/a = {id}"));
-    }
-    answer(&mut console, version, encode::pubrec, 1);
-    assert_eq!(console.next(), "pubrel 1");
-    answer(&mut console, version, encode::pubrec, 3);
-    assert_eq!(console.next(), "pubrel 3");
-    answer(&mut console, version, encode::pubcomp, 3);
-    console.is_served();
-    drop(console);
-    wait_until_away(&broker);
-    source.publish("room/b", b"meanwhile", 4, false);
-    assert_eq!(source.next(), "puback 4");
-    source.publish("room/c", b"at most once", 0, false);
-    source.is_served();
-
-    let broker = restart(broker);
-    assert_eq!(stats(&broker).sessions_kept.get(), 1);
-    let mut source = broker.connect(Version::V311, "source");
-    source.publish("room/d", b"after", 1, false);
-    assert_eq!(source.next(), "puback 1");
-    let (mut console, answer) = connect(&broker, &kept(version, "console"));
-    assert_eq!(answer, "connack 0 present");
-    assert_eq!(console.next(), "pubrel 1");
-    assert_eq!(console.next(), "room/a = 2 again");
-    assert_eq!(console.next(), "room/b = meanwhile");
-    assert_eq!(console.next(), "room/d = after");
-    console.is_served();
 }
 
 #[test]
@@ -343,7 +175,7 @@ fn no_will_comes_before_its_delay_has_passed() {
 }
 
 /// Takes and acknowledges messages until one is no retained one; their topics.
-fn take_retained(line: &mut Line, version: Version) -> Vec<String> {
+fn take_retained(line: &mut Client, version: Version) -> Vec<String> {
     let mut topics = Vec::new();
     loop {
         let (topic, packet_id, retained) = line

@@ -3,21 +3,18 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use broker::Config;
 use mqtt::client::{self, Connect, ServerPacket};
 use mqtt::{Qos, ReasonCode, RetainHandling, Subscription, Version, encode};
+use testkit::PATIENCE;
+use testkit::mqtt::Client;
 
-use super::line::Line;
 use super::{BOTH, Running};
-
-/// Far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client that subscribes, and notes what it gets.
 struct Worker {
-    line: Line,
+    line: Client,
     version: Version,
 }
 
@@ -97,11 +94,11 @@ impl Worker {
 }
 
 /// Publishes `count` numbered messages at QoS 1, each after the one before is acknowledged.
-fn publish_numbers(source: &mut Line, topic: &str, numbers: std::ops::Range<u32>) {
+fn publish_numbers(source: &mut Client, topic: &str, numbers: std::ops::Range<u32>) {
     publish_with(source, topic, numbers, "puback 1");
 }
 
-fn publish_with(source: &mut Line, topic: &str, numbers: std::ops::Range<u32>, answer: &str) {
+fn publish_with(source: &mut Client, topic: &str, numbers: std::ops::Range<u32>, answer: &str) {
     for number in numbers {
         source.publish(topic, number.to_string().as_bytes(), 1, false);
         assert_eq!(source.next(), answer);
@@ -162,34 +159,6 @@ fn each_member_gets_its_own_qos_and_identifier() {
 }
 
 #[test]
-fn each_group_and_each_plain_subscription_gets_every_message() {
-    let server = Running::start();
-    for version in BOTH {
-        let mut plain = Worker::connect(&server, version, "plain");
-        plain.subscribe("jobs/#", Qos::AtLeastOnce);
-        let mut red = [(); 2].map(|()| Worker::connect(&server, version, ""));
-        for member in &mut red {
-            member.subscribe("$share/red/jobs/#", Qos::AtLeastOnce);
-        }
-        let mut blue = Worker::connect(&server, version, "blue");
-        blue.subscribe("$share/blue/jobs/#", Qos::AtLeastOnce);
-        // The same name on another filter is another group.
-        let mut other = Worker::connect(&server, version, "other");
-        other.subscribe("$share/red/jobs/+", Qos::AtLeastOnce);
-        let mut source = server.connect(version, "source");
-        publish_numbers(&mut source, "jobs/a", 0..4);
-        for number in ["0", "1", "2", "3"] {
-            assert_eq!([plain.work(), blue.work(), other.work()], [number; 3]);
-        }
-        let shared: BTreeSet<_> = red
-            .iter_mut()
-            .flat_map(|member| [member.work(), member.work()])
-            .collect();
-        assert_eq!(shared, numbers(0..4));
-    }
-}
-
-#[test]
 fn a_session_may_be_a_member_and_a_plain_subscriber_at_once() {
     let server = Running::start();
     let mut both = Worker::connect(&server, Version::V5, "both");
@@ -208,18 +177,6 @@ fn a_session_may_be_a_member_and_a_plain_subscriber_at_once() {
     both.line.is_served();
 }
 
-#[test]
-fn a_shared_subscription_gets_nothing_retained_when_it_is_made() {
-    let server = Running::start();
-    let mut source = server.connect(Version::V5, "source");
-    source.publish("jobs/a", b"old", 1, true);
-    assert_eq!(source.next(), "puback 1");
-    let mut member = Worker::connect(&server, Version::V5, "member");
-    member.subscribe("$share/g/jobs/+", Qos::AtLeastOnce);
-    member.line.is_served();
-    publish_numbers(&mut source, "jobs/a", 0..1);
-    assert_eq!(member.work(), "0");
-}
 #[test]
 fn a_member_that_acknowledges_nothing_holds_a_window_and_the_others_get_the_rest() {
     const WINDOW: u32 = 10;
@@ -462,7 +419,7 @@ mod kept {
     }
 }
 
-fn publish_exactly_once(source: &mut Line, topic: &str, payload: &[u8]) {
+fn publish_exactly_once(source: &mut Client, topic: &str, payload: &[u8]) {
     let mut bytes = Vec::new();
     let publish = encode::Publish {
         qos: Qos::ExactlyOnce,

@@ -1,17 +1,13 @@
 //! Subscribers that do not keep up: what they cost, and how they are found.
 
-use std::time::Duration;
-
 use broker::{Config, SlowSession};
 use mqtt::client::{self, ServerPacket};
 use mqtt::{Version, encode};
 
 use super::abuse::resident_bytes;
-use super::line::Line;
 use super::{BOTH, Running};
-
-/// Far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+use testkit::PATIENCE;
+use testkit::mqtt::Client;
 
 fn slow_sessions(server: &Running) -> Vec<SlowSession> {
     let broker = server.broker.as_ref().expect("running");
@@ -78,7 +74,7 @@ fn large_messages_to_many_that_do_not_read_are_held_once() {
     const SUBSCRIBERS: usize = 200;
     const PAYLOAD_BYTES: usize = 900_000;
     let server = Running::start();
-    let mut idle: Vec<Line> = (0..SUBSCRIBERS)
+    let mut idle: Vec<Client> = (0..SUBSCRIBERS)
         .map(|at| {
             let mut line = server.connect(BOTH[at % 2], &format!("idle-{at}"));
             line.subscribe("large/+");

@@ -9,7 +9,7 @@ use mqtt::client::Connect;
 use tokio_util::sync::CancellationToken;
 
 use crate::Running;
-use crate::line::Line;
+use testkit::mqtt::Client;
 
 const NEWCOMERS: usize = 60;
 const ROUNDS: usize = 8;
@@ -29,7 +29,7 @@ fn newcomer(round: usize, number: usize) -> Connect<'static> {
 }
 
 /// All are there before the first of them says who it is.
-fn open_all(broker: &Running, round: usize) -> Vec<(Line, Connect<'static>)> {
+fn open_all(broker: &Running, round: usize) -> Vec<(Client, Connect<'static>)> {
     let opened = (0..NEWCOMERS).map(|number| {
         let connect = newcomer(round, number);
         (broker.open(connect.version), connect)
@@ -43,7 +43,7 @@ fn open_all(broker: &Running, round: usize) -> Vec<(Line, Connect<'static>)> {
 }
 
 /// Whatever comes until the connection is closed.
-fn until_closed(line: &mut Line) -> Vec<String> {
+fn until_closed(line: &mut Client) -> Vec<String> {
     let packets = std::iter::from_fn(|| Some(line.next()).filter(|packet| packet != "closed"));
     packets.collect()
 }

@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use store::Settings;
 use telemetry::now_micros;
-use testkit::{Options, Postgres, wait_until};
+use testkit::{Options, PATIENCE, Postgres, wait_until};
 
 use crate::cache::Cache;
 use crate::credentials::{self, Credential, Credentials, Existing, NewSecret, Previous};
 use crate::table::{Change, Table};
 use crate::{Devices, Known, Lookup, Reread, secret_digest};
 
-/// Far more than a change takes to be seen.
-const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: i64 = 3_600_000_000;
 
 fn settings(url: &str) -> Settings {

@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Far more than anything takes that a test waits for: one that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How often `wait_until` looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 

@@ -5,16 +5,13 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
 use simulator::{Report, Scenario, Settings};
 use tempfile::TempDir;
+pub(crate) use testkit::PATIENCE;
 use testkit::{ChildGuard, free_port, wait_until};
 use tokio_util::sync::CancellationToken;
-
-/// Long enough for the busiest machine; nothing waits this long when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Mosquitto {
     pub(crate) port: u16,

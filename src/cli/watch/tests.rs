@@ -2,11 +2,9 @@ use std::sync::{Arc, Mutex};
 
 use expect_test::expect;
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
-use testkit::{ChildGuard, free_port, wait_until};
+use testkit::{ChildGuard, PATIENCE, free_port, wait_until};
 
 use super::*;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn event(id: &str, device: &str, severity: &str, state: &str, second: u32) -> String {
     format!(

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use journal::{Journal as _, LocalJournal, Record, RecordBatch};
 use mqtt::Version;
+use testkit::mqtt::Client;
 use testkit::{ChildGuard, wait_until};
 
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup, millrace};
 use crate::sqlite;
 use observer::Observer;
@@ -191,7 +191,7 @@ fn receive_in_an_hour(data: &Path, device: &str) {
 
 /// Publishes one temperature at QoS 1 and waits for its acknowledgement.
 fn report(setup: &Setup, device: &str, temperature: i32) {
-    let mut line = Line::connect(setup.address, Version::V5, &format!("device-{device}"));
+    let mut line = Client::connect(setup.address, Version::V5, &format!("device-{device}"));
     let payload = format!("{{\"temperature\": {temperature}}}");
     line.publish(
         &format!("devices/{device}/telemetry"),
@@ -206,7 +206,7 @@ fn report(setup: &Setup, device: &str, temperature: i32) {
 /// `device/rule` of each retained alert, sorted. A marker published afterwards ends the list, so
 /// that one alert too many would be seen.
 fn active_seen_by_a_late_console(setup: &Setup) -> Vec<String> {
-    let mut console = Line::connect(setup.address, Version::V311, "late-console");
+    let mut console = Client::connect(setup.address, Version::V311, "late-console");
     console.subscribe("marker");
     console.subscribe("alerts/active/#");
     // Retained messages are queued before anything that is published after SUBACK. The marker has a

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use mqtt::client::{Connect, ServerPacket};
 use mqtt::{Qos, Version, encode};
+use testkit::mqtt::Client;
 use testkit::{ChildGuard, wait_until};
 
 use super::fill::packet;
 use super::{DEVICE, PENDING, SECRET_FILE, connect, kept, user};
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup, millrace};
 use crate::sqlite;
 
@@ -187,7 +187,7 @@ fn credentials(folder: &Path, setup: &Setup) {
 }
 
 /// A session that must be there.
-fn resume(setup: &Setup, version: Version, client_id: &str) -> Line {
+fn resume(setup: &Setup, version: Version, client_id: &str) -> Client {
     let (line, answer) = connect(setup, &kept(version, client_id));
     assert_eq!(answer, "connack 0 present", "{client_id}");
     line

@@ -6,11 +6,11 @@ use std::path::Path;
 use mqtt::client::Will;
 use mqtt::{Qos, ReasonCode, Version, encode};
 use rusqlite::Connection;
+use testkit::mqtt::Client;
 use testkit::wait_until;
 
 use super::{DEVICE, PASSWORD, PENDING, SECRET_FILE, USER, connect, kept, rules_file, user};
 use crate::auth;
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup, millrace};
 use crate::sqlite;
 
@@ -102,7 +102,7 @@ fn retained(setup: &Setup) {
 
 /// Clients that are away and have messages waiting. Their connections must stay until the end: the
 /// will of one of them is to be published by the next start.
-fn sessions_of_absent_clients(setup: &Setup) -> Vec<Line> {
+fn sessions_of_absent_clients(setup: &Setup) -> Vec<Client> {
     let mut willing = kept(Version::V5, "willing");
     willing.will = Some(Will {
         topic: "plant/will",
@@ -138,7 +138,7 @@ fn sessions_of_absent_clients(setup: &Setup) -> Vec<Line> {
 }
 
 /// A client that acknowledges nothing but the last message, and that not to its end.
-fn in_flight(setup: &Setup) -> Line {
+fn in_flight(setup: &Setup) -> Client {
     let mut flight = begin(setup, &kept(Version::V311, "flight"));
     flight.ask_at("work/#", Qos::ExactlyOnce);
     assert_eq!(flight.next(), "suback [2]");
@@ -158,7 +158,7 @@ fn in_flight(setup: &Setup) -> Line {
 }
 
 /// Publishes at QoS 2 of which the client has PUBREC and the server no PUBREL.
-fn unfinished_publishes(setup: &Setup) -> Line {
+fn unfinished_publishes(setup: &Setup) -> Client {
     let mut sender = begin(setup, &kept(Version::V311, "sender"));
     sender.publish_at(
         Qos::ExactlyOnce,
@@ -174,13 +174,13 @@ fn unfinished_publishes(setup: &Setup) -> Line {
 }
 
 /// A session that is not there yet.
-fn begin(setup: &Setup, how: &mqtt::client::Connect<'_>) -> Line {
+fn begin(setup: &Setup, how: &mqtt::client::Connect<'_>) -> Client {
     let (line, answer) = connect(setup, how);
     assert_eq!(answer, "connack 0");
     line
 }
 
-fn new(setup: &Setup, client_id: &str) -> Line {
+fn new(setup: &Setup, client_id: &str) -> Client {
     begin(setup, &user(Version::V5, client_id))
 }
 

@@ -13,8 +13,8 @@ use std::process::Command;
 
 use mqtt::Version;
 use mqtt::client::Connect;
+use testkit::mqtt::Client;
 
-use crate::line::Line;
 use crate::server::Setup;
 use check::{check, check_all_but_retained};
 
@@ -118,8 +118,8 @@ fn user(version: Version, client_id: &str) -> Connect<'_> {
 }
 
 /// Connects, and says how that was answered.
-fn connect(setup: &Setup, connect: &Connect<'_>) -> (Line, String) {
-    let mut line = Line::open(setup.address, connect.version);
+fn connect(setup: &Setup, connect: &Connect<'_>) -> (Client, String) {
+    let mut line = Client::open(setup.address, connect.version);
     line.send_connect(connect);
     let answer = line.next();
     (line, answer)

@@ -11,9 +11,9 @@ use rusqlite::Connection;
 use testkit::{ChildGuard, Options, Postgres, wait_until};
 
 use crate::durability::{Load, Table, account, finish, last_write};
-use crate::line::Line;
 use crate::server::{PATIENCE, Setup};
 use memory::resident_bytes;
+use testkit::mqtt::Client;
 
 const SEED: u64 = 7;
 const OUTAGE: Duration = Duration::from_secs(15);
@@ -110,7 +110,7 @@ fn a_full_journal_makes_clients_wait_and_goes_on_by_itself() {
 /// What stands at a topic below `$SYS/broker/`.
 fn system_value(setup: &Setup, name: &str) -> u64 {
     let topic = format!("$SYS/broker/{name}");
-    let mut line = Line::connect(setup.address, Version::V311, "watch");
+    let mut line = Client::connect(setup.address, Version::V311, "watch");
     line.ask_at(&topic, Qos::AtMostOnce);
     loop {
         let packet = line.next();

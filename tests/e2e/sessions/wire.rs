@@ -1,21 +1,18 @@
 //! A connection that may break at any moment, and says so instead of failing.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 
 use mqtt::client::{self, ServerPacket};
-use mqtt::{Frame, Qos, Version, encode, frame};
-use testkit::wait_until;
-
-use crate::line::at_qos_1;
-use crate::server::PATIENCE;
+use mqtt::{Qos, Version, encode};
+use testkit::mqtt::{Client, at_qos_1};
+use testkit::{PATIENCE, wait_until};
 
 pub(super) const VERSION: Version = Version::V311;
 
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
-    buffer: Vec<u8>,
+    client: Client,
     out: Vec<u8>,
 }
 
@@ -28,12 +25,8 @@ impl Wire {
     }
 
     fn try_connect(address: SocketAddr, client_id: &str) -> io::Result<(Wire, bool)> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
         let mut wire = Wire {
-            stream,
-            buffer: Vec::new(),
+            client: Client::try_open(address, VERSION)?,
             out: Vec::new(),
         };
         let connect = client::Connect {
@@ -88,43 +81,21 @@ impl Wire {
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.out)?;
+        self.client.stream.write_all(&self.out)?;
         self.out.clear();
         Ok(())
     }
 
     /// What is to be said of the next packet; an error when the connection ends before it.
     pub(super) fn receive<T>(&mut self, say: impl FnOnce(&ServerPacket<'_>) -> T) -> io::Result<T> {
-        loop {
-            let found = frame(&self.buffer, usize::MAX).expect("well formed");
-            if let Frame::Complete {
-                first_byte,
-                body,
-                length,
-            } = found
-            {
-                let packet = client::decode(VERSION, first_byte, &self.buffer[body]);
-                let said = say(&packet.expect("well formed"));
-                self.buffer.drain(..length);
-                return Ok(said);
-            }
-            let mut chunk = [0; 16 << 10];
-            let read = self.stream.read(&mut chunk);
-            match read.inspect_err(|error| {
-                let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-                assert!(!silent, "nothing came for {PATIENCE:?}");
-            })? {
-                0 => return Err(ErrorKind::UnexpectedEof.into()),
-                read => self.buffer.extend_from_slice(&chunk[..read]),
-            }
-        }
+        self.client.try_receive(say)
     }
 
     pub(super) fn disconnect(mut self) {
         client::disconnect(&mut self.out, VERSION, mqtt::ReasonCode::Success, None);
         self.flush().expect("the server is there");
         // Its end of the connection: the server has read all of it.
-        let end = self.stream.read(&mut [0; 16]).expect("an end");
+        let end = self.client.stream.read(&mut [0; 16]).expect("an end");
         assert_eq!(end, 0);
     }
 }

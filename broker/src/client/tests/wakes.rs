@@ -1,13 +1,11 @@
 //! Who wakes a connection's task whose acknowledgements wait, and how often.
 
 use journal::Position;
+use testkit::PATIENCE;
+use testkit::disk::{Call, SimDisk};
 
 use super::*;
-use crate::session_log::tests::sim::{Call, SimDisk};
 use crate::session_log::{self, SessionLog};
-
-/// Far more than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A bench whose log of kept sessions lies on this disk.
 fn bench_on(disk: &SimDisk) -> Bench {

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{Limits, OpenError, Retained};
 use crate::message::Message;
-use crate::session_log::tests::sim::SimDisk;
+use testkit::disk::SimDisk;
 
 /// A moment in microseconds since 1970 at which tests look; 2026.
 const NOW: i64 = 1_780_000_000_000_000;

@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::{Full, Limits};
 use super::*;
-use crate::session_log::tests::sim::{Fault, Loss};
 use journal::Journals as _;
+use testkit::disk::{Fault, Loss};
 
 #[test]
 fn everything_about_a_message_comes_back_after_a_restart() {

@@ -3,9 +3,10 @@
 use journal::{Journal, Position};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use testkit::PATIENCE;
+use testkit::disk::{Loss, SimDisk};
 
 use super::model::*;
-use super::sim::{Loss, SimDisk};
 use crate::session::{IncomingQos2, State};
 use crate::session_log::Event;
 
@@ -116,10 +117,7 @@ fn a_note_without_its_record_says_that_it_was_distributed() {
     logs.telemetry_disk.block_syncs();
     publish_and_hold(&logs, 8);
     let end = logs.log.journal().end();
-    logs.log
-        .journal()
-        .wait_durable(end, super::PATIENCE)
-        .unwrap();
+    logs.log.journal().wait_durable(end, PATIENCE).unwrap();
     let (logs, held) = crash(logs, Loss::Everything, Loss::Nothing);
     assert_eq!(
         held,
@@ -145,10 +143,7 @@ fn positions_that_come_again_are_looked_at_again() {
     logs.telemetry_disk.block_syncs();
     publish_and_hold(&logs, 8);
     let end = logs.log.journal().end();
-    logs.log
-        .journal()
-        .wait_durable(end, super::PATIENCE)
-        .unwrap();
+    logs.log.journal().wait_durable(end, PATIENCE).unwrap();
     let (logs, held) = crash(logs, Loss::Everything, Loss::Nothing);
     assert_eq!(held, [distributed(8)]);
     logs.disk.block_syncs();

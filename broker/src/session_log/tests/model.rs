@@ -8,9 +8,9 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use journal::{Journal, LocalJournal, Position, Record, RecordBatch};
+use testkit::PATIENCE;
+use testkit::disk::SimDisk;
 
-use super::PATIENCE;
-use super::sim::SimDisk;
 use crate::delivery::{Delivery, Options};
 use crate::exchange::Origin;
 use crate::message::Message;

@@ -7,10 +7,10 @@ use std::task::{Wake, Waker};
 use journal::{Position, State as JournalState};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use testkit::PATIENCE;
+use testkit::disk::{Call, EIO, Loss, SimDisk};
 
-use super::PATIENCE;
 use super::model::*;
-use super::sim::{Call, EIO, Loss, SimDisk};
 use crate::session::State;
 use crate::session_log::Event;
 use crate::session_log::log::Source;

@@ -9,22 +9,32 @@ fn a_kept_session_survives_a_restart() {
         a kept
         a subscribe "t" 02
         b connect
-        b> 32 [ "t" 0001 {} '1' ] 34 [ "t" 0002 {} '2' ]
+        b> 32 [ "t" 0001 {} '1' ] 34 [ "t" 0002 {} '2' ] 34 [ "t" 0003 {} 'over' ]
         a< 32 [ "t" $one {} '1' ]
         a< 34 [ "t" $two {} '2' ]
-        a> 50 [ $two ]
+        a< 34 [ "t" $over {} 'over' ]
+        a> 50 [ $two ] 50 [ $over ]
         a< 62 [ $two ]
+        a< 62 [ $over ]
+        a> 70 [ $over ]
+        a served
         a drop
-        b> 32 [ "t" 0003 {} '3' ]
+        b> 32 [ "t" 0004 {} '3' ] 30 [ "t" {} 'does not wait' ]
         b< 40 [ 0001 ]
         b< 50 [ 0002 ]
-        b< 40 [ 0003 ]
+        b< 50 [ 0003 ]
+        b< 40 [ 0004 ]
         stop
         start
+        c connect
+        c> 32 [ "t" 0001 {} '4' ]
+        c< 40 [ 0001 ]
         a resume
         a< 3A [ "t" $one {} '1' ]
         a< 62 [ $two ]
         a< 32 [ "t" $three {} '3' ]
+        a< 32 [ "t" $four {} '4' ]
+        a served
         "#,
     );
 }

@@ -46,13 +46,16 @@ fn retained_messages_survive_a_restart() {
     both(
         r#"
         p connect
-        p> 33 [ "t" 0001 {} 'x' ]
+        p> 33 [ "t" 0001 {} 'x' ] 33 [ "cleared" 0002 {} 'x' ] 33 [ "cleared" 0003 {} ]
         p< 40 [ 0001 ]
+        p< 40 [ 0002 ]
+        p< 40 [ 0003 ]
         stop
         start
         a connect
-        a subscribe "t" 01
+        a subscribe "+" 01
         a< 33 [ "t" $id {} 'x' ]
+        a served
         "#,
     );
 }

@@ -2,26 +2,24 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use broker::Config;
 use mqtt::client::{self, Connect};
 use mqtt::{ReasonCode, Version};
 
 use super::resident_bytes;
-use crate::line::Line;
 use crate::{BOTH, Running};
+use testkit::PATIENCE;
+use testkit::mqtt::{Client, at_qos_1};
 
 const HALF_OPEN: usize = 2_000;
-/// Far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 #[test]
 fn half_open_connections_keep_nobody_out() {
     let server = Running::with(Config::default());
     // None of them completes its CONNECT: nothing, a byte, or a packet that waits for its end.
     let beginnings: [&[u8]; 3] = [b"", &[0x10], &[0x10, 0x7F, 0x00, 0x04, b'M', b'Q']];
-    let crowd: Vec<Line> = (0..HALF_OPEN)
+    let crowd: Vec<Client> = (0..HALF_OPEN)
         .map(|at| {
             let mut line = server.open(Version::V5);
             line.send(beginnings[at % beginnings.len()]);
@@ -48,7 +46,7 @@ fn large_connects_that_never_end_have_a_bounded_room_and_keep_nobody_out() {
     let mut large = vec![0x10, 0xC0, 0x84, 0x3D];
     large.resize(LARGE_BYTES, 0);
     let before = resident_bytes();
-    let crowd: Vec<Line> = (0..LARGE)
+    let crowd: Vec<Client> = (0..LARGE)
         .map(|_| {
             let mut line = server.open(Version::V5);
             // It may have been closed before it took everything.
@@ -117,16 +115,10 @@ fn come_and_go(address: SocketAddr, id: usize) {
     client::connect(&mut bytes, &Connect::new(version, &client_id));
     if id.is_multiple_of(100) {
         // Some also leave a filter behind, which must be forgotten too.
-        client::subscribe(
-            &mut bytes,
-            version,
-            1,
-            None,
-            &[crate::line::at_qos_1(&filter)],
-        );
+        client::subscribe(&mut bytes, version, 1, None, &[at_qos_1(&filter)]);
     }
     client::disconnect(&mut bytes, version, ReasonCode::Success, None);
-    let mut line = Line::open(address, version);
+    let mut line = Client::open(address, version);
     line.send(&bytes);
     assert_eq!(line.next(), "connack 0");
     if id.is_multiple_of(100) {

@@ -5,8 +5,9 @@ use bytesize::ByteSize;
 use mqtt::{Version, encode};
 
 use super::resident_bytes;
-use crate::line::Line;
-use crate::{Running, acknowledge};
+use crate::Running;
+use crate::running::acknowledge;
+use testkit::mqtt::Client;
 
 const MESSAGES: u32 = 200_000;
 const BATCH: u32 = 1_000;
@@ -20,7 +21,7 @@ fn a_subscriber_that_never_reads_is_bounded_while_others_are_served() {
         max_queued_bytes: ByteSize::mb(4),
         ..Config::default()
     });
-    let mut stuck: Vec<Line> = ["flood/a", "flood/+"]
+    let mut stuck: Vec<Client> = ["flood/a", "flood/+"]
         .into_iter()
         .map(|filter| {
             let mut line = server.connect(Version::V5, filter);

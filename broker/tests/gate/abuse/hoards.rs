@@ -9,8 +9,10 @@ use mqtt::Version;
 use mqtt::client::Connect;
 
 use super::resident_bytes;
-use crate::line::Line;
-use crate::{BOTH, Running, acknowledge};
+use crate::running::acknowledge;
+use crate::{BOTH, Running};
+use testkit::PATIENCE;
+use testkit::mqtt::Client;
 
 const SESSIONS: usize = 200;
 const BUDGET_BYTES: u64 = 20_000_000;
@@ -18,9 +20,6 @@ const PAYLOAD_BYTES: usize = 100_000;
 const ROUNDS: u32 = 60;
 /// What may lie elsewhere: sockets, the session log on its way to the disk, the allocator's slack.
 const MEMORY_GROWTH_MAX: u64 = BUDGET_BYTES + (150 << 20);
-/// Far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 #[test]
 fn what_hundreds_of_sessions_wait_for_is_bounded_and_who_is_connected_gets_everything() {
     let server = Running::with(Config {
@@ -99,7 +98,7 @@ fn what_hundreds_of_sessions_wait_for_is_bounded_and_who_is_connected_gets_every
 
 /// The topic holds a number above 0.
 fn is_told(server: &Running, topic: &str) {
-    let mut console: Line = server.connect(Version::V5, "console");
+    let mut console: Client = server.connect(Version::V5, "console");
     console.subscribe(topic);
     let mut told = console.next();
     while told == format!("{topic} = 0") || told == format!("{topic} = 0 retained") {

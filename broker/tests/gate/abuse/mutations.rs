@@ -6,8 +6,8 @@ use std::path::Path;
 
 use mqtt::client::Connect;
 use mqtt::{Frame, Version, frame};
+use testkit::mqtt::Client;
 
-use crate::line::Line;
 use crate::{BOTH, Running};
 
 /// The samples of the codec's own tests.
@@ -65,11 +65,11 @@ fn a_broken_packet_harms_nobody_else() {
     for (name, sample) in samples() {
         for mutant in mutants(&sample) {
             for version in BOTH {
-                let mut line = Line::open(server.address, version);
+                let mut line = Client::open(server.address, version);
                 line.send_connect(&Connect::new(version, ""));
                 send_and_end(&mut line, &mutant);
             }
-            let mut first = Line::open(server.address, Version::V5);
+            let mut first = Client::open(server.address, Version::V5);
             send_and_end(&mut first, &mutant);
         }
         neighbour.publish("neighbour", name.as_bytes(), 0, false);
@@ -81,7 +81,7 @@ fn a_broken_packet_harms_nobody_else() {
 
 /// Sends it and nothing more, and waits until the broker has closed the connection: it has seen all
 /// of it then.
-fn send_and_end(line: &mut Line, bytes: &[u8]) {
+fn send_and_end(line: &mut Client, bytes: &[u8]) {
     // The broker may have closed already: that is an answer too.
     let _ = line.stream.write_all(bytes);
     let _ = line.stream.shutdown(Shutdown::Write);

@@ -2,8 +2,8 @@
 
 use broker::Config;
 use mqtt::{Qos, Version, encode};
+use testkit::mqtt::Client;
 
-use crate::line::Line;
 use crate::{BOTH, Running};
 
 #[test]
@@ -71,7 +71,7 @@ fn aliases_beyond_the_rules_end_their_connection_only() {
         topic_alias_maximum: 4,
         ..Config::default()
     });
-    let send = |line: &mut Line, topic: &str, alias: u16| {
+    let send = |line: &mut Client, topic: &str, alias: u16| {
         let publish = encode::Publish {
             qos: Qos::AtMostOnce,
             topic,

@@ -6,8 +6,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use journal::{AppendError, Journal, LocalJournal, Position, Settings, State};
+use testkit::disk::*;
 
-use crate::support::sim::*;
 use crate::support::*;
 
 fn open(disk: &SimDisk, settings: Settings) -> LocalJournal {

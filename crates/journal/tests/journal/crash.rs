@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use journal::{Journal, LocalJournal, OpenError, OpenReport, Position, Settings};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use testkit::disk::*;
 
-use crate::support::sim::*;
 use crate::support::*;
 
 const FILE: &str = "journal/00000000000000000000.log";

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use journal::{Damage, DamageKind, Journal, LocalJournal, OpenError, Position, Settings};
+use testkit::disk::*;
 
-use crate::support::sim::*;
 use crate::support::*;
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;

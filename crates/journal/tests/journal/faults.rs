@@ -7,8 +7,8 @@ use std::task::Waker;
 use journal::{AppendError, Journal, LocalJournal, OpenError, Position, Settings, State};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use testkit::disk::*;
 
-use crate::support::sim::*;
 use crate::support::*;
 
 fn settings() -> Settings {

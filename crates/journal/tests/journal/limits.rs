@@ -4,8 +4,8 @@ use std::path::Path;
 use std::task::Waker;
 
 use journal::{AppendError, Journal, LocalJournal, Position, Settings, State};
+use testkit::disk::*;
 
-use crate::support::sim::*;
 use crate::support::*;
 
 fn open(disk: &SimDisk, settings: Settings) -> LocalJournal {

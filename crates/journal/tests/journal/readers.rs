@@ -11,8 +11,8 @@ use journal::{
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use testkit::disk::*;
 
-use crate::support::sim::*;
 use crate::support::*;
 
 fn open(disk: &SimDisk, settings: Settings) -> LocalJournal {

@@ -16,6 +16,7 @@ use store::Totals;
 use store::{AlertEventRow, AlertStateRow};
 use store::{ByReason, Unstored};
 use tempfile::TempDir;
+use testkit::PATIENCE;
 
 use super::*;
 use crate::Config;
@@ -23,9 +24,6 @@ use fake_store::{Database, Fault, Row};
 
 /// 2026-01-31T08:15:00Z
 const NOW: i64 = 1_769_847_300_000_000;
-
-/// Longer than any test may take; only a defect waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A journal in a folder, a database that outlives lanes, and the lane.
 struct Bench {

@@ -7,6 +7,7 @@ use journal::{Journal, LocalJournal, Position};
 use rand::seq::{IndexedMutRandom, IndexedRandom};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use testkit::disk::{Loss, SimDisk};
 
 mod change;
 mod exchange;
@@ -14,7 +15,6 @@ mod exchange;
 use self::change::Change;
 use self::exchange::{Completion, Exchange, Ordinals, UNWRITTEN};
 use super::model::*;
-use super::sim::{Loss, SimDisk};
 use crate::session::{IncomingQos2, State};
 use crate::session_log::Event;
 

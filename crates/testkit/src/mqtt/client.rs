@@ -1,63 +1,70 @@
-//! A client of one socket that sends exactly the bytes it is told to.
+//! A client that sends exactly the bytes it is told to, and tells what comes in short words.
+//!
+//! Owns: one connection, and the bytes that were read and not asked for yet. Never: answers or
+//! sends anything on its own. Invariant: a packet comes out whole, however the stream cut it.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
 use mqtt::client::{self, ServerPacket};
 use mqtt::{Frame, Qos, RetainHandling, Subscription, Version, encode, frame};
 
-/// Far more than anything here takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::PATIENCE;
 
 /// Over a bare socket, or over what a client puts on top of one.
 #[derive(Debug)]
-pub(crate) struct Line<S = TcpStream> {
-    pub(crate) stream: S,
+pub struct Client<S = TcpStream> {
+    pub stream: S,
     version: Version,
     buffer: Vec<u8>,
 }
 
-impl Line {
-    pub(crate) fn open(address: SocketAddr, version: Version) -> Line {
-        let stream = TcpStream::connect(address).expect("the listener accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+impl Client {
+    /// A bare connection; no CONNECT yet.
+    pub fn open(address: SocketAddr, version: Version) -> Client {
+        Client::try_open(address, version).expect("the listener accepts")
+    }
+
+    pub fn try_open(address: SocketAddr, version: Version) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         // A test that asks after each packet would otherwise wait for the other side's delayed
         // acknowledgements.
-        stream.set_nodelay(true).expect("an option");
-        Line::over(stream, version)
+        stream.set_nodelay(true)?;
+        Ok(Client::over(stream, version))
     }
 
     /// Connects with a clean start and no keep-alive.
-    pub(crate) fn connect(address: SocketAddr, version: Version, client_id: &str) -> Line {
-        let mut line = Line::open(address, version);
-        line.send_connect(&client::Connect::new(version, client_id));
-        assert_eq!(line.next(), "connack 0");
-        line
+    pub fn connect(address: SocketAddr, version: Version, client_id: &str) -> Client {
+        let mut client = Client::open(address, version);
+        client.send_connect(&client::Connect::new(version, client_id));
+        assert_eq!(client.next(), "connack 0");
+        client
     }
 }
 
-impl<S: Read + Write> Line<S> {
-    pub(crate) fn over(stream: S, version: Version) -> Line<S> {
-        Line {
+impl<S: Read + Write> Client<S> {
+    pub fn over(stream: S, version: Version) -> Client<S> {
+        Client {
             stream,
             version,
             buffer: Vec::new(),
         }
     }
 
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
+    /// Writes the bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("sent");
         self.stream.flush().expect("sent");
     }
 
-    pub(crate) fn send_connect(&mut self, connect: &client::Connect<'_>) {
+    pub fn send_connect(&mut self, connect: &client::Connect<'_>) {
         let mut bytes = Vec::new();
         client::connect(&mut bytes, connect);
         self.send(&bytes);
     }
 
-    pub(crate) fn publish(&mut self, topic: &str, payload: &[u8], packet_id: u16, retain: bool) {
+    pub fn publish(&mut self, topic: &str, payload: &[u8], packet_id: u16, retain: bool) {
         let qos = if packet_id == 0 {
             Qos::AtMostOnce
         } else {
@@ -66,7 +73,7 @@ impl<S: Read + Write> Line<S> {
         self.publish_at(qos, topic, payload, packet_id, retain);
     }
 
-    pub(crate) fn publish_at(
+    pub fn publish_at(
         &mut self,
         qos: Qos,
         topic: &str,
@@ -88,17 +95,17 @@ impl<S: Read + Write> Line<S> {
     }
 
     /// Subscribes at QoS 1 and waits for SUBACK.
-    pub(crate) fn subscribe(&mut self, filter: &str) {
+    pub fn subscribe(&mut self, filter: &str) {
         self.ask(filter);
         assert_eq!(self.next(), "suback [1]");
     }
 
     /// Asks to subscribe at QoS 1.
-    pub(crate) fn ask(&mut self, filter: &str) {
+    pub fn ask(&mut self, filter: &str) {
         self.ask_at(filter, Qos::AtLeastOnce);
     }
 
-    pub(crate) fn ask_at(&mut self, filter: &str, qos: Qos) {
+    pub fn ask_at(&mut self, filter: &str, qos: Qos) {
         let mut bytes = Vec::new();
         let subscription = Subscription {
             qos,
@@ -108,20 +115,39 @@ impl<S: Read + Write> Line<S> {
         self.send(&bytes);
     }
 
-    pub(crate) fn disconnect(&mut self) {
+    pub fn disconnect(&mut self) {
         let mut bytes = Vec::new();
         client::disconnect(&mut bytes, self.version, mqtt::ReasonCode::Success, None);
         self.send(&bytes);
     }
 
     /// The next packet in short, or `closed`.
-    pub(crate) fn next(&mut self) -> String {
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it waits, and never comes to an end"
+    )]
+    pub fn next(&mut self) -> String {
         self.receive(describe).unwrap_or_else(|| "closed".into())
     }
 
-    /// What is to be said of the next packet; `None`: the connection is closed.
-    pub(crate) fn receive<T>(&mut self, say: impl FnOnce(&ServerPacket<'_>) -> T) -> Option<T> {
-        let started = Instant::now();
+    /// What `say` makes of the next packet; `None` when the connection is closed.
+    pub fn receive<T>(&mut self, say: impl FnOnce(&ServerPacket<'_>) -> T) -> Option<T> {
+        match self.try_receive(say) {
+            Ok(said) => Some(said),
+            Err(error) => {
+                let is_end = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset];
+                assert!(is_end.contains(&error.kind()), "{error}");
+                None
+            }
+        }
+    }
+
+    /// The same, with the error that ended the connection.
+    ///
+    /// # Panics
+    ///
+    /// When nothing comes at all.
+    pub fn try_receive<T>(&mut self, say: impl FnOnce(&ServerPacket<'_>) -> T) -> io::Result<T> {
         loop {
             if let Frame::Complete {
                 first_byte,
@@ -132,20 +158,25 @@ impl<S: Read + Write> Line<S> {
                 let packet = client::decode(self.version, first_byte, &self.buffer[body]);
                 let said = say(&packet.expect("well formed"));
                 self.buffer.drain(..length);
-                return Some(said);
+                return Ok(said);
             }
             let mut chunk = [0; 16 * 1024];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return None,
-                Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("nothing came in {:?}: {error}", started.elapsed()),
+            let read = self.stream.read(&mut chunk).inspect_err(|error| {
+                let is_silent = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+                assert!(
+                    !is_silent.contains(&error.kind()),
+                    "nothing came for {PATIENCE:?}"
+                );
+            })?;
+            if read == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
             }
+            self.buffer.extend_from_slice(&chunk[..read]);
         }
     }
 
     /// Proves that the client is served: what it asks now is answered next.
-    pub(crate) fn is_served(&mut self) {
+    pub fn is_served(&mut self) {
         let mut bytes = Vec::new();
         client::pingreq(&mut bytes);
         self.send(&bytes);
@@ -154,7 +185,7 @@ impl<S: Read + Write> Line<S> {
 }
 
 /// A subscription without any option.
-pub(crate) fn at_qos_1(filter: &str) -> Subscription<'_> {
+pub fn at_qos_1(filter: &str) -> Subscription<'_> {
     Subscription {
         filter,
         qos: Qos::AtLeastOnce,

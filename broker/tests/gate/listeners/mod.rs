@@ -1,19 +1,17 @@
 //! Every kind of listener over real sockets: what clients reach through it, and what strangers
 //! cannot do to it.
 
-#[allow(dead_code)] // Shared with the tests of the whole, which use all of it.
 mod certificates;
 mod doors;
-#[allow(dead_code)] // Shared with the gate's own tests, which use all of it.
-#[path = "../gate/line.rs"]
-mod line;
 mod proxy;
 mod revocation;
 mod strangers;
 mod websocket;
 
 use broker::ListenerKind;
-use doors::{BOTH, Doors, KINDS};
+use doors::{Doors, KINDS};
+
+use crate::BOTH;
 
 #[test]
 fn both_versions_are_spoken_on_every_kind() {

@@ -1,16 +1,12 @@
 //! Shared by the journal's tests: numbered records, and reading them back.
 
-pub(crate) mod sim;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use journal::{Chunk, Journal, Position, Reader, Record, RecordBatch, Settings};
-
-/// Longer than anything takes; tests that pass never wait for it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use testkit::PATIENCE;
 
 /// Small enough that segments roll and frames fill within a test.
 pub(crate) fn small_settings() -> Settings {

@@ -13,18 +13,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use journal::disk::{Access, Disk, DiskFile};
 use rand::{Rng, RngExt};
 
-use super::PATIENCE;
+use crate::PATIENCE;
 
-pub(crate) const EIO: i32 = 5;
-pub(crate) const ENOSPC: i32 = 28;
-pub(crate) const EDQUOT: i32 = 122;
-pub(crate) const EOPNOTSUPP: i32 = 95;
+pub const EIO: i32 = 5;
+pub const ENOSPC: i32 = 28;
+pub const EDQUOT: i32 = 122;
+pub const EOPNOTSUPP: i32 = 95;
 
 /// Smaller than a real one, so that a small frame spans several.
 const SECTOR_BYTES: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
+pub enum Call {
     CreateDir,
     Create,
     Remove,
@@ -38,15 +38,15 @@ pub(crate) enum Call {
 
 /// The call with this number (counting from 0) fails.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fault {
-    pub(crate) at: usize,
-    pub(crate) errno: i32,
+pub struct Fault {
+    pub at: usize,
+    pub errno: i32,
     /// A write does half of its work before it fails.
-    pub(crate) half: bool,
+    pub half: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
+pub enum Loss {
     /// Nothing that was not synced survives.
     Everything,
     /// All of it survives, as after a kill of the process.
@@ -58,7 +58,7 @@ pub(crate) enum Loss {
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct SimDisk(Arc<Sim>);
+pub struct SimDisk(Arc<Sim>);
 
 #[derive(Default)]
 struct Sim {
@@ -99,24 +99,23 @@ enum Change {
 }
 
 impl SimDisk {
-    pub(crate) fn failing(fault: Fault) -> SimDisk {
+    pub fn failing(fault: Fault) -> SimDisk {
         let disk = SimDisk::default();
         disk.lock().fault = Some(fault);
         disk
     }
 
-    pub(crate) fn shared(&self) -> Arc<dyn Disk> {
+    pub fn shared(&self) -> Arc<dyn Disk> {
         Arc::new(self.clone())
     }
 
     /// Journals in the folder `data` of this disk.
-    #[allow(dead_code, reason = "for those who borrow this file")]
-    pub(crate) fn journals(&self) -> journal::LocalJournals {
+    pub fn journals(&self) -> journal::LocalJournals {
         journal::LocalJournals::new(Path::new("data"), self.shared())
     }
 
     /// Lets the next call but `after` fail.
-    pub(crate) fn fail_next(&self, after: usize, errno: i32) {
+    pub fn fail_next(&self, after: usize, errno: i32) {
         let mut state = self.lock();
         let at = state.calls.len() + after;
         state.fault = Some(Fault {
@@ -127,47 +126,47 @@ impl SimDisk {
     }
 
     /// Every promise of space fails.
-    pub(crate) fn refuse_allocations(&self, errno: i32) {
+    pub fn refuse_allocations(&self, errno: i32) {
         self.lock().allocate_errno = Some(errno);
     }
 
-    pub(crate) fn fail_read(&self, at: usize) {
+    pub fn fail_read(&self, at: usize) {
         let mut state = self.lock();
         state.failing_read = Some(state.reads + at);
     }
 
-    pub(crate) fn set_space(&self, bytes: Option<u64>) {
+    pub fn set_space(&self, bytes: Option<u64>) {
         self.lock().space = bytes;
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.lock().bytes()
     }
 
-    pub(crate) fn peak_bytes(&self) -> u64 {
+    pub fn peak_bytes(&self) -> u64 {
         self.lock().peak_bytes
     }
 
-    pub(crate) fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<Call> {
         self.lock().calls.clone()
     }
 
-    pub(crate) fn count(&self, call: Call) -> usize {
+    pub fn count(&self, call: Call) -> usize {
         self.lock().calls.iter().filter(|c| **c == call).count()
     }
 
     /// `sync_data` does not return until `unblock_syncs`.
-    pub(crate) fn block_syncs(&self) {
+    pub fn block_syncs(&self) {
         self.lock().syncs_blocked = true;
     }
 
-    pub(crate) fn unblock_syncs(&self) {
+    pub fn unblock_syncs(&self) {
         self.lock().syncs_blocked = false;
         self.0.unblocked.notify_all();
     }
 
     /// Blocks until so many calls have been made; a sync that is blocked counts.
-    pub(crate) fn wait_for_calls(&self, call: Call, count: usize) {
+    pub fn wait_for_calls(&self, call: Call, count: usize) {
         let state = self.lock();
         let (_state, timeout) = self
             .0
@@ -180,7 +179,7 @@ impl SimDisk {
     }
 
     /// The disk as a restarted machine finds it, if the power goes now.
-    pub(crate) fn crash(&self, loss: Loss, rng: &mut impl Rng) -> SimDisk {
+    pub fn crash(&self, loss: Loss, rng: &mut impl Rng) -> SimDisk {
         let state = self.lock();
         let mut names = state.durable_names.clone();
         for (path, inode) in &state.name_changes {
@@ -205,7 +204,7 @@ impl SimDisk {
         SimDisk::from_files(names)
     }
 
-    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.lock();
         let content = |inode: &Inode| inode.lock().unwrap().bytes.clone();
         state
@@ -215,7 +214,7 @@ impl SimDisk {
             .collect()
     }
 
-    pub(crate) fn from_files(files: BTreeMap<PathBuf, Vec<u8>>) -> SimDisk {
+    pub fn from_files(files: BTreeMap<PathBuf, Vec<u8>>) -> SimDisk {
         let disk = SimDisk::default();
         let mut state = disk.lock();
         for (path, bytes) in files {

@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use broker::{Config, ListenerKind};
 use mqtt::Version;
 use mqtt::client::Connect;
-use testkit::{Authority, Issued, wait_until};
+use testkit::mqtt::{Client, Secure, secure, trusting};
+use testkit::{Authority, Issued, PATIENCE, wait_until};
 
-use crate::doors::{Doors, PATIENCE, Secure, secure, trusting};
-use crate::line::Line;
+use super::doors::Doors;
 
 /// The subject's common name in the certificate that the server shows.
 fn shown(doors: &Doors) -> String {
@@ -60,7 +60,7 @@ fn new_certificates_are_taken_up_while_connections_live() {
         is_third,
     );
 
-    old.iter_mut().for_each(Line::is_served);
+    old.iter_mut().for_each(Client::is_served);
     doors.serves_fresh_clients();
 }
 
@@ -83,9 +83,9 @@ fn mutual(require: bool) -> (Doors, tempfile::NamedTempFile) {
     (doors, acl)
 }
 
-fn call(doors: &Doors, shown: Option<&Issued>) -> Line<Secure> {
+fn call(doors: &Doors, shown: Option<&Issued>) -> Client<Secure> {
     let config = trusting(&doors.authority.pem(), shown);
-    Line::over(secure(doors.socket(ListenerKind::Tls), config), Version::V5)
+    Client::over(secure(doors.socket(ListenerKind::Tls), config), Version::V5)
 }
 
 /// Whether the server shakes hands: what is answered to a CONNECT.
@@ -155,7 +155,7 @@ fn a_resumed_session_keeps_the_name() {
     );
     for expected in [None, Some(true)] {
         let stream = secure(doors.socket(ListenerKind::Tls), config.clone());
-        let mut line = Line::over(stream, Version::V5);
+        let mut line = Client::over(stream, Version::V5);
         line.send_connect(&Connect::new(Version::V5, ""));
         assert_eq!(line.next(), "connack 0");
         line.subscribe("private/#");

@@ -7,7 +7,7 @@ use broker::ListenerKind;
 use mqtt::client::{self, Connect};
 use mqtt::{Qos, Version, encode};
 
-use crate::doors::Doors;
+use super::doors::Doors;
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
 const BINARY: u8 = 0x82;

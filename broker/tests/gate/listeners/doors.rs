@@ -1,6 +1,5 @@
 //! A broker that listens in every way, and callers for each of them.
 
-use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +9,9 @@ use broker::{Broker, Config, ListenerConfig, ListenerKind, Parts};
 use journal::local::LocalJournal;
 use mqtt::Version;
 use mqtt::client::Connect;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use testkit::{Authority, Issued};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+use testkit::mqtt::{Client, Duplex, Frames, secure, trusting};
+use testkit::{Authority, PATIENCE};
 
-use crate::line::Line;
-
-/// Far more than anything here takes; a test that waits so long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-pub(crate) const BOTH: [Version; 2] = [Version::V311, Version::V5];
 pub(crate) const KINDS: [ListenerKind; 4] = [
     ListenerKind::Tcp,
     ListenerKind::Tls,
@@ -37,11 +27,7 @@ pub(crate) struct Doors {
     pub(crate) folder: tempfile::TempDir,
 }
 
-/// What a caller speaks MQTT over.
-pub(crate) trait Duplex: Read + Write {}
-impl<S: Read + Write> Duplex for S {}
-pub(crate) type Caller = Line<Box<dyn Duplex>>;
-pub(crate) type Secure = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Caller = Client<Box<dyn Duplex>>;
 
 impl Doors {
     pub(crate) fn open() -> Doors {
@@ -137,7 +123,7 @@ impl Doors {
             ListenerKind::Ws => Box::new(Frames::over(socket)),
             ListenerKind::Wss => Box::new(Frames::over(secure(socket, trust()))),
         };
-        Line::over(stream, version)
+        Client::over(stream, version)
     }
 
     pub(crate) fn connect(&self, kind: ListenerKind, version: Version, client_id: &str) -> Caller {
@@ -181,89 +167,5 @@ impl Doors {
                 broker.shutdown().await;
             });
         }
-    }
-}
-
-/// A client's side of TLS that trusts the authority alone, and shows a certificate if it has one.
-pub(crate) fn trusting(authority: &str, shown: Option<&Issued>) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    let root = CertificateDer::from_pem_slice(authority.as_bytes()).expect("PEM");
-    roots.add(root).expect("an authority");
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots);
-    let config = match shown {
-        None => builder.with_no_client_auth(),
-        Some(shown) => {
-            let chain = CertificateDer::pem_slice_iter(shown.certificate.as_bytes());
-            let chain: Result<Vec<_>, _> = chain.collect();
-            let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).expect("PEM");
-            builder
-                .with_client_auth_cert(chain.expect("PEM"), key)
-                .expect("a pair")
-        }
-    };
-    Arc::new(config)
-}
-
-pub(crate) fn secure(socket: TcpStream, config: Arc<ClientConfig>) -> Secure {
-    let name = ServerName::try_from("localhost").expect("a name");
-    let connection = ClientConnection::new(config, name).expect("a client");
-    StreamOwned::new(connection, socket)
-}
-
-/// A stream of bytes through a WebSocket, by an implementation that is not ours.
-pub(crate) struct Frames<S> {
-    socket: WebSocket<S>,
-    /// Received and not read yet.
-    rest: Vec<u8>,
-}
-
-impl<S: Read + Write> Frames<S> {
-    pub(crate) fn over(stream: S) -> Frames<S> {
-        let request =
-            tungstenite::ClientRequestBuilder::new("ws://localhost/mqtt".parse().expect("a URI"))
-                .with_sub_protocol("mqtt");
-        let Ok((socket, response)) = tungstenite::client(request, stream) else {
-            panic!("no WebSocket");
-        };
-        assert_eq!(response.headers()["sec-websocket-protocol"], "mqtt");
-        Frames {
-            socket,
-            rest: Vec::new(),
-        }
-    }
-}
-
-impl<S: Read + Write> Read for Frames<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            match self.socket.read() {
-                Ok(Message::Binary(bytes)) => self.rest = bytes.to_vec(),
-                Ok(Message::Close(_)) => return Ok(0),
-                Ok(_) => {}
-                Err(tungstenite::Error::Io(error)) => return Err(error),
-                Err(tungstenite::Error::ConnectionClosed) => return Ok(0),
-                Err(_) => return Err(io::ErrorKind::ConnectionReset.into()),
-            }
-        }
-        let length = self.rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&self.rest[..length]);
-        self.rest.drain(..length);
-        Ok(length)
-    }
-}
-
-impl<S: Read + Write> Write for Frames<S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket
-            .write(Message::Binary(bytes.to_vec().into()))
-            .map_err(io::Error::other)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush().map_err(io::Error::other)
     }
 }

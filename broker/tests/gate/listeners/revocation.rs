@@ -7,11 +7,11 @@ use access::reload::Outcome;
 use broker::{Config, ListenerKind};
 use mqtt::Version;
 use mqtt::client::{self, Connect};
+use testkit::mqtt::{Client, Secure, secure, trusting};
 use testkit::{Authority, Issued};
 use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
 
-use crate::doors::{Doors, Secure, secure, trusting};
-use crate::line::Line;
+use super::doors::Doors;
 
 /// Encrypted listeners that ask for certificates and look for them in a list, which is empty at
 /// first.
@@ -28,13 +28,13 @@ fn listed() -> Doors {
     })
 }
 
-fn call(doors: &Doors, config: &Arc<ClientConfig>) -> Line<Secure> {
+fn call(doors: &Doors, config: &Arc<ClientConfig>) -> Client<Secure> {
     let socket = doors.socket(ListenerKind::Tls);
-    Line::over(secure(socket, Arc::clone(config)), Version::V5)
+    Client::over(secure(socket, Arc::clone(config)), Version::V5)
 }
 
 /// A client that shows this certificate, and its configuration, which keeps tickets.
-fn connect(doors: &Doors, client_id: &str, shown: &Issued) -> (Line<Secure>, Arc<ClientConfig>) {
+fn connect(doors: &Doors, client_id: &str, shown: &Issued) -> (Client<Secure>, Arc<ClientConfig>) {
     let config = trusting(&doors.authority.pem(), Some(shown));
     let mut line = call(doors, &config);
     line.send_connect(&Connect::new(Version::V5, client_id));

@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use broker::{Config, ListenerKind};
 use mqtt::Version;
 use mqtt::client::Connect;
+use testkit::mqtt::Client;
 
-use crate::doors::{Caller, Doors, KINDS};
-use crate::line::Line;
+use super::doors::{Caller, Doors, KINDS};
 
 /// Listeners that require the header; everybody may come through them.
 fn behind_a_proxy(max_connections_per_address: usize) -> Doors {
@@ -107,5 +107,5 @@ fn without_the_option_a_header_is_an_error() {
 
 /// `closed` when the broker ends the connection without a word.
 fn end_of(socket: TcpStream) -> String {
-    Line::over(socket, Version::V5).next()
+    Client::over(socket, Version::V5).next()
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use broker::{Config, ListenerKind};
 use mqtt::Version;
-use testkit::wait_until;
+use testkit::mqtt::{secure, trusting};
+use testkit::{PATIENCE, wait_until};
 
-use crate::doors::{Doors, KINDS, PATIENCE, secure, trusting};
+use super::doors::{Doors, KINDS};
 
 fn with_timeout(connect_timeout: Duration) -> Doors {
     let config = Config {
