@@ -7,9 +7,6 @@ PROFILE ?= release
 DEMO_ARGS ?=
 # Passed to the test runner, for example TEST_ARGS="-p journal".
 TEST_ARGS ?= --workspace
-# Units, contracts and conformance: what needs no process or network of its own.
-QUICK_ARGS = --workspace --lib --bins --test conformance --test journal --test packets \
-	--test store --test tidy
 
 ifeq ($(PROFILE),dev)
 BINARY_DIR = debug
@@ -18,11 +15,11 @@ BINARY_DIR = $(PROFILE)
 endif
 BINARY = $(or $(CARGO_TARGET_DIR),target)/$(BINARY_DIR)/millrace
 
-.PHONY: help demo test quick bench check test-deps
+.PHONY: help demo quick test bench check test-deps
 
 help:
 	@echo "make demo    build, then broker, ingest and a simulated fleet with faults in one process"
-	@echo "make quick   units, contracts and conformance in two minutes, for while you work"
+	@echo "make quick   units, contracts, conformance: under two minutes once it is built"
 	@echo "make test    install what tests need, then run all of them"
 	@echo "make bench   speed and memory, as figures and ratios"
 	@echo "make check   formatting and lints"
@@ -31,8 +28,8 @@ demo:
 	$(CARGO) build --profile $(PROFILE) --bin millrace
 	$(BINARY) demo $(DEMO_ARGS)
 
-quick:
-	$(MAKE) test TEST_ARGS="$(QUICK_ARGS)"
+quick: test-deps
+	$(CARGO) nextest run --workspace --profile quick
 
 test: test-deps
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
