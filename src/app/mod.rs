@@ -6,7 +6,6 @@
 
 mod descriptors;
 mod full;
-mod known_devices;
 mod outlet;
 mod reload;
 mod system;
@@ -30,7 +29,6 @@ use tracing::{info, warn};
 use crate::config::Settings;
 use crate::diagnostics::Failure;
 use full::{FullWatch, Turn};
-use known_devices::KnownDevices;
 use outlet::GateOutlet;
 use untaken::Untaken;
 
@@ -94,7 +92,7 @@ impl App {
             journal: journal.clone(),
             is_telemetry: Arc::new(move |topic: &str| topics.matches(topic).is_some()),
             on_untaken: Some(Arc::new(move |publish| untaken.look(publish))),
-            devices: Some(Arc::new(KnownDevices(devices.known()))),
+            devices: Some(devices.known()),
             system_values: Some(system::values(
                 Arc::clone(&journal) as Arc<dyn Journal>,
                 rows.observer(),

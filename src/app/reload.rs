@@ -7,7 +7,6 @@ use access::reload::{Outcome, Reloaded};
 use tracing::info;
 
 use super::App;
-use super::known_devices::outcome;
 
 impl App {
     /// Reloads files and device secrets now, without waiting for the next regular check.
@@ -15,7 +14,7 @@ impl App {
         let (mut reloaded, devices) = tokio::join!(self.broker.reload(), self.devices.reload());
         reloaded.push(Reloaded {
             name: "device credentials".to_owned(),
-            outcome: outcome(devices),
+            outcome: devices,
         });
         info!(
             "reload: {}. millrace.toml, alert rules and the device registry are read at startup \

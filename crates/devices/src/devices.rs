@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
+use access::reload::Outcome;
 use store::Settings;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::cache::{Cache, CacheError};
-use crate::follow::{Asked, Follower, Reread};
+use crate::follow::{Asked, Follower};
 use crate::known::Known;
 use crate::table::Table;
 
@@ -70,7 +71,7 @@ impl Devices {
 
     /// Has all of them read anew, rows that were changed by hand among them, and says what came of
     /// it.
-    pub async fn reload(&self) -> Reread {
+    pub async fn reload(&self) -> Outcome {
         let (answer, answered) = oneshot::channel();
         // A channel that is full holds an earlier question, which the database has not answered.
         let is_asked = self
@@ -81,7 +82,7 @@ impl Devices {
             Ok(Ok(outcome)) if is_asked => outcome,
             _ => {
                 warn!("the database has not answered; what is known of the devices still holds");
-                Reread::Failed
+                Outcome::Failed
             }
         }
     }

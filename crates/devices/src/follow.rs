@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
+use access::reload::Outcome;
 use store::{Settings, StoreError};
 use telemetry::{Micros, now_micros};
 use tokio::sync::oneshot;
@@ -28,18 +29,8 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// times as long, however often something changes.
 const WRITING_REST: u32 = 10;
 
-/// What a look at the whole table has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reread {
-    /// Something was changed.
-    New,
-    Same,
-    /// The database did not answer; what was known still holds.
-    Failed,
-}
-
 /// The follower answers here when it has looked.
-pub(crate) type Asked = oneshot::Sender<Reread>;
+pub(crate) type Asked = oneshot::Sender<Outcome>;
 
 pub(crate) struct Follower {
     store: Settings,
@@ -97,7 +88,7 @@ impl Follower {
                 Err(failure) => failure,
             };
             self.tell_away(&failure);
-            self.answer(Reread::Failed);
+            self.answer(Outcome::Failed);
             let _ = self.answered.try_send(());
             if self.wait(orders, pause).is_err() {
                 break;
@@ -167,7 +158,7 @@ impl Follower {
             self.known.secrets_ended();
         }
         self.tell_overfull(devices);
-        self.answer(if is_news { Reread::New } else { Reread::Same });
+        self.answer(if is_news { Outcome::New } else { Outcome::Same });
         Ok(version)
     }
 
@@ -246,7 +237,7 @@ impl Follower {
         Ok(())
     }
 
-    fn answer(&mut self, outcome: Reread) {
+    fn answer(&mut self, outcome: Outcome) {
         if let Some(asked) = self.asked.take() {
             // Whoever asked may have given up.
             let _ = asked.send(outcome);

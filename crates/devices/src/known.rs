@@ -5,26 +5,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use access::{DeviceCredentials, Lookup};
 use arc_swap::ArcSwapOption;
 use telemetry::now_micros;
 
-use crate::credentials::SecretDigest;
 use crate::table::Table;
-
-/// What is known about a device's credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lookup {
-    /// The device may connect with either secret.
-    Known {
-        current: SecretDigest,
-        /// The secret before a rotation, while its grace time lasts.
-        previous: Option<SecretDigest>,
-    },
-    /// There is no such device, or its credential was revoked.
-    Unknown,
-    /// Nothing is known about any device yet.
-    Unavailable,
-}
 
 /// The devices as they are known now; shared by the follower and whoever looks one up.
 #[derive(Default)]
@@ -54,9 +39,8 @@ impl Known {
     }
 }
 
-impl Known {
-    /// What a device of that name must know. Answered from memory, in about a microsecond.
-    pub fn find(&self, device: &str) -> Lookup {
+impl DeviceCredentials for Known {
+    fn find(&self, device: &str) -> Lookup {
         let table = self.table.load();
         let Some(table) = &*table else {
             return Lookup::Unavailable;
@@ -67,22 +51,18 @@ impl Known {
         }
     }
 
-    /// Whether there is a credential that is not revoked.
-    pub fn any(&self) -> bool {
+    fn any(&self) -> bool {
         self.table
             .load()
             .as_ref()
             .is_some_and(|table| table.len() > 0)
     }
 
-    /// Whether there is or was a credential, as far as is known: one that was revoked or whose row
-    /// was lost counts too.
-    pub fn any_ever(&self) -> bool {
+    fn any_ever(&self) -> bool {
         self.any_ever.load(Ordering::Acquire)
     }
 
-    /// A number that changes whenever a secret may have ceased to hold.
-    pub fn generation(&self) -> u64 {
+    fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 }

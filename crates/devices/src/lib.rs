@@ -8,7 +8,6 @@
 mod cache;
 pub mod credentials;
 mod devices;
-mod digest;
 mod follow;
 mod known;
 mod table;
@@ -17,6 +16,4 @@ mod tests;
 
 pub use cache::{CacheError, FILE_NAME as CACHE_FILE};
 pub use devices::{Devices, verify_cache};
-pub use digest::secret_digest;
-pub use follow::Reread;
-pub use known::{Known, Lookup};
+pub use known::Known;

@@ -10,10 +10,10 @@
 
 use std::sync::Arc;
 
+use access::secret_digest;
 use telemetry::Micros;
 
 use crate::credentials::{Credential, SecretDigest};
-use crate::digest::secret_digest;
 
 const SHARD_BITS: u32 = 10;
 const SHARDS: usize = 1 << SHARD_BITS;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::reload::Outcome;
+use access::{DeviceCredentials, Lookup, secret_digest};
 use store::Settings;
 use telemetry::now_micros;
 use testkit::{Options, PATIENCE, Postgres, wait_until};
@@ -11,7 +13,7 @@ use testkit::{Options, PATIENCE, Postgres, wait_until};
 use crate::cache::Cache;
 use crate::credentials::{self, Credential, Credentials, Existing, NewSecret, Previous};
 use crate::table::{Change, Table};
-use crate::{Devices, Known, Lookup, Reread, secret_digest};
+use crate::{Devices, Known};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -104,7 +106,7 @@ async fn who_asks_has_everything_read_anew() {
     add(&mut *table, "b", "two");
     let devices = Devices::start(folder.path(), &store).expect("a thread");
     devices.wait_until_asked(PATIENCE);
-    assert_eq!(devices.reload().await, Reread::Same);
+    assert_eq!(devices.reload().await, Outcome::Same);
 
     // By hand, so that the version stays as it is and nobody notices.
     let database = rusqlite::Connection::open(folder.path().join("test.db")).expect("the file");
@@ -113,14 +115,14 @@ async fn who_asks_has_everything_read_anew() {
     assert_eq!(database.execute(delete, ()), Ok(1));
     let credentials = devices.known();
     let generation = credentials.generation();
-    assert_eq!(devices.reload().await, Reread::New);
+    assert_eq!(devices.reload().await, Outcome::New);
     assert_eq!(credentials.find("b"), Lookup::Unknown);
     assert!(credentials.generation() > generation, "a secret has ended");
 
     // Emptied: there is none, and there was one; so says a start that has no copy.
     let delete = "DELETE FROM device_credentials";
     assert_eq!(database.execute(delete, ()), Ok(1));
-    assert_eq!(devices.reload().await, Reread::New);
+    assert_eq!(devices.reload().await, Outcome::New);
     assert!(!credentials.any() && credentials.any_ever());
     drop(devices);
     let other = tempfile::tempdir().expect("a folder");
@@ -135,7 +137,7 @@ async fn who_asks_has_everything_read_anew() {
     drop(devices);
 
     let devices = Devices::start(folder.path(), &away()).expect("a thread");
-    assert_eq!(devices.reload().await, Reread::Failed);
+    assert_eq!(devices.reload().await, Outcome::Failed);
     assert_eq!(devices.known().find("a"), known("one", None));
 }
 

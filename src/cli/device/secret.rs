@@ -38,7 +38,7 @@ impl Secret {
     }
 
     pub(super) fn digest(&self) -> SecretDigest {
-        devices::secret_digest(self.0.as_bytes())
+        access::secret_digest(self.0.as_bytes())
     }
 }
 

@@ -10,10 +10,7 @@ use std::collections::HashSet;
 use store::StoreError;
 use telemetry::{Micros, NAME_BYTES_MAX};
 
-/// SHA-256 of a device's secret. A plain digest, because secrets are generated: 160 random bits
-/// cannot be guessed, so a slow hash would protect nothing and make thousands of devices that come
-/// back at once wait.
-pub type SecretDigest = [u8; 32];
+pub use access::SecretDigest;
 
 /// Devices with a credential at most: what a broker holds in memory, at 56 bytes each.
 pub const DEVICES_MAX: usize = 1_000_000;
