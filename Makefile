@@ -19,7 +19,7 @@ BINARY = $(or $(CARGO_TARGET_DIR),target)/$(BINARY_DIR)/millrace
 
 help:
 	@echo "make demo    build, then broker, ingest and a simulated fleet with faults in one process"
-	@echo "make quick   units, contracts, conformance: under two minutes once it is built"
+	@echo "make quick   units, contracts, conformance: what one runs while working"
 	@echo "make test    install what tests need, then run all of them"
 	@echo "make bench   speed and memory, as figures and ratios"
 	@echo "make check   formatting and lints"

@@ -61,7 +61,7 @@ pub(crate) struct Gate {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stats: Arc<Stats>,
-    /// Of all queues.
+    /// The memory that all queues share.
     pub(crate) budget: Arc<Budget>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) is_telemetry: IsTelemetry,
@@ -73,9 +73,9 @@ pub(crate) struct Gate {
     pub(crate) session_log: Option<Arc<SessionLog>>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) kept_sessions: Arc<KeptSessions>,
-    /// Of accepted connections; `None`: no limit.
+    /// The rate at which connections are accepted; `None`: no limit.
     pub(crate) connect_rate: Option<Mutex<TokenBucket>>,
-    /// Of clients that are not let in yet.
+    /// Memory for CONNECTs of clients that are not logged in yet.
     pub(crate) room_for_connects: Arc<Room>,
     /// What the log has yet to hear of them.
     pub(crate) refusals: Refusals,

@@ -1,5 +1,5 @@
-//! Who is connected, told on `$clients/{client id}/status`: to who subscribes, for each client that
-//! is connected now, and from then on at each arrival and departure.
+//! Connected clients, published on `$clients/{client id}/status`: a new subscriber receives one
+//! message for each client that is connected, and then one at each connect and disconnect.
 //!
 //! Owns: the topic and its JSON. The tree has a `$` in front so that `#` does not see it, and a
 //! name of its own so that tools which read all of `$SYS/#` as numbers are not flooded by a fleet.

@@ -29,7 +29,7 @@ pub(super) struct Effort {
     /// Filters entered, refused or removed.
     pub(super) filters: usize,
     searches: usize,
-    /// Of this packet, filters that may still be entered: as many as a client may hold. More are
+    /// Filters of this packet that may still be entered: as many as a client may hold. More are
     /// not all new, and who repeats one thousands of times wants to keep us busy.
     left: usize,
 }

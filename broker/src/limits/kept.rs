@@ -15,9 +15,9 @@ use access::Identity;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeptLimits {
     pub(crate) all: usize,
-    /// Of clients that come as one user, or all without a user.
+    /// Sessions of one user, or of all clients without a user.
     pub(crate) per_user: usize,
-    /// Of clients that come with one device's secret.
+    /// Sessions of clients that log in with one device's secret.
     pub(crate) per_device: usize,
 }
 

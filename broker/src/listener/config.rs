@@ -91,7 +91,7 @@ impl Kind {
         matches!(self, Kind::Ws | Kind::Wss)
     }
 
-    /// Of the URLs that lead to it.
+    /// The scheme of URLs that lead to such a listener.
     pub fn scheme(self) -> &'static str {
         match self {
             Kind::Tcp => "mqtt",

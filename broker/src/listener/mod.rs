@@ -37,7 +37,7 @@ pub struct Listening {
     pub kind: Kind,
     /// With the port that the system chose when 0 was asked for.
     pub address: SocketAddr,
-    /// Of a WebSocket; empty otherwise.
+    /// The path of a WebSocket listener; empty otherwise.
     pub path: Box<str>,
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Held {
 pub(super) struct Filters {
     /// By the filter as the client wrote it.
     pub(super) by_name: HashMap<Box<str>, Held>,
-    /// Of these names.
+    /// Bytes of all names together.
     bytes: usize,
 }
 
@@ -59,7 +59,7 @@ impl Filters {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FilterLimits {
     pub(crate) count: usize,
-    /// Of the filters as their client wrote them.
+    /// Bytes of the filters as their client wrote them.
     pub(crate) bytes: usize,
 }
 

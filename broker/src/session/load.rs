@@ -16,9 +16,9 @@ use crate::lock::lock;
 pub(super) struct Load {
     /// Entries of the queue that count against its limit.
     pub(super) messages: usize,
-    /// Of the queue and of what is in flight, each message as if the session had it alone.
+    /// Bytes queued and in flight, each message counted as if the session had it alone.
     pub(super) bytes: usize,
-    /// Of what is in flight of snapshots, which the limits do not count.
+    /// Bytes of retained messages in flight, which the limits do not count.
     pub(super) snapshot_bytes: usize,
     /// Not told to the budget yet.
     pub(super) ledger: Ledger,

@@ -169,7 +169,7 @@ impl Session {
             .offer(delivery, To::Offline, self.bounds())
     }
 
-    /// Of the queue and of what is in flight, each message as if the session had it alone.
+    /// Bytes queued and in flight, each message counted as if the session had it alone.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.lock_outbound().load.bytes
     }

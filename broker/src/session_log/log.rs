@@ -57,8 +57,8 @@ pub(super) struct Shared {
     pub(super) max_bytes: u64,
     /// Bytes in the log, about; the files are looked at after each compaction.
     pub(super) bytes: AtomicU64,
-    /// Of them, bytes that do not count against the limit of events while a compaction is under
-    /// way: what it has written, and some that events may use meanwhile, or it would never be done.
+    /// Bytes that do not count against the limit of events while a compaction runs: what it has
+    /// written, and some for events meanwhile, or it would never finish.
     pub(super) allowance_bytes: AtomicU64,
     /// More than so many bytes ask for a compaction.
     pub(super) compact_above: AtomicU64,

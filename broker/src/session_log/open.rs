@@ -229,8 +229,8 @@ impl Replay {
         }
     }
 
-    /// Of a session that is not known, the rest of its life comes later in the log as a snapshot,
-    /// or its end: compaction released what was before.
+    /// Skips an event of a session that is not known: compaction released what was before, and a
+    /// snapshot of the session or its end follows in the log.
     fn apply_to_known(&mut self, client_id: &str, event: &Event<'_>) {
         let Some(replayed) = self.sessions.get_mut(client_id) else {
             return;

@@ -105,8 +105,9 @@ pub(super) struct Stay {
     pub(super) will_at: u32,
 }
 
-/// What of snapshots may be in flight, and one message: no limit of the queue counts it, and the
-/// store may have newer messages in their place by the time they are acknowledged.
+/// Bytes of retained messages that may be in flight to one client; one message more may exceed it.
+/// The limits of the queue do not count them, and the store may replace them before they are
+/// acknowledged.
 const SNAPSHOT_IN_FLIGHT_BYTES_MAX: usize = 1 << 20;
 
 impl Outbound {

@@ -73,7 +73,7 @@ pub(crate) const QOS_2_SENDER: &str = r#"
     s served
 "#;
 
-/// Of one message with one id, however often it is sent, one copy goes on; after PUBCOMP the id is
+/// One copy of a message with one id goes on, however often it is sent; after PUBCOMP the id is
 /// free.
 pub(crate) const QOS_2_RECEIVER: &str = r#"
     s connect

@@ -1,4 +1,4 @@
-//! Authentication: from what a CONNECT carries to who the client is.
+//! Authentication: decides who a client is, from the credentials that its CONNECT carries.
 //!
 //! Owns: the one step of a connect that lets a client in or turns it away, and what is remembered
 //! between logins. Never: decides what a client may publish or subscribe; `rules` does. Invariant:
